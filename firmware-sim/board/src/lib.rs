@@ -1,0 +1,1 @@
+//! The emulated board: the only unsafe code in the project.

@@ -1,0 +1,1 @@
+//! Decides which signed image boots; the only code that starts one.

@@ -1,0 +1,1 @@
+//! Partitions, append-only records and a simulated NOR flash.

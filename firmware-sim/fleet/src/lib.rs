@@ -1,0 +1,1 @@
+//! The whole system: emulated devices, link emulator, virtual time.

@@ -1,0 +1,1 @@
+//! The gateway's decisions, sans-IO: sessions, resources, link shaping, artefact choice.

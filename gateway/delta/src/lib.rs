@@ -1,0 +1,1 @@
+//! The delta encoder: alignment, parse and entropy coding of wire-patch streams.

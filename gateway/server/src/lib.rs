@@ -1,0 +1,1 @@
+//! The deltagate gateway: UDP driver, store, command line.

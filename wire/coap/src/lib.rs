@@ -1,0 +1,1 @@
+//! CoAP as both ends speak it: bounded zero-copy codec, block-wise transfer, reliability as state machines.

@@ -1,0 +1,1 @@
+//! SUIT envelopes under COSE_Sign1: parse, verify and interpret the deltagate profile.

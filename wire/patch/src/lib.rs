@@ -1,0 +1,1 @@
+//! The deltagate patch format and its streaming decoder.
