@@ -1,1 +1,59 @@
-//! Partitions, append-only records and a simulated NOR flash.
+//! What lies where in a device's NOR flash, and how it survives a power cut at any byte.
+//!
+//! - [`Layout`] names the partitions, [`Region`] is a bounds-checked view of one of them.
+//! - [`RecordLog`] is an append-only log of small records over two sectors; [`BootLog`] is the one from which the
+//!   bootloader decides, folded into a [`BootLogState`].
+//! - [`SlotRegion`] is a firmware slot: a header sector with the signed envelope, the image, a free tail.
+//! - [`Provision`] is what the factory wrote: who the device is and whose signatures it believes.
+//! - [`BootInfo`] is what the bootloader tells the image it starts, in RAM.
+//! - `sim` (feature `sim`) is a flash in host memory that enforces NOR physics and loses power on demand.
+//!
+//! Left out: wear levelling beyond the two sectors of a log, bad blocks (NAND), and any knowledge of what an
+//! envelope or an image contains.
+//!
+//! All integers are little-endian. Every structure carries a CRC-32 (ISO-HDLC), which finds what a power cut tore;
+//! it protects against accidents only, signatures against people.
+//!
+//! ```
+//! use core::cell::RefCell;
+//! use deltagate_flash::{BootLog, BootRecord, Layout, Region, sim::SimFlash};
+//!
+//! let layout = Layout::EMULATED;
+//! let flash = RefCell::new(SimFlash::new(0x12_0000));
+//! let region = Region::new(&flash, layout.boot_log);
+//! BootLog::open(region).unwrap().append(BootRecord::Confirmed { sequence: 7 }).unwrap();
+//! assert_eq!(BootLog::open(region).unwrap().state().confirmed, Some(7));
+//! ```
+
+#![no_std]
+
+#[cfg(any(test, feature = "sim"))]
+extern crate std;
+
+mod boot_info;
+mod boot_log;
+mod layout;
+mod provision;
+mod record_log;
+mod region;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
+mod slot;
+
+pub use boot_info::{BOOT_INFO_BYTES, BootInfo};
+pub use boot_log::{BootLog, BootLogState, BootRecord, RevertReason, Reverted, TRIAL_BOOTS_MAX, Trial};
+pub use layout::{ImageOffset, Layout, Partition, Slot, SlotOffset};
+pub use provision::{PROVISION_BYTES, Provision, ProvisionFault, TRUST_ANCHORS_MAX};
+pub use record_log::{
+    AppendError, RECORD_CELL_BYTES, RECORD_LIVE_MAX, RECORD_PAYLOAD_BYTES_MAX, Record, RecordLog, Records,
+};
+pub use region::{FlashError, Region};
+pub use slot::{ENVELOPE_BYTES_MAX, SlotHeaderFault, SlotRegion};
+
+/// CRC-32/ISO-HDLC without a table: a kilobyte of flash is worth more here than the microseconds.
+const CRC: crc::Crc<u32, crc::NoTable> = crc::Crc::<u32, crc::NoTable>::new(&crc::CRC_32_ISO_HDLC);
+
+/// The little-endian word at `at`; the caller has already checked that it lies inside.
+const fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}

@@ -1,0 +1,264 @@
+//! The log from which the bootloader decides: what was confirmed, what is on trial, what was given up.
+
+use embedded_storage::nor_flash::NorFlash;
+
+use crate::{AppendError, FlashError, Record, RecordLog, Region, Slot, word};
+
+/// How many times an image may boot on trial. Three: one lost to a power cut and one to a dead link leave one.
+pub const TRIAL_BOOTS_MAX: u8 = 3;
+
+/// Why a trial ended without confirmation. The numbers are those of the check-in's outcome codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum RevertReason {
+    /// The image ran and never completed a check-in.
+    NoContact = 10,
+    /// The watchdog fired.
+    Watchdog = 11,
+    /// A processor fault or a panic.
+    Fault = 12,
+    /// What lay in the slot did not verify when it was to be booted.
+    BootVerification = 13,
+}
+
+impl RevertReason {
+    /// As stored and as reported.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The inverse of [`RevertReason::code`].
+    #[must_use]
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            10 => Some(Self::NoContact),
+            11 => Some(Self::Watchdog),
+            12 => Some(Self::Fault),
+            13 => Some(Self::BootVerification),
+            _ => None,
+        }
+    }
+}
+
+impl core::fmt::Display for RevertReason {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter.write_str(match self {
+            Self::NoContact => "no contact",
+            Self::Watchdog => "watchdog",
+            Self::Fault => "fault",
+            Self::BootVerification => "boot verification",
+        })
+    }
+}
+
+/// One entry of the boot log. `sequence` is the manifest's sequence number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BootRecord {
+    /// The image of this sequence number proved itself. Writing this record *is* the confirmation, and the
+    /// highest one is the anti-rollback counter.
+    Confirmed {
+        /// Of the confirmed image.
+        sequence: u32,
+    },
+    /// The image in `slot` is complete and may be booted on trial. Also begins a new trial of an image reverted before.
+    Trial {
+        /// Of the image to try.
+        sequence: u32,
+        /// Where it lies.
+        slot: Slot,
+    },
+    /// The bootloader is about to start the image on trial; written before each such start.
+    Attempt {
+        /// Of the image being tried.
+        sequence: u32,
+    },
+    /// The trial is over and failed.
+    Reverted {
+        /// Of the image given up.
+        sequence: u32,
+        /// Why.
+        reason: RevertReason,
+    },
+}
+
+const CONFIRMED: u8 = 1;
+const TRIAL: u8 = 2;
+const ATTEMPT: u8 = 3;
+const REVERTED: u8 = 4;
+
+impl BootRecord {
+    fn encode(self) -> Record {
+        let (kind, sequence, extra) = match self {
+            Self::Confirmed { sequence } => (CONFIRMED, sequence, 0),
+            Self::Trial { sequence, slot } => (TRIAL, sequence, slot.index()),
+            Self::Attempt { sequence } => (ATTEMPT, sequence, 0),
+            Self::Reverted { sequence, reason } => (REVERTED, sequence, reason.code()),
+        };
+        let [a, b, c, d] = sequence.to_le_bytes();
+        Record::new(kind, &[a, b, c, d, extra]).expect("five bytes fit a record")
+    }
+
+    /// `None` for a record of a kind or value that this version does not know.
+    fn decode(record: &Record) -> Option<Self> {
+        let payload = record.payload();
+        let &extra = payload.get(4)?;
+        let sequence = word(payload, 0);
+        match record.kind() {
+            CONFIRMED => Some(Self::Confirmed { sequence }),
+            TRIAL => Some(Self::Trial {
+                sequence,
+                slot: Slot::from_index(extra)?,
+            }),
+            ATTEMPT => Some(Self::Attempt { sequence }),
+            REVERTED => Some(Self::Reverted {
+                sequence,
+                reason: RevertReason::from_code(extra)?,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// An image that may be booted and is not confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trial {
+    /// Of the image.
+    pub sequence: u32,
+    /// Where it lies.
+    pub slot: Slot,
+}
+
+/// The last image that was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reverted {
+    /// Of the image.
+    pub sequence: u32,
+    /// Why.
+    pub reason: RevertReason,
+}
+
+/// What the log says, all of it that matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BootLogState {
+    /// The highest confirmed sequence number: nothing below it may ever boot.
+    pub confirmed: Option<u32>,
+    /// The trial under way; `None` once it is confirmed, overtaken or reverted.
+    pub trial: Option<Trial>,
+    /// How often the image on trial was started, saturating at [`TRIAL_BOOTS_MAX`].
+    pub attempts: u8,
+    /// The last failed trial, until an image of the same or a higher sequence number is confirmed.
+    pub reverted: Option<Reverted>,
+}
+
+impl BootLogState {
+    /// The state after one more record. Folding the records oldest first, from the default, gives the log's state.
+    #[must_use]
+    pub fn after(mut self, record: BootRecord) -> Self {
+        match record {
+            BootRecord::Confirmed { sequence } => {
+                self.confirmed = self.confirmed.max(Some(sequence));
+                if self.trial.is_some_and(|trial| trial.sequence <= sequence) {
+                    self.end_trial();
+                }
+                if self
+                    .reverted
+                    .is_some_and(|reverted| reverted.sequence <= sequence)
+                {
+                    self.reverted = None;
+                }
+            }
+            BootRecord::Trial { sequence, slot } => {
+                self.trial = Some(Trial { sequence, slot });
+                self.attempts = 0;
+            }
+            BootRecord::Attempt { sequence } => {
+                if self.trial.is_some_and(|trial| trial.sequence == sequence) {
+                    self.attempts = (self.attempts + 1).min(TRIAL_BOOTS_MAX);
+                }
+            }
+            BootRecord::Reverted { sequence, reason } => {
+                self.reverted = Some(Reverted { sequence, reason });
+                if self.trial.is_some_and(|trial| trial.sequence == sequence) {
+                    self.end_trial();
+                }
+            }
+        }
+        self
+    }
+
+    fn end_trial(&mut self) {
+        self.trial = None;
+        self.attempts = 0;
+    }
+
+    /// The fewest records whose fold is this state, oldest first.
+    fn live(&self) -> impl Iterator<Item = BootRecord> {
+        let attempt = self.trial.map(|trial| BootRecord::Attempt {
+            sequence: trial.sequence,
+        });
+        let kept = [
+            self.confirmed.map(|sequence| BootRecord::Confirmed { sequence }),
+            self.reverted
+                .map(|Reverted { sequence, reason }| BootRecord::Reverted { sequence, reason }),
+            self.trial
+                .map(|Trial { sequence, slot }| BootRecord::Trial { sequence, slot }),
+        ];
+        kept.into_iter()
+            .flatten()
+            .chain(attempt.into_iter().cycle().take(usize::from(self.attempts)))
+    }
+}
+
+/// Confirmed, Reverted and Trial once each, and the attempts.
+const LIVE_MAX: usize = 3 + TRIAL_BOOTS_MAX as usize;
+const _: () = assert!(LIVE_MAX <= crate::RECORD_LIVE_MAX);
+
+/// The boot log, opened: its state, and the way to add to it.
+pub struct BootLog<'f, F> {
+    records: RecordLog<'f, F>,
+    state: BootLogState,
+}
+
+impl<'f, F: NorFlash> BootLog<'f, F> {
+    /// Reads the log in `region`. A blank region is an empty log; records of unknown kinds are skipped.
+    ///
+    /// # Errors
+    /// The part's own error.
+    pub fn open(region: Region<'f, F>) -> Result<Self, FlashError> {
+        let records = RecordLog::open(region)?;
+        let mut state = BootLogState::default();
+        for record in records.records() {
+            if let Some(record) = BootRecord::decode(&record?) {
+                state = state.after(record);
+            }
+        }
+        Ok(Self { records, state })
+    }
+
+    /// What the log says now.
+    #[must_use]
+    pub const fn state(&self) -> BootLogState {
+        self.state
+    }
+
+    /// Appends `record`, atomically.
+    ///
+    /// # Errors
+    /// The flash failed: whether the record is in the log is known only after opening it again.
+    pub fn append(&mut self, record: BootRecord) -> Result<(), AppendError> {
+        let encoded = record.encode();
+        let mut live = [encoded; LIVE_MAX];
+        let mut count = 0;
+        for kept in self.state.live() {
+            live[count] = kept.encode();
+            count += 1;
+        }
+        self.records.append(&encoded, &live[..count])?;
+        self.state = self.state.after(record);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

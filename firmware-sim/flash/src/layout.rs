@@ -1,0 +1,214 @@
+//! The partitions of a device's flash, and the three kinds of offset that must not be mixed up.
+
+/// A range of the flash part, both numbers in bytes and multiples of the sector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Partition {
+    /// First byte, from the start of the part.
+    pub offset: u32,
+    /// Length.
+    pub bytes: u32,
+}
+
+impl Partition {
+    /// A partition of `bytes` bytes at `offset`.
+    #[must_use]
+    pub const fn new(offset: u32, bytes: u32) -> Self {
+        Self { offset, bytes }
+    }
+
+    const fn end(self) -> u32 {
+        self.offset + self.bytes
+    }
+}
+
+/// One of the two places a firmware image can be in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Slot {
+    /// The first; the factory image goes here.
+    A,
+    /// The second.
+    B,
+}
+
+impl Slot {
+    /// Both, in the order in which the bootloader looks at them.
+    pub const BOTH: [Self; 2] = [Self::A, Self::B];
+
+    /// The slot this one is not: the spare one of a running image.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+
+    /// 0 for A and 1 for B, as stored.
+    #[must_use]
+    pub const fn index(self) -> u8 {
+        match self {
+            Self::A => 0,
+            Self::B => 1,
+        }
+    }
+
+    /// The inverse of [`Slot::index`]; any other number is no slot.
+    #[must_use]
+    pub const fn from_index(index: u8) -> Option<Self> {
+        match index {
+            0 => Some(Self::A),
+            1 => Some(Self::B),
+            _ => None,
+        }
+    }
+}
+
+impl core::fmt::Display for Slot {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter.write_str(match self {
+            Self::A => "A",
+            Self::B => "B",
+        })
+    }
+}
+
+/// Bytes from the start of a slot, its header sector included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SlotOffset(pub u32);
+
+/// Bytes from the first byte of the image in a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ImageOffset(pub u32);
+
+/// Where everything is. One value per kind of part, shared by bootloader, agent and simulator.
+///
+/// ```text
+/// provision │ boot log │ journal │ … │ slot A                        │ slot B
+/// 1 sector    2          2             header │ image … │ staged patch  the same
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// What one erase clears; a multiple of what one program operation writes.
+    pub sector_bytes: u32,
+    /// Identity and trust anchors, written in the factory. One sector.
+    pub provision: Partition,
+    /// From which the bootloader decides. Two sectors.
+    pub boot_log: Partition,
+    /// The agent's own log: where a download stands. Two sectors.
+    pub journal: Partition,
+    /// The first slot.
+    pub slot_a: Partition,
+    /// The second slot; as large as the first.
+    pub slot_b: Partition,
+}
+
+impl Layout {
+    /// The 16 MiB part of the emulated board: sectors of 4,096 bytes, 4-byte program unit, two slots of 512 KiB.
+    pub const EMULATED: Self = Self {
+        sector_bytes: 4096,
+        provision: Partition::new(0x0, 0x1000),
+        boot_log: Partition::new(0x1000, 0x2000),
+        journal: Partition::new(0x3000, 0x2000),
+        slot_a: Partition::new(0x1_0000, 0x8_0000),
+        slot_b: Partition::new(0x9_0000, 0x8_0000),
+    };
+
+    /// The same order with slots of `slot_bytes` packed closely, for tests that want a small part.
+    ///
+    /// `slot_bytes` is a multiple of `sector_bytes` and at least two sectors; the caller answers for it.
+    #[must_use]
+    pub const fn packed(sector_bytes: u32, slot_bytes: u32) -> Self {
+        Self {
+            sector_bytes,
+            provision: Partition::new(0, sector_bytes),
+            boot_log: Partition::new(sector_bytes, 2 * sector_bytes),
+            journal: Partition::new(3 * sector_bytes, 2 * sector_bytes),
+            slot_a: Partition::new(5 * sector_bytes, slot_bytes),
+            slot_b: Partition::new(5 * sector_bytes + slot_bytes, slot_bytes),
+        }
+    }
+
+    /// The partition of `slot`.
+    #[must_use]
+    pub const fn slot(&self, slot: Slot) -> Partition {
+        match slot {
+            Slot::A => self.slot_a,
+            Slot::B => self.slot_b,
+        }
+    }
+
+    /// The bytes a slot has for an image and a staged patch together: all but the header sector.
+    #[must_use]
+    pub const fn image_capacity_bytes(&self) -> u32 {
+        self.slot_a.bytes - self.sector_bytes
+    }
+
+    /// The bytes from the start of the part to the end of the last partition.
+    #[must_use]
+    pub const fn end_bytes(&self) -> u32 {
+        self.slot_b.end()
+    }
+
+    /// Whether every partition is whole sectors, none overlaps the next and the slots are equally large.
+    #[must_use]
+    pub const fn is_sound(&self) -> bool {
+        let parts = [
+            self.provision,
+            self.boot_log,
+            self.journal,
+            self.slot_a,
+            self.slot_b,
+        ];
+        let mut at = 0;
+        let mut i = 0;
+        while i < parts.len() {
+            let part = parts[i];
+            let whole =
+                part.offset.is_multiple_of(self.sector_bytes) && part.bytes.is_multiple_of(self.sector_bytes);
+            if !whole || part.bytes == 0 || part.offset < at {
+                return false;
+            }
+            at = part.end();
+            i += 1;
+        }
+        self.provision.bytes == self.sector_bytes
+            && self.boot_log.bytes == 2 * self.sector_bytes
+            && self.journal.bytes == 2 * self.sector_bytes
+            && self.slot_a.bytes == self.slot_b.bytes
+            && self.slot_a.bytes >= 2 * self.sector_bytes
+    }
+}
+
+const _: () = assert!(Layout::EMULATED.is_sound());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packed_layout_is_sound_and_overlap_is_noticed() {
+        let layout = Layout::packed(4096, 16 * 4096);
+        assert!(layout.is_sound());
+        assert_eq!(layout.image_capacity_bytes(), 15 * 4096);
+        let overlapping = Layout {
+            slot_b: layout.slot_a,
+            ..layout
+        };
+        assert!(!overlapping.is_sound());
+        let ragged = Layout {
+            slot_a: Partition::new(5 * 4096, 16 * 4096 + 4),
+            ..layout
+        };
+        assert!(!ragged.is_sound());
+    }
+
+    #[test]
+    fn slots_are_each_others_other() {
+        for slot in Slot::BOTH {
+            assert_ne!(slot, slot.other());
+            assert_eq!(Slot::from_index(slot.index()), Some(slot));
+        }
+        assert_eq!(Slot::from_index(2), None);
+        assert_eq!(Slot::from_index(0xFF), None);
+    }
+}
