@@ -1,0 +1,163 @@
+//! Connects one emulated device to a real gateway through an emulated link, in real time.
+//!
+//! ```text
+//!  QEMU ◀── Ethernet frames ──▶ bridge ◀── UDP from 127.1.x.y ──▶ gateway 127.0.0.1:PORT
+//!        -netdev dgram, unix      │
+//!                             LinkModel, Tap
+//! ```
+//!
+//! Each device has a bridge of its own, with its own source address, so that a gateway on one
+//! machine sees a fleet of peers. ARP stays on the cable; only IP packets cross the link. What the
+//! bridge sees it counts in [`Observed`], and a test waits for a fact there instead of for time.
+
+mod ethernet;
+mod wires;
+
+pub use ethernet::{Frame, GATEWAY_IP, GATEWAY_MAC, Station, parse, udp_to};
+
+use crate::link::{LinkModel, LinkProfile, Traffic};
+use crate::tap::{Observed, Tap};
+use crate::watched::Watched;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// What a bridge connects, and through which link.
+#[derive(Clone, Debug)]
+pub struct BridgeConfig {
+    /// Folder for the two unix sockets. Its path must be short: a socket's path has 108 bytes.
+    pub directory: PathBuf,
+    /// Which device this is: names the sockets and the source address.
+    pub device: DeviceNumber,
+    /// The link between them.
+    pub profile: LinkProfile,
+    /// The link's seed.
+    pub seed: u64,
+    /// Where the gateway listens.
+    pub gateway: SocketAddr,
+}
+
+/// A device's number in a fleet, from which its addresses follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeviceNumber(pub u16);
+
+impl DeviceNumber {
+    /// Where the gateway sees the device: 127.1.x.y, with the number in x and y.
+    pub fn source(self) -> Ipv4Addr {
+        let [high, low] = self.0.to_be_bytes();
+        Ipv4Addr::new(127, 1, high, low)
+    }
+
+    /// The device's hardware address, which is also its device id.
+    pub fn mac(self) -> [u8; 6] {
+        let [high, low] = self.0.to_be_bytes();
+        [0x52, 0x54, 0x00, 0x12, high, low]
+    }
+
+    /// The hardware address as QEMU writes it.
+    pub fn mac_text(self) -> String {
+        self.mac().map(|byte| format!("{byte:02x}")).join(":")
+    }
+
+    /// The device id as the gateway writes it.
+    pub fn id_text(self) -> String {
+        self.mac().map(|byte| format!("{byte:02x}")).concat()
+    }
+}
+
+/// What a bridge's thread shares with its owner.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// What the link carried.
+    pub traffic: Traffic,
+    /// What was said over it.
+    pub observed: Observed,
+}
+
+/// A running bridge. Dropping it ends its thread and removes its sockets.
+#[derive(Debug)]
+pub struct Bridge {
+    qemu_path: PathBuf,
+    bridge_path: PathBuf,
+    seen: Watched<Seen>,
+    gateway: Watched<SocketAddr>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Bridge {
+    /// Opens the sockets and starts to carry packets.
+    pub fn start(config: &BridgeConfig) -> io::Result<Self> {
+        let number = config.device.0;
+        let qemu_path = config.directory.join(format!("q{number}"));
+        let bridge_path = config.directory.join(format!("b{number}"));
+        let seen = Watched::new(Seen::default());
+        let gateway = Watched::new(config.gateway);
+        let (stop, stopped) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()?;
+        let wires = {
+            let _inside = runtime.enter();
+            wires::Wires::open(&bridge_path, &qemu_path, config.device.source())?
+        };
+        let mut carrier = wires::Carrier::new(
+            wires,
+            LinkModel::new(config.profile, config.seed),
+            Tap::default(),
+            seen.clone(),
+            gateway.clone(),
+        );
+        let thread = std::thread::Builder::new()
+            .name(format!("bridge-{number}"))
+            .spawn(move || runtime.block_on(carrier.run(stopped)))?;
+        Ok(Self {
+            qemu_path,
+            bridge_path,
+            seen,
+            gateway,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+
+    /// The socket that QEMU binds.
+    pub fn qemu_path(&self) -> &Path {
+        &self.qemu_path
+    }
+
+    /// The socket that QEMU sends to.
+    pub fn bridge_path(&self) -> &Path {
+        &self.bridge_path
+    }
+
+    /// What the bridge saw so far.
+    pub fn seen(&self) -> Seen {
+        self.seen.get()
+    }
+
+    /// Waits until what the bridge saw satisfies `fact`, or `None` after `patience`.
+    pub fn wait_until(&self, patience: Duration, fact: impl FnMut(&Seen) -> bool) -> Option<Seen> {
+        self.seen.wait_until(patience, fact)
+    }
+
+    /// Sends the device's packets elsewhere from now on.
+    pub fn set_gateway(&self, gateway: SocketAddr) {
+        self.gateway.update(|current| *current = gateway);
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic in the thread was printed there; dropping must not add another.
+            let _ = thread.join();
+        }
+        let _ = std::fs::remove_file(&self.bridge_path);
+    }
+}

@@ -1,0 +1,148 @@
+//! One emulated device: QEMU's `mps2-an385` with a persistent flash file.
+//!
+//! The machine's PSRAM is backed by a file and plays the part of the flash: it survives a reset,
+//! `kill -9` and a cold start. The boot ROM is the bootloader, reloaded from its file at each reset.
+//!
+//! A [`Machine`] owns its QEMU process through a supervisor thread. QEMU aborts with "Lockup" when
+//! the core faults inside a fault; real hardware would sit there until someone cuts its power, so
+//! the supervisor starts it again and counts a power cycle. No process outlives its machine: it is
+//! killed on drop, and the kernel kills it if this process dies first (`setpriv --pdeathsig`).
+
+mod process;
+mod serial;
+
+pub use serial::Serial;
+
+use crate::watched::Watched;
+use process::Supervisor;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Bytes of the flash file: QEMU demands the exact size of the machine's PSRAM.
+pub const FLASH_FILE_BYTES: usize = 16 * 1024 * 1024;
+
+/// What a machine is made of.
+#[derive(Clone, Debug)]
+pub struct MachineConfig {
+    /// The bootloader's ELF file.
+    pub bootloader: PathBuf,
+    /// The flash file, exactly [`FLASH_FILE_BYTES`] long.
+    pub flash: PathBuf,
+    /// Where the serial log is appended.
+    pub serial_log: PathBuf,
+    /// The unix socket QEMU binds and the one it sends frames to.
+    pub network: (PathBuf, PathBuf),
+    /// Hardware address in QEMU's notation.
+    pub mac: String,
+}
+
+/// A device that can be started, killed and started again.
+#[derive(Debug)]
+pub struct Machine {
+    config: MachineConfig,
+    serial: Serial,
+    power_cycles: Watched<u32>,
+    running: Option<Supervisor>,
+}
+
+impl Machine {
+    /// A machine that is switched off. Refuses a flash file of the wrong size.
+    pub fn new(config: MachineConfig) -> io::Result<Self> {
+        let bytes = std::fs::metadata(&config.flash)?.len();
+        if bytes != FLASH_FILE_BYTES as u64 {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!(
+                    "flash file {} has {bytes} bytes, needs {FLASH_FILE_BYTES}",
+                    config.flash.display()
+                ),
+            ));
+        }
+        let serial = Serial::open(&config.serial_log)?;
+        Ok(Self {
+            config,
+            serial,
+            power_cycles: Watched::new(0),
+            running: None,
+        })
+    }
+
+    /// Switches the machine on. Does nothing when it is on.
+    pub fn start(&mut self) -> io::Result<()> {
+        if self.running.is_none() {
+            self.running = Some(Supervisor::start(
+                self.config.arguments(),
+                self.serial.clone(),
+                self.power_cycles.clone(),
+            )?);
+        }
+        Ok(())
+    }
+
+    /// Cuts the power: `kill -9`. Returns when the process is gone.
+    pub fn kill(&mut self) {
+        self.running = None;
+    }
+
+    /// The machine's serial output.
+    pub fn serial(&self) -> &Serial {
+        &self.serial
+    }
+
+    /// Waits for a serial line after `from` that satisfies `fact`; see [`Serial::wait_for`].
+    pub fn wait_for_line(
+        &self,
+        from: usize,
+        patience: Duration,
+        fact: impl FnMut(&str) -> bool,
+    ) -> Option<(usize, String)> {
+        self.serial.wait_for(from, patience, fact)
+    }
+
+    /// How often the core locked up and was switched off and on.
+    pub fn power_cycles(&self) -> u32 {
+        self.power_cycles.get()
+    }
+
+    /// The flash file.
+    pub fn flash(&self) -> &Path {
+        &self.config.flash
+    }
+}
+
+impl MachineConfig {
+    fn arguments(&self) -> Vec<String> {
+        let (own, remote) = &self.network;
+        [
+            "-object",
+            &format!(
+                "memory-backend-file,id=mem,size=16M,mem-path={},share=on",
+                self.flash.display()
+            ),
+            "-machine",
+            "mps2-an385,memory-backend=mem",
+            "-nodefaults",
+            "-display",
+            "none",
+            "-monitor",
+            "none",
+            "-serial",
+            "stdio",
+            "-semihosting-config",
+            "enable=on,target=native",
+            "-netdev",
+            &format!(
+                "dgram,id=n0,local.type=unix,local.path={},remote.type=unix,remote.path={}",
+                own.display(),
+                remote.display()
+            ),
+            "-net",
+            &format!("nic,netdev=n0,model=lan9118,macaddr={}", self.mac),
+            "-kernel",
+            &self.bootloader.display().to_string(),
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    }
+}

@@ -1,0 +1,145 @@
+//! The QEMU process and the thread that stays with it.
+
+use super::Serial;
+use crate::watched::Watched;
+use std::io::{self, BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+/// How often in a row a machine may lock up before its supervisor leaves it off.
+const LOCKUPS_MAX: u32 = 20;
+
+/// `abort()`: what QEMU does when the emulated core locks up.
+const SIGABRT: i32 = 6;
+
+/// Keeps one QEMU process running until it is dropped.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    state: Watched<State>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    stopping: bool,
+    child: Option<Child>,
+}
+
+impl Supervisor {
+    /// Starts QEMU; an error is one of starting it, such as QEMU not being installed.
+    pub(super) fn start(
+        arguments: Vec<String>,
+        serial: Serial,
+        power_cycles: Watched<u32>,
+    ) -> io::Result<Self> {
+        let state: Watched<State> = Watched::default();
+        let shared = state.clone();
+        let (started, first) = mpsc::channel();
+        // The death signal is tied to the thread that spawns, so the supervisor spawns itself.
+        let thread = std::thread::Builder::new()
+            .name("qemu".into())
+            .spawn(move || supervise(&shared, &arguments, &serial, &power_cycles, &started))?;
+        let supervisor = Self {
+            state,
+            thread: Some(thread),
+        };
+        match first.recv() {
+            Ok(Some(error)) => Err(error),
+            Ok(None) => Ok(supervisor),
+            Err(_) => Err(io::Error::other("the QEMU supervisor died")),
+        }
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.state.update(|state| {
+            state.stopping = true;
+            if let Some(child) = &mut state.child {
+                // It may have ended by itself.
+                let _ = child.kill();
+            }
+        });
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn supervise(
+    state: &Watched<State>,
+    arguments: &[String],
+    serial: &Serial,
+    power_cycles: &Watched<u32>,
+    started: &mpsc::Sender<Option<io::Error>>,
+) {
+    for _ in 0..LOCKUPS_MAX {
+        let mut child = match spawn(arguments) {
+            Ok(child) => child,
+            Err(error) => {
+                let _ = started.send(Some(error));
+                return;
+            }
+        };
+        let output = child.stdout.take();
+        let stopping = state.update(|state| {
+            if state.stopping {
+                let _ = child.kill();
+            }
+            state.child = Some(child);
+            state.stopping
+        });
+        let _ = started.send(None);
+        if let (Some(output), false) = (output, stopping) {
+            read_lines(output, serial);
+        }
+        let status = state.update(|state| state.child.take().map(|mut child| child.wait()));
+        if state.look(|state| state.stopping) || !locked_up(status) {
+            return;
+        }
+        serial.push("-- harness: the core locked up; power cycle --");
+        power_cycles.update(|cycles| *cycles += 1);
+    }
+}
+
+fn spawn(arguments: &[String]) -> io::Result<Child> {
+    const QEMU: &str = "qemu-system-arm";
+    let mut guarded = Command::new("setpriv");
+    guarded.args(["--pdeathsig", "KILL", QEMU]);
+    match run(&mut guarded, arguments) {
+        // Without util-linux, the guard in `Drop` is all there is.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => run(&mut Command::new(QEMU), arguments),
+        other => other,
+    }
+}
+
+fn run(command: &mut Command, arguments: &[String]) -> io::Result<Child> {
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+}
+
+fn read_lines(output: impl io::Read, serial: &Serial) {
+    let mut reader = BufReader::new(output);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match reader.read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => return,
+            Ok(_) => serial.push(String::from_utf8_lossy(&line).trim_end()),
+        }
+    }
+}
+
+/// Exit 134 is how a shell shows the same abort.
+fn locked_up(status: Option<io::Result<ExitStatus>>) -> bool {
+    let Some(Ok(status)) = status else {
+        return false;
+    };
+    status.signal() == Some(SIGABRT) || status.code() == Some(134)
+}
