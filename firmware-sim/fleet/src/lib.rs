@@ -13,6 +13,7 @@
 
 pub mod agenda;
 pub mod bridge;
+pub mod factory;
 pub mod link;
 pub mod qemu;
 pub mod rng;

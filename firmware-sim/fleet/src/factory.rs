@@ -1,0 +1,165 @@
+//! What a device leaves the factory with: who it is, whom it believes, and its first firmware.
+//!
+//! Written with the same writers the device uses, onto a flash that enforces NOR rules, so that a
+//! factory image no device could have written does not exist.
+
+use crate::qemu::FLASH_FILE_BYTES;
+use deltagate_flash::sim::SimFlash;
+use deltagate_flash::{
+    AppendError, BootLog, BootRecord, FlashError, ImageOffset, Layout, Provision, Region, Slot, SlotHeaderFault,
+    SlotRegion, TRUST_ANCHORS_MAX,
+};
+use std::cell::RefCell;
+use std::io;
+use std::path::Path;
+
+/// A device as shipped.
+#[derive(Clone, Copy, Debug)]
+pub struct Shipped<'a> {
+    /// RFC 9124 vendor id: UUIDv5 of the vendor's domain.
+    pub vendor_id: [u8; 16],
+    /// RFC 9124 class id: UUIDv5 of the class name under the vendor id.
+    pub class_id: [u8; 16],
+    /// Ed25519 public keys whose signatures the device believes.
+    pub trust_anchors: &'a [[u8; 32]],
+    /// The first image's signed envelope, its text severed.
+    pub envelope: &'a [u8],
+    /// The first image.
+    pub image: &'a [u8],
+    /// The first image's sequence number.
+    pub sequence: u32,
+}
+
+/// Why a device cannot be shipped like that.
+#[derive(Debug, thiserror::Error)]
+pub enum FactoryError {
+    /// More keys than the provision record holds.
+    #[error("{0} trust anchors do not fit a provision record of {TRUST_ANCHORS_MAX}")]
+    TrustAnchors(usize),
+    /// The image does not fit its slot.
+    #[error("image of {bytes} bytes does not fit a slot of {capacity}")]
+    ImageTooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The slot's room.
+        capacity: u32,
+    },
+    /// The flash refused.
+    #[error("writing the factory flash: {0}")]
+    Flash(FlashError),
+    /// The slot header refused.
+    #[error("writing the factory slot header: {0}")]
+    Header(SlotHeaderFault),
+    /// The boot log refused.
+    #[error("writing the factory boot log: {0}")]
+    BootLog(AppendError),
+    /// The flash file could not be written.
+    #[error("writing the flash file")]
+    File(#[from] io::Error),
+}
+
+/// The flash of a shipped device: provision record, signed image in slot A, and its confirmation.
+pub fn flash(layout: &Layout, shipped: &Shipped<'_>) -> Result<SimFlash, FactoryError> {
+    let capacity = layout.image_capacity_bytes();
+    if shipped.image.len() > capacity as usize {
+        return Err(FactoryError::ImageTooLarge {
+            bytes: shipped.image.len(),
+            capacity,
+        });
+    }
+    let provision = Provision::new(shipped.vendor_id, shipped.class_id, shipped.trust_anchors)
+        .ok_or(FactoryError::TrustAnchors(shipped.trust_anchors.len()))?;
+    let flash = RefCell::new(SimFlash::new(layout.end_bytes()));
+    provision
+        .write(Region::new(&flash, layout.provision))
+        .map_err(FactoryError::Flash)?;
+    let slot = SlotRegion::new(Region::new(&flash, layout.slot(Slot::A)));
+    slot.program_image(ImageOffset(0), &padded(shipped.image))
+        .map_err(FactoryError::Flash)?;
+    slot.write_envelope(shipped.envelope)
+        .map_err(FactoryError::Header)?;
+    BootLog::open(Region::new(&flash, layout.boot_log))
+        .map_err(FactoryError::Flash)?
+        .append(BootRecord::Confirmed {
+            sequence: shipped.sequence,
+        })
+        .map_err(FactoryError::BootLog)?;
+    let mut flash = flash.into_inner();
+    flash.restart();
+    Ok(flash)
+}
+
+/// Writes the emulated board's flash file for a shipped device.
+pub fn write_flash_file(path: &Path, shipped: &Shipped<'_>) -> Result<(), FactoryError> {
+    let mut bytes = flash(&Layout::EMULATED, shipped)?.bytes().to_vec();
+    bytes.resize(FLASH_FILE_BYTES, 0xFF);
+    Ok(std::fs::write(path, bytes)?)
+}
+
+/// Fills the last program unit with erased bytes.
+fn padded(image: &[u8]) -> Vec<u8> {
+    const PROGRAM_BYTES: usize = Region::<SimFlash>::PROGRAM_BYTES as usize;
+    let mut bytes = image.to_vec();
+    bytes.resize(image.len().next_multiple_of(PROGRAM_BYTES), 0xFF);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAYOUT: Layout = Layout::packed(4096, 4 * 4096);
+
+    fn shipped() -> Shipped<'static> {
+        Shipped {
+            vendor_id: [1; 16],
+            class_id: [2; 16],
+            trust_anchors: &[[3; 32]],
+            envelope: b"envelope",
+            image: b"image",
+            sequence: 1,
+        }
+    }
+
+    #[test]
+    fn what_was_shipped_is_read_back() {
+        let flash = RefCell::new(flash(&LAYOUT, &shipped()).unwrap());
+        let provision = Provision::read(Region::new(&flash, LAYOUT.provision)).unwrap();
+        assert_eq!(provision.vendor_id, [1; 16]);
+        assert_eq!(provision.class_id, [2; 16]);
+        assert_eq!(provision.trust_anchors(), [[3; 32]]);
+        let slot = SlotRegion::new(Region::new(&flash, LAYOUT.slot(Slot::A)));
+        let mut buffer = [0; deltagate_flash::ENVELOPE_BYTES_MAX];
+        assert_eq!(slot.envelope(&mut buffer).unwrap(), b"envelope");
+        let mut image = [0; 5];
+        slot.read_image(ImageOffset(0), &mut image).unwrap();
+        assert_eq!(&image, b"image");
+        let log = BootLog::open(Region::new(&flash, LAYOUT.boot_log)).unwrap();
+        assert_eq!(log.state().confirmed, Some(1));
+        assert_eq!(log.state().trial, None);
+    }
+
+    #[test]
+    fn an_image_larger_than_a_slot_is_refused() {
+        let image = vec![0; LAYOUT.image_capacity_bytes() as usize + 1];
+        let result = flash(
+            &LAYOUT,
+            &Shipped {
+                image: &image,
+                ..shipped()
+            },
+        );
+        assert!(matches!(result, Err(FactoryError::ImageTooLarge { .. })));
+    }
+
+    #[test]
+    fn the_flash_file_has_the_size_qemu_demands() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("flash");
+        write_flash_file(&path, &shipped()).unwrap();
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().len(),
+            FLASH_FILE_BYTES as u64
+        );
+    }
+}
