@@ -1,0 +1,207 @@
+//! The response body.
+
+use core::fmt;
+use core::str;
+
+use minicbor::encode::Error;
+use minicbor::encode::write::EndOfSlice;
+
+use crate::check_in::required;
+use crate::reader::{Known, Reader};
+use crate::writer::{Writer, encode};
+use crate::{DecodeError, EncodeError, Format};
+
+/// Longest path segment of a job: with the slash, 8 characters of the path stay one short option.
+pub const JOB_PATH_BYTES_MAX: usize = 7;
+
+/// Longest envelope an answer carries, and a device holds: the bound of our SUIT profile with the text severed.
+pub const ENVELOPE_BYTES_MAX: usize = 512;
+
+/// Longest job: map header, 5 keys of one byte, and the longest value of each key in the order of their numbers.
+const JOB_BYTES_MAX: usize = 1 + 5 + (1 + JOB_PATH_BYTES_MAX) + 1 + 5 + 17 + 9;
+
+/// Longest body [`Answer::encode`] writes: the map header, 4 keys of one byte, and the longest value of each key in
+/// the order of their numbers.
+pub const ANSWER_BYTES_MAX: usize = 1 + 4 + 5 + 5 + JOB_BYTES_MAX + (3 + ENVELOPE_BYTES_MAX);
+
+/// The one Uri-Path segment under which a device fetches its payload: 1 to 7 characters of `[0-9A-Za-z]`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobPath {
+    bytes: [u8; JOB_PATH_BYTES_MAX],
+    len: u8,
+}
+
+impl JobPath {
+    /// The path made of this segment, or `None` when it is empty, too long or has other characters.
+    pub fn new(segment: &str) -> Option<Self> {
+        if segment.is_empty() || !segment.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return None;
+        }
+        let mut bytes = [0; JOB_PATH_BYTES_MAX];
+        bytes
+            .get_mut(..segment.len())?
+            .copy_from_slice(segment.as_bytes());
+        Some(Self {
+            bytes,
+            len: segment.len() as u8,
+        })
+    }
+
+    /// The segment, without a slash.
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.bytes[..usize::from(self.len)]).expect("new() took ASCII only")
+    }
+}
+
+impl fmt::Display for JobPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for JobPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JobPath({self})")
+    }
+}
+
+/// What a device is to fetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Key 1: where the payload lies; its manifest lies under `/path/m`.
+    pub path: JobPath,
+    /// Key 2: how the payload encodes the image.
+    pub format: Format,
+    /// Key 3: bytes of the payload.
+    pub payload_bytes: u32,
+    /// Key 4: first 16 bytes of the SHA-256 of the payload as served. The ETag of every block is its first 4 bytes.
+    pub artefact_digest: [u8; 16],
+    /// Key 5: sequence number of the image that the payload makes.
+    pub sequence_number: u64,
+}
+
+impl Job {
+    /// The ETag every block of this payload must carry.
+    pub fn etag(&self) -> [u8; 4] {
+        let [a, b, c, d, ..] = self.artefact_digest;
+        [a, b, c, d]
+    }
+}
+
+/// What the gateway answers to a check-in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer<'a> {
+    /// Key 1: seconds until the device asks again, unless it has a job to do.
+    pub next_check_in_s: u32,
+    /// Key 2: ACK timeout of the device's link in milliseconds (RFC 7252 §4.8 `ACK_TIMEOUT`); `None`: keep yours.
+    pub ack_timeout_ms: Option<u32>,
+    /// Key 3: what to fetch; `None`: nothing to do.
+    pub job: Option<Job>,
+    /// Key 4: the signed envelope with its text severed, at most [`ENVELOPE_BYTES_MAX`] bytes; `None` with a job:
+    /// fetch it from `/path/m`.
+    pub envelope: Option<&'a [u8]>,
+}
+
+impl<'a> Answer<'a> {
+    /// The answer that gives no work.
+    pub const fn idle(next_check_in_s: u32) -> Self {
+        Self {
+            next_check_in_s,
+            ack_timeout_ms: None,
+            job: None,
+            envelope: None,
+        }
+    }
+
+    /// Reads a whole body.
+    pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut next_check_in_s = None;
+        let mut answer = Self::idle(0);
+        let mut reader = Reader::new(body);
+        reader.map(|reader, key| {
+            match key {
+                1 => next_check_in_s = Some(reader.uint_as(key)?),
+                2 => answer.ack_timeout_ms = Some(reader.uint_as(key)?),
+                3 => answer.job = Some(Job::read(reader)?),
+                4 => answer.envelope = Some(reader.bytes()?),
+                _ => return Ok(Known::No),
+            }
+            Ok(Known::Yes)
+        })?;
+        reader.end()?;
+        if answer
+            .envelope
+            .is_some_and(|envelope| envelope.len() > ENVELOPE_BYTES_MAX)
+        {
+            return Err(DecodeError::OutOfRange { key: 4 });
+        }
+        answer.next_check_in_s = required(next_check_in_s, 1)?;
+        Ok(answer)
+    }
+
+    /// Writes the body into `buffer`, of which [`ANSWER_BYTES_MAX`] bytes always suffice, and returns it.
+    pub fn encode<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], EncodeError> {
+        if self
+            .envelope
+            .is_some_and(|envelope| envelope.len() > ENVELOPE_BYTES_MAX)
+        {
+            return Err(EncodeError::OutOfRange { key: 4 });
+        }
+        encode(buffer, |writer| self.write(writer))
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) -> Result<(), Error<EndOfSlice>> {
+        let optional = [
+            self.ack_timeout_ms.is_some(),
+            self.job.is_some(),
+            self.envelope.is_some(),
+        ];
+        writer.map(1 + optional.iter().filter(|present| **present).count() as u64)?;
+        writer.u8(1)?.u32(self.next_check_in_s)?;
+        if let Some(timeout) = self.ack_timeout_ms {
+            writer.u8(2)?.u32(timeout)?;
+        }
+        if let Some(job) = &self.job {
+            job.write(writer.u8(3)?)?;
+        }
+        if let Some(envelope) = self.envelope {
+            writer.u8(4)?.bytes(envelope)?;
+        }
+        Ok(())
+    }
+}
+
+impl Job {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (mut path, mut format, mut payload_bytes) = (None, None, None);
+        let (mut artefact_digest, mut sequence_number) = (None, None);
+        reader.map(|reader, key| {
+            let out_of_range = DecodeError::OutOfRange { key };
+            match key {
+                1 => path = Some(JobPath::new(reader.text()?).ok_or(out_of_range)?),
+                2 => format = Some(Format::from_code(reader.uint_as(key)?).ok_or(out_of_range)?),
+                3 => payload_bytes = Some(reader.uint_as(key)?),
+                4 => artefact_digest = Some(reader.byte_array(key)?),
+                5 => sequence_number = Some(reader.uint()?),
+                _ => return Ok(Known::No),
+            }
+            Ok(Known::Yes)
+        })?;
+        Ok(Self {
+            path: required(path, 1)?,
+            format: required(format, 2)?,
+            payload_bytes: required(payload_bytes, 3)?,
+            artefact_digest: required(artefact_digest, 4)?,
+            sequence_number: required(sequence_number, 5)?,
+        })
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) -> Result<(), Error<EndOfSlice>> {
+        writer.map(5)?;
+        writer.u8(1)?.str(self.path.as_str())?;
+        writer.u8(2)?.u8(self.format.code())?;
+        writer.u8(3)?.u32(self.payload_bytes)?;
+        writer.u8(4)?.bytes(&self.artefact_digest)?;
+        writer.u8(5)?.u64(self.sequence_number)?.ok()
+    }
+}
