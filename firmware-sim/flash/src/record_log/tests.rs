@@ -1,1 +1,222 @@
+use core::cell::RefCell;
+use std::vec::Vec;
 
+use proptest::prelude::*;
+
+use super::*;
+use crate::Partition;
+use crate::sim::{SimFlash, explore_power_cuts};
+
+const REGION: Partition = Partition::new(0, 8192);
+const CELLS: usize = 4096 / RECORD_CELL_BYTES;
+
+fn note(number: u32) -> Record {
+    Record::new(9, &number.to_le_bytes()).unwrap()
+}
+
+fn numbers(flash: &mut SimFlash) -> Vec<u32> {
+    let flash = RefCell::new(flash);
+    let log = RecordLog::open(Region::new(&flash, REGION)).unwrap();
+    log.records()
+        .map(|record| word(record.unwrap().payload(), 0))
+        .collect()
+}
+
+/// Appends `number`, keeping the last `keep` records at a compaction. An error is a power cut here.
+fn append(flash: &mut SimFlash, number: u32, keep: usize) -> Result<(), AppendError> {
+    let flash = RefCell::new(flash);
+    let mut log = RecordLog::open(Region::new(&flash, REGION))?;
+    let mut live: Vec<Record> = log.records().rev().take(keep).collect::<Result<_, _>>()?;
+    live.reverse();
+    log.append(&note(number), &live)
+}
+
+fn filled(count: u32) -> SimFlash {
+    let mut flash = SimFlash::new(8192);
+    for number in 0..count {
+        append(&mut flash, number, 2).unwrap();
+    }
+    flash
+}
+
+#[test]
+fn a_blank_part_is_an_empty_log() {
+    assert!(numbers(&mut SimFlash::new(8192)).is_empty());
+}
+
+#[test]
+fn records_come_back_in_both_orders() {
+    let mut flash = filled(5);
+    assert_eq!(numbers(&mut flash), [0, 1, 2, 3, 4]);
+    let cell = RefCell::new(flash);
+    let log = RecordLog::open(Region::new(&cell, REGION)).unwrap();
+    let newest: Vec<u32> = log
+        .records()
+        .rev()
+        .map(|record| word(record.unwrap().payload(), 0))
+        .collect();
+    assert_eq!(newest, [4, 3, 2, 1, 0]);
+    let mut ends = log.records();
+    assert!(ends.next().is_some() && ends.next_back().is_some());
+    assert_eq!(ends.count(), 3, "both ends meet");
+}
+
+#[test]
+fn a_full_sector_is_compacted_to_what_is_live() {
+    let mut flash = filled(CELLS as u32 - 1);
+    assert_eq!(numbers(&mut flash).len(), CELLS - 1);
+    append(&mut flash, 1_000, 2).unwrap();
+    assert_eq!(numbers(&mut flash), [61, 62, 1_000]);
+}
+
+#[test]
+fn wear_is_shared_by_both_sectors() {
+    let mut flash = SimFlash::new(8192);
+    for number in 0..63 * 20 {
+        append(&mut flash, number, 2).unwrap();
+    }
+    let [first, second] = flash.wear() else {
+        panic!("two sectors")
+    };
+    assert!(first.abs_diff(*second) <= 1);
+    assert!(
+        first + second <= 22,
+        "one erase for every sixty records: {first} + {second}"
+    );
+}
+
+#[test]
+fn too_many_live_records_are_the_callers_mistake() {
+    let flash = RefCell::new(SimFlash::new(8192));
+    let mut log = RecordLog::open(Region::new(&flash, REGION)).unwrap();
+    let live = [note(1); RECORD_LIVE_MAX + 1];
+    assert_eq!(log.append(&note(2), &live), Err(AppendError::TooManyLive));
+    assert_eq!(flash.borrow().operations(), 0);
+}
+
+#[test]
+fn a_payload_has_a_limit() {
+    assert!(Record::new(1, &[0; RECORD_PAYLOAD_BYTES_MAX]).is_some());
+    assert!(Record::new(1, &[0; RECORD_PAYLOAD_BYTES_MAX + 1]).is_none());
+    assert_eq!(Record::new(1, &[]).unwrap().payload(), []);
+}
+
+#[test]
+fn a_cell_with_any_flipped_bit_is_skipped() {
+    for bit in 0..RECORD_CELL_BYTES * 8 {
+        let mut flash = filled(3);
+        flash.bytes_mut()[2 * RECORD_CELL_BYTES + bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(numbers(&mut flash), [0, 2], "bit {bit}");
+    }
+}
+
+/// An append in the middle of a sector, cut at every byte: before and after it everything else is there.
+#[test]
+fn an_append_cut_at_any_byte_happened_or_did_not() {
+    let every_byte: Vec<u32> = (0..=RECORD_CELL_BYTES as u32).collect();
+    let mut seen = [false; 2];
+    explore_power_cuts(
+        &filled(3),
+        &every_byte,
+        |flash| {
+            let _ = append(flash, 3, 2);
+        },
+        |flash, cut| {
+            let there = numbers(flash);
+            assert!(
+                there == [0, 1, 2] || there == [0, 1, 2, 3],
+                "{cut:?} left {there:?}"
+            );
+            seen[usize::from(there.len() == 4)] = true;
+            append(flash, 4, 2).unwrap();
+            assert_eq!(numbers(flash).last(), Some(&4), "the log goes on after {cut:?}");
+        },
+    );
+    assert_eq!(seen, [true, true]);
+}
+
+/// A compaction cut at every operation, torn at every cell byte, and cut again while it is repeated.
+#[test]
+fn a_compaction_cut_twice_keeps_the_old_log_or_the_new() {
+    let old: Vec<u32> = (0..CELLS as u32 - 1).collect();
+    let new = [61, 62, 63];
+    let tears: Vec<u32> = (0..=64).chain([100, 2048, 4095, 4096]).collect();
+    let operations = explore_power_cuts(
+        &filled(CELLS as u32 - 1),
+        &tears,
+        |flash| {
+            let _ = append(flash, 63, 2);
+        },
+        |flash, first| {
+            let there = numbers(flash);
+            assert!(there == old || there == new, "{first:?} left {there:?}");
+            if there != old {
+                return;
+            }
+            explore_power_cuts(
+                flash,
+                &[0, 7, 33, 64, 4096],
+                |flash| {
+                    let _ = append(flash, 63, 2);
+                },
+                |flash, second| {
+                    let there = numbers(flash);
+                    assert!(
+                        there == old || there == new,
+                        "{first:?}, then {second:?}, left {there:?}"
+                    );
+                },
+            );
+        },
+    );
+    assert_eq!(operations, 5, "erase, two live records, the new one, cell 0");
+}
+
+/// The first record of a new device: the log is empty or has it.
+#[test]
+fn a_cut_during_the_very_first_append_leaves_an_empty_log_or_the_record() {
+    let tears: Vec<u32> = (0..=64).chain([4096]).collect();
+    explore_power_cuts(
+        &SimFlash::from_bytes(std::vec![0x5A; 8192]),
+        &tears,
+        |flash| {
+            let _ = append(flash, 1, 0);
+        },
+        |flash, cut| {
+            let there = numbers(flash);
+            assert!(there.is_empty() || there == [1], "{cut:?} left {there:?}");
+            append(flash, 2, 1).unwrap();
+            assert_eq!(numbers(flash).last(), Some(&2));
+        },
+    );
+}
+
+proptest! {
+    /// Any bytes at all in the two sectors are a log that can be read and continued.
+    #[test]
+    fn garbage_is_survived(bytes in prop::collection::vec(any::<u8>(), 8192)) {
+        let mut flash = SimFlash::from_bytes(bytes);
+        let _ = numbers(&mut flash);
+        append(&mut flash, 77, 2).unwrap();
+        prop_assert_eq!(numbers(&mut flash).last().copied(), Some(77));
+    }
+
+    /// Whatever sequence of cuts: what was acknowledged last is never lost, and nothing is made up.
+    #[test]
+    fn a_life_of_power_cuts_loses_nothing_acknowledged(cuts in prop::collection::vec((0u64..6, 0u32..70), 1..200)) {
+        let mut flash = SimFlash::new(8192);
+        let mut acknowledged = None;
+        for (number, (operation, torn_at)) in (0u32..).zip(cuts) {
+            flash.restart();
+            flash.cut_power_at(crate::sim::PowerCut { operation, torn_at });
+            let done = append(&mut flash, number, 2).is_ok();
+            flash.restart();
+            let newest = numbers(&mut flash).last().copied();
+            if done {
+                acknowledged = Some(number);
+            }
+            prop_assert!(newest == acknowledged || newest == Some(number));
+            acknowledged = newest;
+        }
+    }
+}
