@@ -1,1 +1,71 @@
-//! The device side of deltagate: check in, fetch, apply, confirm or fall back. Sans-IO, no heap.
+//! The device side of deltagate: check in, verify, fetch, apply, try, confirm or fall back.
+//!
+//! Sans-IO and without a heap: a real firmware embeds [`Agent`], moves datagrams between it and its UDP socket,
+//! gives it the time and the flash, and restarts when told to. [`Agent`] says in which order to call what.
+//!
+//! Left out: the network stack, DTLS and OSCORE, and the decision *when* a restart is safe: the caller may delay
+//! [`Effect::Reboot`] as long as an actuator needs.
+//!
+//! # The states
+//!
+//! Every state holds only what it needs. `work` is a bounded step of [`Agent::work`].
+//!
+//! | state | event | becomes | output |
+//! |---|---|---|---|
+//! | Idle | its time has come | CheckingIn | `POST /c` |
+//! | CheckingIn | 2.04 without job | Idle (next check-in) | on trial: `Confirmed` in the boot log |
+//! | CheckingIn | 2.04, job, manifest in it | Preparing or Idle | verified first; a refusal is recorded and reported |
+//! | CheckingIn | 2.04, job, no manifest | FetchingManifest | `GET /path/m` |
+//! | CheckingIn | nobody answers, other code | Idle (back-off) | |
+//! | FetchingManifest | last block | Preparing or Idle | as above |
+//! | Preparing | work | Preparing | erases the spare slot's header, then what the payload needs, a sector a step |
+//! | Preparing | work, all erased | Fetching | envelope into the header, then JobStarted into the journal |
+//! | Fetching | block | Fetching | programs it; after block 0 the patch header is checked; `GET` of the next |
+//! | Fetching | last block | CheckingPayload | |
+//! | Fetching | 4.04, other ETag, other size | Idle (check in again) | outcome 15 |
+//! | Fetching | 5.03 or 4.29 with Max-Age | Fetching (paused) | nothing before Max-Age has passed |
+//! | Fetching | nobody answers | Fetching (paused) | the same block again after a back-off |
+//! | CheckingPayload | work | CheckingPayload | hashes what was fetched |
+//! | CheckingPayload | digest right | Applying, or Verifying for `full` | Staged into the journal |
+//! | CheckingPayload | digest wrong | Idle | outcome 15 |
+//! | Applying | work | Applying | erases the image's sectors, then decodes a piece |
+//! | Applying | decoder failed | Idle | outcome 8 |
+//! | Verifying | work | Verifying | hashes the image |
+//! | Verifying | digest wrong | Idle | outcome 9 |
+//! | Verifying | digest right | Rebooting | Armed into the journal, Trial into the boot log, [`Effect::Reboot`] |
+//! | any, on trial | no contact within the limit | Rebooting | Reverted (no contact), [`Effect::Reboot`] |
+//! | any | flash failed | Idle (back-off) | [`Event::FlashFailed`] |
+//!
+//! After a restart the journal says where to begin: nothing or an ended job: Idle; a started job: Fetching at the
+//! block that holds the last programmed byte; a staged one: Applying, from the start. An image on trial begins in Idle
+//! and never resumes or starts an update.
+//!
+//! # The journal
+//!
+//! Records of [`deltagate_flash::RecordLog`] in [`deltagate_flash::Layout::journal`], integers little-endian:
+//!
+//! ```text
+//! kind             payload
+//! 1 Link           0 ACK timeout ms u32   4 round trip ms u32
+//! 2 JobStarted     0 artefact digest prefix [16]   16 format u8   17 payload bytes u32   21 sequence u32
+//!                  25 path length u8   26 path [7]
+//! 3 Staged         (of the job started last: the payload is complete and its digest right)
+//! 4 Armed          (of the job started last: its image is verified, the Trial record comes next)
+//! 5 JobEnded
+//! 6 Outcome        0 sequence u32   4 code u8   5 detail u32     to be reported
+//! 7 Reported       0 sequence u32   4 code u8                    the gateway has it
+//! ```
+
+#![no_std]
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
+#[cfg(test)]
+extern crate std;
+
+mod agent;
+mod config;
+mod event;
+
+pub use agent::{Agent, StartError};
+pub use config::{Config, DATAGRAM_BYTES_MAX};
+pub use event::{Effect, Event, Stats};
