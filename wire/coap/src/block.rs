@@ -101,7 +101,7 @@ impl BlockNumber {
 pub struct BlockValue {
     /// Which block.
     pub number: BlockNumber,
-    /// Whether more blocks follow. Zero in a request's Block2, ignored there by the server (RFC 7959 §2.2).
+    /// Whether more blocks follow. In a request's Block2 sent as zero and ignored on reception (RFC 7959 §2.2).
     pub more: bool,
     /// How long every block but the last is.
     pub size: BlockSize,
@@ -201,8 +201,8 @@ impl BlockSlice {
 
 /// Chooses the slice of a representation of `total` bytes that answers `requested`, remembering nothing.
 ///
-/// Without a Block2 option the answer is the first block of `size_max`. When the client asks for larger blocks than
-/// `size_max`, the answer begins at the byte it asked for and is numbered in the smaller size (RFC 7959 §2.4, Figure 4).
+/// Without a Block2 option the answer is the first block of `size_max`. A server uses the size asked for or a smaller
+/// one (RFC 7959 §2.4); a smaller one begins at the byte that was asked for and is numbered in its own size.
 pub fn slice(
     total: u32,
     requested: Option<BlockValue>,
@@ -250,5 +250,197 @@ impl fmt::Display for SliceError {
 impl core::error::Error for SliceError {}
 
 #[cfg(test)]
-#[path = "block_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+
+    fn value(number: u32, more: bool, size: BlockSize) -> BlockValue {
+        BlockValue {
+            number: BlockNumber::new(number).unwrap(),
+            more,
+            size,
+        }
+    }
+
+    fn ask(number: u32, size: BlockSize) -> Option<BlockValue> {
+        Some(value(number, false, size))
+    }
+
+    #[test]
+    fn value_is_encoded_as_in_figure_1() {
+        let encoded = |number, more, size| {
+            let mut buffer = [0; 3];
+            std::vec::Vec::from(value(number, more, size).encode(&mut buffer))
+        };
+        assert_eq!(encoded(0, false, BlockSize::B16), []);
+        assert_eq!(encoded(0, true, BlockSize::B16), [0x08]);
+        assert_eq!(encoded(15, false, BlockSize::B1024), [0xF6]);
+        assert_eq!(encoded(16, true, BlockSize::B64), [0x01, 0x0A]);
+        assert_eq!(encoded(4095, false, BlockSize::B64), [0xFF, 0xF2]);
+        assert_eq!(encoded(4096, false, BlockSize::B64), [0x01, 0x00, 0x02]);
+        assert_eq!(encoded(16_383, true, BlockSize::B64), [0x03, 0xFF, 0xFA]);
+        assert_eq!(encoded(1_048_575, true, BlockSize::B16), [0xFF, 0xFF, 0xF8]);
+    }
+
+    #[test]
+    fn every_value_of_24_bits_is_its_own_round_trip_or_reserved() {
+        for uint in 0..1_u32 << 24 {
+            match BlockValue::from_uint(uint) {
+                Ok(value) => assert_eq!(value.to_uint(), uint),
+                Err(error) => assert_eq!((error, uint & 7), (BlockError::ReservedSize, 7)),
+            }
+        }
+    }
+
+    #[test]
+    fn size_7_and_four_bytes_are_refused() {
+        assert_eq!(BlockValue::decode(&[0x07]), Err(BlockError::ReservedSize));
+        assert_eq!(
+            BlockValue::decode(&[0xFF, 0xFF, 0xFF]),
+            Err(BlockError::ReservedSize)
+        );
+        assert_eq!(BlockValue::decode(&[0, 0, 0, 0]), Err(BlockError::TooLong));
+        assert_eq!(BlockValue::from_uint(1 << 24), Err(BlockError::TooLong));
+        assert_eq!(BlockSize::from_szx(7), None);
+    }
+
+    #[test]
+    fn leading_zero_bytes_are_tolerated() {
+        assert_eq!(
+            BlockValue::decode(&[0, 0, 0x16]),
+            Ok(value(1, false, BlockSize::B1024))
+        );
+    }
+
+    #[test]
+    fn number_of_21_bits_does_not_exist() {
+        assert_eq!(BlockNumber::new(1_048_575), Some(BlockNumber::MAX));
+        assert_eq!(BlockNumber::new(1_048_576), None);
+    }
+
+    #[test]
+    fn largest_size_within_a_budget() {
+        let sizes = [15, 16, 31, 32, 1023, 1024, u32::MAX].map(BlockSize::largest_within);
+        let expected = [None, Some(0), Some(0), Some(1), Some(5), Some(6), Some(6)];
+        assert_eq!(sizes.map(|size| size.map(BlockSize::szx)), expected);
+    }
+
+    /// RFC 7959 §3.1, Figure 2: three blocks of 128 bytes, the first one unasked.
+    #[test]
+    fn figure_2_is_answered() {
+        let answer = |requested| slice(350, requested, BlockSize::B128).unwrap();
+        let whole = BlockSlice {
+            offset: 0,
+            length: 128,
+            value: value(0, true, BlockSize::B128),
+        };
+        assert_eq!(answer(None), whole);
+        let second = BlockSlice {
+            offset: 128,
+            length: 128,
+            value: value(1, true, BlockSize::B128),
+        };
+        assert_eq!(answer(ask(1, BlockSize::B128)), second);
+        let third = BlockSlice {
+            offset: 256,
+            length: 94,
+            value: value(2, false, BlockSize::B128),
+        };
+        assert_eq!(answer(ask(2, BlockSize::B128)), third);
+    }
+
+    /// RFC 7959 §3.1, Figure 4: after 128 bytes the client goes on in blocks of 64, with number 2.
+    #[test]
+    fn figure_4_late_negotiation_goes_on_in_smaller_blocks() {
+        let answer = slice(350, ask(2, BlockSize::B64), BlockSize::B128).unwrap();
+        assert_eq!(
+            answer,
+            BlockSlice {
+                offset: 128,
+                length: 64,
+                value: value(2, true, BlockSize::B64)
+            }
+        );
+    }
+
+    #[test]
+    fn smaller_block_begins_at_the_byte_asked_for() {
+        let answer = slice(100_000, ask(3, BlockSize::B1024), BlockSize::B64).unwrap();
+        assert_eq!(
+            answer,
+            BlockSlice {
+                offset: 3072,
+                length: 64,
+                value: value(48, true, BlockSize::B64)
+            }
+        );
+    }
+
+    #[test]
+    fn last_block_is_full_when_the_size_divides_the_total() {
+        let answer = slice(2048, ask(1, BlockSize::B1024), BlockSize::B1024).unwrap();
+        assert_eq!((answer.length, answer.value.more), (1024, false));
+        assert_eq!(
+            slice(2048, ask(2, BlockSize::B1024), BlockSize::B1024),
+            Err(SliceError::NumberPastEnd)
+        );
+    }
+
+    #[test]
+    fn empty_representation_has_one_empty_block() {
+        let answer = slice(0, None, BlockSize::B64).unwrap();
+        assert_eq!((answer.offset, answer.length, answer.is_whole()), (0, 0, true));
+        assert_eq!(
+            slice(0, ask(1, BlockSize::B64), BlockSize::B64),
+            Err(SliceError::NumberPastEnd)
+        );
+    }
+
+    #[test]
+    fn more_bit_of_a_request_is_ignored() {
+        let request = Some(value(1, true, BlockSize::B64));
+        assert_eq!(
+            slice(1000, request, BlockSize::B64),
+            slice(1000, ask(1, BlockSize::B64), BlockSize::B64)
+        );
+    }
+
+    /// Where 12-bit block numbers end, where a signed byte more does, and where 20 bits do.
+    #[test]
+    fn numbers_around_the_old_limits_are_served_at_their_offset() {
+        let total = 16 << 20;
+        for number in [4095, 4096, 16_383, 16_384, 1_048_574, 1_048_575] {
+            let answer = slice(total, ask(number, BlockSize::B16), BlockSize::B16).unwrap();
+            assert_eq!(answer.offset, number * 16);
+            assert_eq!(answer.value, value(number, number != 1_048_575, BlockSize::B16));
+        }
+    }
+
+    #[test]
+    fn number_beyond_20_bits_after_rescaling_is_refused() {
+        let result = slice(1 << 30, ask(1 << 14, BlockSize::B1024), BlockSize::B16);
+        assert_eq!(result, Err(SliceError::NumberTooLarge));
+    }
+
+    /// Whatever is asked, what is answered lies within the representation and says the truth about it.
+    #[test]
+    fn slices_cover_the_representation_exactly() {
+        for total in [0, 1, 15, 16, 17, 1023, 1024, 1025, 5000] {
+            for (asked, max) in (0..=6).flat_map(|asked| (0..=6).map(move |max| (asked, max))) {
+                let (asked, max) = (BlockSize(asked), BlockSize(max));
+                let (mut request, mut covered) = (value(0, false, asked), 0);
+                loop {
+                    let answer = slice(total, Some(request), max).unwrap();
+                    assert_eq!((answer.offset, answer.value.offset()), (covered, covered));
+                    assert!(answer.value.size <= asked && answer.value.size <= max);
+                    covered += answer.length;
+                    if !answer.value.more {
+                        break;
+                    }
+                    assert_eq!(answer.length, answer.value.size.bytes());
+                    request = value(answer.value.number.0 + 1, false, answer.value.size);
+                }
+                assert_eq!(covered, total);
+            }
+        }
+    }
+}

@@ -254,7 +254,6 @@ impl fmt::Debug for Token {
 
 #[cfg(test)]
 mod tests {
-    extern crate std;
     use super::*;
     use std::format;
 

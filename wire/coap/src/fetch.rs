@@ -242,7 +242,274 @@ impl fmt::Display for FetchError {
 }
 
 impl core::error::Error for FetchError {}
-
 #[cfg(test)]
-#[path = "fetch_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::block::slice;
+
+    const ETAG: ETag = ETag::from_array([1, 2, 3, 4]);
+    const OTHER: ETag = ETag::from_array([1, 2, 3, 5]);
+
+    fn plan(offset: u32, size: BlockSize) -> FetchPlan {
+        FetchPlan {
+            etag: Some(ETAG),
+            total: Some(1000),
+            offset,
+            size,
+        }
+    }
+
+    fn begin(plan: FetchPlan) -> Block2Fetch {
+        Block2Fetch::new(plan).unwrap()
+    }
+
+    fn block(number: u32, more: bool, size: BlockSize, length: u32) -> FetchedBlock {
+        let number = BlockNumber::new(number).unwrap();
+        let block2 = Some(BlockValue { number, more, size });
+        FetchedBlock {
+            block2,
+            etag: Some(ETAG),
+            size2: None,
+            length,
+        }
+    }
+
+    /// What an honest server with this largest size answers.
+    fn answer(total: u32, request: BlockValue, size_max: BlockSize) -> FetchedBlock {
+        let slice = slice(total, Some(request), size_max).unwrap();
+        FetchedBlock {
+            block2: Some(slice.value),
+            etag: Some(ETAG),
+            size2: (slice.offset == 0).then_some(total),
+            length: slice.length,
+        }
+    }
+
+    #[test]
+    fn fetch_of_an_honest_server_covers_everything_once_in_order() {
+        for total in [0, 1, 15, 16, 17, 1000, 1024, 1025] {
+            for (asked, max) in (0..=6).flat_map(|asked| (0..=6).map(move |max| (asked, max))) {
+                let size = BlockSize::from_szx(asked).unwrap();
+                let size_max = BlockSize::from_szx(max).unwrap();
+                let mut fetch = begin(FetchPlan {
+                    etag: Some(ETAG),
+                    total: Some(total),
+                    offset: 0,
+                    size,
+                });
+                let mut covered = 0;
+                while let Some(request) = fetch.next_request() {
+                    assert!(!request.more, "RFC 7959 §2.4: zero in a request");
+                    let block = answer(total, request, size_max);
+                    let last = covered + block.length == total;
+                    assert_eq!(
+                        fetch.handle_response(block),
+                        Ok(Taken::Accept {
+                            offset: covered,
+                            last
+                        })
+                    );
+                    covered += block.length;
+                }
+                assert_eq!((covered, fetch.is_finished()), (total, true));
+            }
+        }
+    }
+
+    #[test]
+    fn resume_begins_at_the_block_that_holds_the_offset() {
+        let fetch = begin(plan(200, BlockSize::B64));
+        assert_eq!(fetch.offset(), 192);
+        assert_eq!(fetch.next_request().unwrap().number.value(), 3);
+    }
+
+    #[test]
+    fn resume_beyond_the_end_is_refused() {
+        assert_eq!(
+            Block2Fetch::new(plan(1024, BlockSize::B64)),
+            Err(FetchError::Overrun)
+        );
+        let far = FetchPlan {
+            etag: None,
+            total: None,
+            offset: 16 << 20,
+            size: BlockSize::B16,
+        };
+        assert_eq!(Block2Fetch::new(far), Err(FetchError::NumberTooLarge));
+    }
+
+    /// A server that prefers 64 bytes answers a resume at block 1 of 512 with block 8 of 64.
+    #[test]
+    fn smaller_block_is_followed_from_the_same_byte() {
+        let mut fetch = begin(plan(512, BlockSize::B512));
+        let taken = fetch.handle_response(block(8, true, BlockSize::B64, 64));
+        assert_eq!(
+            taken,
+            Ok(Taken::Accept {
+                offset: 512,
+                last: false
+            })
+        );
+        let next = BlockValue::request(BlockNumber::new(9).unwrap(), BlockSize::B64);
+        assert_eq!((fetch.next_request(), fetch.size()), (Some(next), BlockSize::B64));
+    }
+
+    #[test]
+    fn larger_block_is_refused() {
+        let mut fetch = begin(plan(0, BlockSize::B64));
+        let larger = block(0, true, BlockSize::B128, 128);
+        assert_eq!(fetch.handle_response(larger), Err(FetchError::SizeLarger));
+    }
+
+    #[test]
+    fn changed_entity_tag_is_refused() {
+        let mut fetch = begin(plan(0, BlockSize::B64));
+        let good = block(0, true, BlockSize::B64, 64);
+        for etag in [Some(OTHER), None] {
+            let changed = FetchedBlock { etag, ..good };
+            assert_eq!(fetch.handle_response(changed), Err(FetchError::ETagChanged));
+        }
+        assert!(fetch.handle_response(good).is_ok(), "an error changes nothing");
+    }
+
+    #[test]
+    fn first_entity_tag_binds_the_others() {
+        for first in [Some(ETAG), None] {
+            let mut fetch = begin(FetchPlan {
+                etag: None,
+                total: None,
+                ..plan(0, BlockSize::B64)
+            });
+            let block_0 = FetchedBlock {
+                etag: first,
+                ..block(0, true, BlockSize::B64, 64)
+            };
+            assert!(fetch.handle_response(block_0).is_ok());
+            assert_eq!(fetch.etag(), first);
+            let block_1 = FetchedBlock {
+                etag: Some(OTHER),
+                ..block(1, true, BlockSize::B64, 64)
+            };
+            assert_eq!(fetch.handle_response(block_1), Err(FetchError::ETagChanged));
+        }
+    }
+
+    #[test]
+    fn earlier_block_is_a_duplicate_and_a_later_one_is_wrong() {
+        let mut fetch = begin(plan(128, BlockSize::B64));
+        assert_eq!(
+            fetch.handle_response(block(1, true, BlockSize::B64, 64)),
+            Ok(Taken::Duplicate)
+        );
+        assert_eq!(
+            fetch.handle_response(block(3, true, BlockSize::B64, 64)),
+            Err(FetchError::WrongNumber)
+        );
+        assert_eq!(fetch.offset(), 128);
+    }
+
+    #[test]
+    fn finished_fetch_takes_nothing_more() {
+        let mut fetch = begin(FetchPlan {
+            total: Some(10),
+            ..plan(0, BlockSize::B64)
+        });
+        let only = block(0, false, BlockSize::B64, 10);
+        assert_eq!(
+            fetch.handle_response(only),
+            Ok(Taken::Accept {
+                offset: 0,
+                last: true
+            })
+        );
+        assert_eq!(fetch.handle_response(only), Ok(Taken::Duplicate));
+        assert_eq!(fetch.next_request(), None);
+    }
+
+    #[test]
+    fn middle_block_must_be_full() {
+        let mut fetch = begin(plan(0, BlockSize::B64));
+        let short = block(0, true, BlockSize::B64, 63);
+        assert_eq!(fetch.handle_response(short), Err(FetchError::BlockTooShort));
+        let long = block(0, true, BlockSize::B64, 65);
+        assert_eq!(fetch.handle_response(long), Err(FetchError::BlockTooLong));
+    }
+
+    #[test]
+    fn total_binds_the_end() {
+        let mut fetch = begin(plan(960, BlockSize::B64));
+        let overrun = block(15, true, BlockSize::B64, 64);
+        assert_eq!(fetch.handle_response(overrun), Err(FetchError::Overrun));
+        let early = block(15, false, BlockSize::B64, 39);
+        assert_eq!(fetch.handle_response(early), Err(FetchError::EndsEarly));
+        let empty = block(15, false, BlockSize::B64, 0);
+        assert_eq!(fetch.handle_response(empty), Err(FetchError::BlockTooShort));
+        let right = block(15, false, BlockSize::B64, 40);
+        assert_eq!(
+            fetch.handle_response(right),
+            Ok(Taken::Accept {
+                offset: 960,
+                last: true
+            })
+        );
+    }
+
+    #[test]
+    fn more_blocks_after_the_expected_end_are_an_overrun() {
+        let mut fetch = begin(FetchPlan {
+            total: Some(64),
+            ..plan(0, BlockSize::B64)
+        });
+        let endless = block(0, true, BlockSize::B64, 64);
+        assert_eq!(fetch.handle_response(endless), Err(FetchError::Overrun));
+    }
+
+    #[test]
+    fn other_size2_means_another_representation() {
+        let mut fetch = begin(plan(0, BlockSize::B64));
+        let grown = FetchedBlock {
+            size2: Some(1001),
+            ..block(0, true, BlockSize::B64, 64)
+        };
+        assert_eq!(fetch.handle_response(grown), Err(FetchError::TotalChanged));
+    }
+
+    #[test]
+    fn response_without_block2_is_the_whole() {
+        let whole = FetchedBlock {
+            block2: None,
+            etag: Some(ETAG),
+            size2: None,
+            length: 1000,
+        };
+        let mut fetch = begin(plan(0, BlockSize::B64));
+        assert_eq!(
+            fetch.handle_response(whole),
+            Ok(Taken::Accept {
+                offset: 0,
+                last: true
+            })
+        );
+        let mut resumed = begin(plan(64, BlockSize::B64));
+        assert_eq!(resumed.handle_response(whole), Err(FetchError::WrongNumber));
+    }
+
+    #[test]
+    fn block_1048575_is_the_last_that_can_be_fetched() {
+        let offset = (16 << 20) - 16;
+        let mut fetch = begin(FetchPlan {
+            etag: None,
+            total: None,
+            offset,
+            size: BlockSize::B16,
+        });
+        let number = fetch.next_request().unwrap().number.value();
+        assert_eq!(number, 1_048_575);
+        assert_eq!(
+            fetch.handle_response(block(number, true, BlockSize::B16, 16)),
+            Err(FetchError::NumberTooLarge)
+        );
+        let last = fetch.handle_response(block(number, false, BlockSize::B16, 16));
+        assert_eq!(last, Ok(Taken::Accept { offset, last: true }));
+    }
+}

@@ -37,6 +37,9 @@
 #![no_std]
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
+#[cfg(test)]
+extern crate std;
+
 pub mod block;
 pub mod code;
 pub mod duplicate;

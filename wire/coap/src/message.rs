@@ -422,7 +422,278 @@ impl fmt::Display for OptionError {
 }
 
 impl core::error::Error for OptionError {}
-
 #[cfg(test)]
-#[path = "message_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::block::{BlockNumber, BlockSize};
+    use std::vec::Vec;
+
+    /// CON GET, id 0x0102, no token, then `rest`.
+    fn get_with(rest: &[u8]) -> Vec<u8> {
+        [&[0x40, 0x01, 0x01, 0x02], rest].concat()
+    }
+
+    fn refusal(datagram: &[u8]) -> ParseError {
+        Message::parse(datagram).unwrap_err()
+    }
+
+    #[test]
+    fn other_versions_are_ignored_silently() {
+        for first in [0x00, 0x80, 0xC0] {
+            let datagram = [first, 0x01, 0x01, 0x02];
+            assert_eq!(refusal(&datagram), ParseError::UnknownVersion);
+            assert_eq!(reject(&datagram), None);
+        }
+    }
+
+    #[test]
+    fn header_is_four_bytes() {
+        for length in 0..4 {
+            let datagram = [0x40, 0x01, 0x01];
+            assert_eq!(refusal(&datagram[..length.min(3)]), ParseError::HeaderTruncated);
+            assert_eq!(reject(&datagram[..length.min(3)]), None);
+        }
+        assert!(Message::parse(&[0x40, 0x01, 0x01, 0x02]).is_ok());
+    }
+
+    #[test]
+    fn token_lengths_9_to_15_are_refused() {
+        for length in 0..=15_u8 {
+            let datagram = [
+                &[0x40 | length, 0x01, 0x01, 0x02][..],
+                &[0xAA; 15][..usize::from(length)],
+            ]
+            .concat();
+            match Message::parse(&datagram) {
+                Ok(message) => assert_eq!(message.token().as_bytes().len(), usize::from(length)),
+                Err(error) => assert_eq!((error, length > 8), (ParseError::ReservedTokenLength, true)),
+            }
+        }
+    }
+
+    #[test]
+    fn token_ends_within_the_datagram() {
+        assert_eq!(
+            refusal(&[0x44, 0x01, 0x01, 0x02, 1, 2, 3]),
+            ParseError::TokenTruncated
+        );
+    }
+
+    #[test]
+    fn reserved_classes_are_refused() {
+        for code in (0x20..0x40).chain(0xC0..=0xFF) {
+            assert_eq!(refusal(&[0x40, code, 0x01, 0x02]), ParseError::ReservedClass);
+        }
+        assert!(
+            Message::parse(&[0x40, 0x1F, 0x01, 0x02]).is_ok(),
+            "an unknown method is answered with 4.05"
+        );
+        assert!(
+            Message::parse(&[0x60, 0x7F, 0x01, 0x02]).is_ok(),
+            "an unknown response counts as its class"
+        );
+    }
+
+    #[test]
+    fn empty_message_has_nothing_after_the_message_id() {
+        assert!(Message::parse(&[0x40, 0, 1, 2]).unwrap().is_ping());
+        assert_eq!(refusal(&[0x41, 0, 1, 2, 0xAA]), ParseError::EmptyMessageNotEmpty);
+        assert_eq!(
+            refusal(&[0x40, 0, 1, 2, 0xFF, 0xAA]),
+            ParseError::EmptyMessageNotEmpty
+        );
+        assert_eq!(
+            refusal(&[0x60, 0, 1, 2, 0xB1, b'a']),
+            ParseError::EmptyMessageNotEmpty
+        );
+    }
+
+    #[test]
+    fn kind_and_code_must_go_together() {
+        assert_eq!(refusal(&[0x50, 0x00, 1, 2]), ParseError::KindForbidsCode);
+        assert_eq!(refusal(&[0x60, 0x01, 1, 2]), ParseError::KindForbidsCode);
+        assert_eq!(refusal(&[0x70, 0x45, 1, 2]), ParseError::KindForbidsCode);
+    }
+
+    #[test]
+    fn only_a_refused_confirmable_deserves_a_reset() {
+        let malformed = |first: u8| [first, 0x01, 0xAB, 0xCD, 0xFF];
+        assert_eq!(refusal(&malformed(0x40)), ParseError::PayloadMissing);
+        assert_eq!(reject(&malformed(0x40)), Some([0x70, 0x00, 0xAB, 0xCD]));
+        for first in [0x50, 0x60, 0x70] {
+            assert_eq!(reject(&malformed(first)), None);
+        }
+    }
+
+    #[test]
+    fn marker_without_payload_is_refused() {
+        assert_eq!(refusal(&get_with(&[0xFF])), ParseError::PayloadMissing);
+        assert_eq!(
+            refusal(&get_with(&[0xB1, b'a', 0xFF])),
+            ParseError::PayloadMissing
+        );
+        assert_eq!(
+            Message::parse(&get_with(&[0xFF, 0xFF])).unwrap().payload(),
+            [0xFF]
+        );
+    }
+
+    #[test]
+    fn delta_and_length_have_three_forms() {
+        for number in [0_u16, 12, 13, 14, 268, 269, 270, 65_534, 65_535] {
+            for length in [0_usize, 12, 13, 268, 269, 1_000] {
+                let extended = |value: usize| match value {
+                    0..=12 => (value as u8, std::vec![]),
+                    13..=268 => (13, std::vec![(value - 13) as u8]),
+                    _ => (14, ((value - 269) as u16).to_be_bytes().to_vec()),
+                };
+                let (delta, delta_extension) = extended(usize::from(number));
+                let (nibble, length_extension) = extended(length);
+                let value = std::vec![0x5A; length];
+                let option = [
+                    &[delta << 4 | nibble][..],
+                    &delta_extension,
+                    &length_extension,
+                    &value,
+                ]
+                .concat();
+                let datagram = get_with(&option);
+                let message = Message::parse(&datagram).unwrap();
+                let options: Vec<_> = message.options().collect();
+                assert_eq!(
+                    options,
+                    [MessageOption {
+                        number: OptionNumber(number),
+                        value: &value
+                    }]
+                );
+                for cut in 1..option.len() {
+                    assert_eq!(refusal(&get_with(&option[..cut])), ParseError::OptionTruncated);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nibble_15_is_reserved_outside_the_marker() {
+        for first in (0xF0..0xFF).chain((0x00..0xF0).step_by(16).map(|delta| delta | 0x0F)) {
+            assert_eq!(
+                refusal(&get_with(&[first, 0, 0])),
+                ParseError::ReservedOptionNibble,
+                "{first:#04x}"
+            );
+        }
+    }
+
+    #[test]
+    fn numbers_beyond_65535_are_refused() {
+        // 65535 = 269 + 0xFEF2
+        assert!(Message::parse(&get_with(&[0xE0, 0xFE, 0xF2])).is_ok());
+        assert_eq!(
+            refusal(&get_with(&[0xE0, 0xFE, 0xF3])),
+            ParseError::OptionNumberOverflow
+        );
+        assert_eq!(
+            refusal(&get_with(&[0xE0, 0xFE, 0xF2, 0x10])),
+            ParseError::OptionNumberOverflow
+        );
+        assert_eq!(
+            refusal(&get_with(&[0xE0, 0xFF, 0xFF])),
+            ParseError::OptionNumberOverflow
+        );
+    }
+
+    #[test]
+    fn options_are_counted() {
+        assert!(Message::parse(&get_with(&[0xB0; 1])).is_ok());
+        assert!(Message::parse(&get_with(&[0x00; OPTIONS_MAX])).is_ok());
+        assert_eq!(
+            refusal(&get_with(&[0x00; OPTIONS_MAX + 1])),
+            ParseError::TooManyOptions
+        );
+        assert_eq!(refusal(&get_with(&[0x00; 60_000])), ParseError::TooManyOptions);
+    }
+
+    #[test]
+    fn path_is_compared_segment_by_segment() {
+        let datagram = get_with(&[0xB1, b'i', 0x02, b'0', b'1']);
+        let message = Message::parse(&datagram).unwrap();
+        assert!(message.path_is(&["i", "01"]));
+        for other in [&["i"][..], &["i", "0"], &["i", "01", ""], &["i/01"], &[]] {
+            assert!(!message.path_is(other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn uint_tolerates_leading_zeros_up_to_the_defined_length() {
+        let size2 = |value: &[u8]| {
+            // 28 = 13 + 15
+            get_with(&[&[0xD0 | value.len() as u8, 15][..], value].concat())
+        };
+        let read = |value: &[u8]| Message::parse(&size2(value)).unwrap().uint(OptionNumber::SIZE2);
+        assert_eq!(read(&[]), Ok(Some(0)));
+        assert_eq!(read(&[0, 0, 0, 7]), Ok(Some(7)));
+        assert_eq!(read(&[0xFF; 4]), Ok(Some(u32::MAX)));
+        let too_long = OptionError {
+            number: OptionNumber::SIZE2,
+            fault: OptionFault::TooLong,
+        };
+        assert_eq!(read(&[0, 0, 0, 0, 7]), Err(too_long));
+        assert_eq!(
+            Message::parse(&size2(&[0; 5])).unwrap().size2(),
+            None,
+            "elective: as if absent"
+        );
+    }
+
+    #[test]
+    fn block2_is_read_or_named() {
+        let block2 = |value: &[u8]| {
+            let datagram = get_with(&[&[0xD0 | value.len() as u8, 10][..], value].concat());
+            Message::parse(&datagram).unwrap().block2()
+        };
+        let number = BlockNumber::new(4096).unwrap();
+        assert_eq!(
+            block2(&[1, 0, 2]),
+            Ok(Some(BlockValue::request(number, BlockSize::B64)))
+        );
+        let fault = |fault| {
+            Err(OptionError {
+                number: OptionNumber::BLOCK2,
+                fault,
+            })
+        };
+        assert_eq!(block2(&[7]), fault(OptionFault::ReservedBlockSize));
+        assert_eq!(block2(&[0, 0, 0, 0]), fault(OptionFault::TooLong));
+        assert_eq!(Message::parse(&get_with(&[])).unwrap().block2(), Ok(None));
+    }
+
+    #[test]
+    fn unrecognized_critical_options_are_named() {
+        let understood = [OptionNumber::URI_PATH, OptionNumber::BLOCK2, OptionNumber::ACCEPT];
+        let unrecognized = |options: &[u8]| -> Vec<u16> {
+            let datagram = get_with(options);
+            let message = Message::parse(&datagram).unwrap();
+            message
+                .unrecognized_critical(&understood)
+                .map(|number| number.0)
+                .collect()
+        };
+        assert!(
+            unrecognized(&[0xB1, b'a', 0x01, b'b', 0xC1, 0x02]).is_empty(),
+            "path, path, Block2"
+        );
+        assert!(
+            unrecognized(&[0x41, 0xAA, 0xA0]).is_empty(),
+            "elective ETag and Max-Age are ignored"
+        );
+        assert_eq!(unrecognized(&[0x31, b'h', 0x80]), [3], "Uri-Host unknown here");
+        assert_eq!(unrecognized(&[0xD3, 4, 0, 0, 50]), [17], "Accept of three bytes");
+        assert_eq!(
+            unrecognized(&[0xD1, 10, 0x02, 0x01, 0x12]),
+            [23],
+            "a second Block2"
+        );
+        assert_eq!(unrecognized(&[0x10, 0x40]), [1, 5], "in order");
+    }
+}

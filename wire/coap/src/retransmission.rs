@@ -323,7 +323,195 @@ impl Retransmission {
         Reply::Response { acknowledge }
     }
 }
-
 #[cfg(test)]
-#[path = "retransmission_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::code::Code;
+    use crate::writer::{Writer, empty_acknowledgement, reset};
+    use std::vec::Vec;
+
+    const ID: MessageId = MessageId(0x7d38);
+    const TOKEN: Token = Token::from_u32(0x53);
+
+    fn begin(now_ms: u64, seed: u64) -> Retransmission {
+        Retransmission::new(&TransmissionParameters::DEFAULT, ID, TOKEN, now_ms, seed)
+    }
+
+    fn response(kind: Kind, message_id: MessageId, token: Token) -> Vec<u8> {
+        let mut buffer = [0; 32];
+        let mut writer = Writer::new(&mut buffer, kind, Code::CONTENT, message_id, token).unwrap();
+        writer.payload(b"22.3 C").unwrap();
+        writer.finish().to_vec()
+    }
+
+    fn hear(exchange: &mut Retransmission, now_ms: u64, datagram: &[u8]) -> Reply {
+        exchange.handle_message(now_ms, &Message::parse(datagram).unwrap())
+    }
+
+    /// RFC 7252 §4.8.2, Table 3.
+    #[test]
+    fn derived_parameters_are_those_of_table_3() {
+        let parameters = TransmissionParameters::DEFAULT;
+        assert_eq!(parameters.max_transmit_span_ms(), 45_000);
+        assert_eq!(parameters.max_transmit_wait_ms(), 93_000);
+        assert_eq!(parameters.processing_delay_ms(), 2_000);
+        assert_eq!(parameters.max_rtt_ms(), 202_000);
+        assert_eq!(parameters.exchange_lifetime_ms(), 247_000);
+        assert_eq!(parameters.non_lifetime_ms(), 145_000);
+    }
+
+    #[test]
+    fn extreme_parameters_do_not_overflow() {
+        let parameters = TransmissionParameters {
+            ack_timeout_ms: u32::MAX,
+            ack_random_factor: Ratio {
+                numerator: 2,
+                denominator: 0,
+            },
+            max_retransmit: u8::MAX,
+            max_latency_ms: u32::MAX,
+        };
+        assert!(parameters.exchange_lifetime_ms() > parameters.max_transmit_span_ms());
+        assert!(parameters.max_transmit_wait_ms() < u64::MAX / 1_000);
+    }
+
+    #[test]
+    fn initial_timeout_is_spread_over_its_whole_range() {
+        let parameters = TransmissionParameters::DEFAULT;
+        let timeouts: Vec<u64> = (0..20_000)
+            .map(|seed| parameters.initial_timeout_ms(seed))
+            .collect();
+        assert_eq!(timeouts.iter().min(), Some(&2_000));
+        assert_eq!(timeouts.iter().max(), Some(&3_000));
+        let mean = timeouts.iter().sum::<u64>() / 20_000;
+        assert!((2_480..=2_520).contains(&mean), "mean {mean}");
+    }
+
+    #[test]
+    fn factor_below_one_counts_as_one() {
+        let ack_random_factor = Ratio {
+            numerator: 1,
+            denominator: 2,
+        };
+        let parameters = TransmissionParameters {
+            ack_random_factor,
+            ..TransmissionParameters::DEFAULT
+        };
+        assert_eq!(parameters.initial_timeout_ms(99), 2_000);
+    }
+
+    #[test]
+    fn four_copies_at_doubling_intervals_then_the_end() {
+        for seed in 0..100 {
+            let mut exchange = begin(1_000, seed);
+            let first = exchange.poll_timeout().unwrap() - 1_000;
+            let mut now_ms = 1_000;
+            for copy in 0..4 {
+                now_ms += first << copy;
+                assert_eq!(exchange.poll_timeout(), Some(now_ms));
+                assert_eq!(exchange.handle_timeout(now_ms - 1), TimeoutAction::Nothing);
+                assert_eq!(exchange.handle_timeout(now_ms), TimeoutAction::Retransmit);
+            }
+            now_ms += first << 4;
+            assert!(now_ms - 1_000 <= TransmissionParameters::DEFAULT.max_transmit_wait_ms());
+            assert_eq!(exchange.handle_timeout(now_ms), TimeoutAction::GiveUp);
+            assert_eq!((exchange.poll_timeout(), exchange.retransmissions()), (None, 4));
+            assert_eq!(exchange.handle_timeout(u64::MAX), TimeoutAction::Nothing);
+        }
+    }
+
+    #[test]
+    fn late_caller_does_not_send_copies_back_to_back() {
+        let mut exchange = begin(0, 1);
+        assert_eq!(exchange.handle_timeout(60_000), TimeoutAction::Retransmit);
+        assert_eq!(exchange.handle_timeout(60_000), TimeoutAction::Nothing);
+        assert!(exchange.poll_timeout() >= Some(64_000));
+    }
+
+    #[test]
+    fn piggybacked_response_ends_the_exchange() {
+        let mut exchange = begin(0, 1);
+        let datagram = response(Kind::Acknowledgement, ID, TOKEN);
+        assert_eq!(
+            hear(&mut exchange, 10, &datagram),
+            Reply::Response { acknowledge: false }
+        );
+        assert_eq!(
+            hear(&mut exchange, 11, &datagram),
+            Reply::NotOurs,
+            "the same once more"
+        );
+        assert_eq!(exchange.poll_timeout(), None);
+    }
+
+    #[test]
+    fn piggybacked_response_must_match_id_and_token() {
+        let mut exchange = begin(0, 1);
+        let other_token = response(Kind::Acknowledgement, ID, Token::EMPTY);
+        let other_id = response(Kind::Acknowledgement, ID.next(), TOKEN);
+        assert_eq!(hear(&mut exchange, 10, &other_token), Reply::NotOurs);
+        assert_eq!(hear(&mut exchange, 10, &other_id), Reply::NotOurs);
+        assert!(!exchange.is_over());
+    }
+
+    /// RFC 7252 Appendix A, Figure 20.
+    #[test]
+    fn empty_ack_stops_the_copies_until_the_separate_response() {
+        let mut exchange = begin(0, 1);
+        assert_eq!(
+            hear(&mut exchange, 500, &empty_acknowledgement(ID)),
+            Reply::Acknowledged
+        );
+        assert_eq!(exchange.poll_timeout(), Some(500 + 247_000));
+        assert_eq!(exchange.handle_timeout(10_000), TimeoutAction::Nothing);
+        let separate = response(Kind::Confirmable, MessageId(0xad7b), TOKEN);
+        assert_eq!(
+            hear(&mut exchange, 20_000, &separate),
+            Reply::Response { acknowledge: true }
+        );
+    }
+
+    #[test]
+    fn separate_response_that_never_comes_is_given_up() {
+        let mut exchange = begin(0, 1);
+        assert_eq!(
+            hear(&mut exchange, 500, &empty_acknowledgement(ID)),
+            Reply::Acknowledged
+        );
+        assert_eq!(
+            hear(&mut exchange, 9_000, &empty_acknowledgement(ID)),
+            Reply::Acknowledged
+        );
+        assert_eq!(
+            exchange.handle_timeout(247_500),
+            TimeoutAction::GiveUp,
+            "a second ACK does not prolong it"
+        );
+    }
+
+    #[test]
+    fn separate_response_stands_for_a_lost_ack() {
+        let mut exchange = begin(0, 1);
+        let separate = response(Kind::NonConfirmable, MessageId(1), TOKEN);
+        assert_eq!(
+            hear(&mut exchange, 10, &separate),
+            Reply::Response { acknowledge: false }
+        );
+    }
+
+    #[test]
+    fn reset_ends_the_exchange_only_with_its_id() {
+        let mut exchange = begin(0, 1);
+        assert_eq!(hear(&mut exchange, 10, &reset(ID.next())), Reply::NotOurs);
+        assert_eq!(hear(&mut exchange, 10, &reset(ID)), Reply::Rejected);
+        assert!(exchange.is_over());
+    }
+
+    #[test]
+    fn request_with_our_token_is_not_our_response() {
+        let mut buffer = [0; 16];
+        let writer = Writer::new(&mut buffer, Kind::Confirmable, Code::GET, ID, TOKEN).unwrap();
+        let mut exchange = begin(0, 1);
+        assert_eq!(hear(&mut exchange, 10, writer.finish()), Reply::NotOurs);
+    }
+}

@@ -252,5 +252,175 @@ impl fmt::Display for WriteError {
 impl core::error::Error for WriteError {}
 
 #[cfg(test)]
-#[path = "writer_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::message::Message;
+
+    fn request(buffer: &mut [u8]) -> Writer<'_> {
+        Writer::new(buffer, Kind::Confirmable, Code::GET, MessageId(1), Token::EMPTY).unwrap()
+    }
+
+    #[test]
+    fn four_byte_messages_are_the_header_alone() {
+        assert_eq!(empty_acknowledgement(MessageId(0x7d38)), [0x60, 0x00, 0x7d, 0x38]);
+        assert_eq!(reset(MessageId(0xad7c)), [0x70, 0x00, 0xad, 0x7c]);
+        assert_eq!(ping(MessageId(0x0102)), [0x40, 0x00, 0x01, 0x02]);
+    }
+
+    #[test]
+    fn options_must_ascend() {
+        let mut buffer = [0; 32];
+        let mut writer = request(&mut buffer);
+        writer.uri_path("a").unwrap();
+        writer.uri_path("b").unwrap();
+        assert_eq!(
+            writer.option(OptionNumber::ETAG, &[1]),
+            Err(WriteError::OutOfOrder)
+        );
+        assert_eq!(writer.finish(), [0x40, 1, 0, 1, 0xB1, b'a', 0x01, b'b']);
+    }
+
+    #[test]
+    fn nothing_follows_the_payload() {
+        let mut buffer = [0; 32];
+        let mut writer = request(&mut buffer);
+        writer.payload(b"x").unwrap();
+        assert_eq!(
+            writer.option(OptionNumber::SIZE1, &[]),
+            Err(WriteError::OutOfOrder)
+        );
+        assert_eq!(writer.payload(b"y"), Err(WriteError::OutOfOrder));
+        assert_eq!(writer.finish(), [0x40, 1, 0, 1, 0xFF, b'x']);
+    }
+
+    #[test]
+    fn uint_is_as_short_as_it_can_be() {
+        for (uint, bytes) in [
+            (0_u32, &[][..]),
+            (1, &[1]),
+            (255, &[255]),
+            (256, &[1, 0]),
+            (65_536, &[1, 0, 0]),
+            (u32::MAX, &[255; 4]),
+        ] {
+            let mut buffer = [0; 32];
+            let mut writer = request(&mut buffer);
+            writer.uint(OptionNumber::SIZE1, uint).unwrap();
+            let message = Message::parse(writer.finish()).unwrap();
+            assert_eq!(message.option(OptionNumber::SIZE1), Some(bytes));
+            assert_eq!(message.uint(OptionNumber::SIZE1), Ok(Some(uint)));
+        }
+    }
+
+    #[test]
+    fn empty_payload_has_no_marker() {
+        let mut buffer = [0; 8];
+        let mut writer = request(&mut buffer);
+        writer.payload(&[]).unwrap();
+        assert_eq!(writer.finish(), [0x40, 1, 0, 1]);
+    }
+
+    #[test]
+    fn payload_space_is_filled_in_place() {
+        let mut buffer = [0; 8];
+        let mut writer = request(&mut buffer);
+        writer.payload_space(3).unwrap().copy_from_slice(b"abc");
+        assert_eq!(writer.remaining(), 0);
+        assert_eq!(writer.finish(), [0x40, 1, 0, 1, 0xFF, b'a', b'b', b'c']);
+    }
+
+    #[test]
+    fn empty_message_carries_nothing() {
+        let mut buffer = [0; 16];
+        let token = Token::from_u32(1);
+        let with_token = Writer::new(
+            &mut buffer,
+            Kind::Acknowledgement,
+            Code::EMPTY,
+            MessageId(1),
+            token,
+        );
+        assert_eq!(with_token.unwrap_err(), WriteError::EmptyMessage);
+        let mut writer = Writer::new(
+            &mut buffer,
+            Kind::Acknowledgement,
+            Code::EMPTY,
+            MessageId(1),
+            Token::EMPTY,
+        )
+        .unwrap();
+        assert_eq!(
+            writer.option(OptionNumber::ETAG, &[1]),
+            Err(WriteError::EmptyMessage)
+        );
+        assert_eq!(writer.payload(b"x"), Err(WriteError::EmptyMessage));
+        assert_eq!(writer.payload(&[]), Ok(()));
+        assert_eq!(writer.finish(), empty_acknowledgement(MessageId(1)));
+    }
+
+    #[test]
+    fn what_a_recipient_would_reject_is_not_written() {
+        for (kind, code) in [
+            (Kind::Reset, Code::CONTENT),
+            (Kind::Acknowledgement, Code::GET),
+            (Kind::NonConfirmable, Code::EMPTY),
+            (Kind::Confirmable, Code::new(7, 1)),
+        ] {
+            let mut buffer = [0; 16];
+            let result = Writer::new(&mut buffer, kind, code, MessageId(1), Token::EMPTY);
+            assert_eq!(result.unwrap_err(), WriteError::KindForbidsCode);
+        }
+    }
+
+    #[test]
+    fn value_beyond_the_longest_length_is_refused() {
+        let mut buffer = std::vec![0; 70_000];
+        let value = std::vec![0; 65_805];
+        let mut writer = request(&mut buffer);
+        assert_eq!(
+            writer.option(OptionNumber(2048), &value),
+            Err(WriteError::ValueTooLong)
+        );
+        assert_eq!(writer.option(OptionNumber(2048), &value[1..]), Ok(()));
+        assert_eq!(
+            Message::parse(writer.finish())
+                .unwrap()
+                .option(OptionNumber(2048)),
+            Some(&value[1..])
+        );
+    }
+
+    /// Cuts the buffer at every length: the parts before the cut are intact, the first that does not fit is refused.
+    #[test]
+    fn short_buffer_is_an_error_and_leaves_a_whole_message() {
+        for capacity in 0..=64 {
+            let mut buffer = std::vec![0; capacity];
+            let token = Token::from_u32(7);
+            let begun = Writer::new(&mut buffer, Kind::Confirmable, Code::GET, MessageId(1), token);
+            if capacity < 8 {
+                assert_eq!(begun.unwrap_err(), WriteError::BufferTooSmall);
+                continue;
+            }
+            let mut writer = begun.unwrap();
+            let path = writer.uri_path("a-segment-of-20-byte");
+            let no_response = writer.option(OptionNumber::NO_RESPONSE, &[2]);
+            let payload = writer.payload(b"payload");
+            let message = Message::parse(writer.finish()).unwrap();
+            assert_eq!(
+                path,
+                if capacity < 30 {
+                    Err(WriteError::BufferTooSmall)
+                } else {
+                    Ok(())
+                }
+            );
+            assert_eq!(message.uri_path().next().is_some(), path.is_ok());
+            assert_eq!(
+                message.option(OptionNumber::NO_RESPONSE).is_some(),
+                no_response.is_ok()
+            );
+            assert_eq!(message.payload() == b"payload", payload.is_ok());
+            assert_eq!(message.payload().is_empty(), payload.is_err());
+        }
+    }
+}
