@@ -187,8 +187,9 @@ impl Block2Fetch {
     }
 }
 
-/// RFC 7959 §2.3: with M set the payload is exactly one block long, without it at most one block. Only block 0 may be
-/// empty: another empty block would not have existed.
+/// RFC 7959 §2.3: with M set the payload is exactly one block long. Departs for the last block: SZX does not govern its
+/// length there, but a longer one would not fit the caller's block buffer, so it is refused. Only block 0 may be empty:
+/// the block before any other empty one would have been the last.
 fn check_length(value: BlockValue, length: u32) -> Result<(), FetchError> {
     let size = value.size.bytes();
     if length > size {

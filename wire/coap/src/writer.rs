@@ -128,14 +128,10 @@ impl<'b> Writer<'b> {
         if length == 0 {
             return Ok(&mut []);
         }
-        self.reserve(1)?;
-        if self.buffer.len() - self.length < length {
-            self.length -= 1;
+        if self.remaining() <= length {
             return Err(WriteError::BufferTooSmall);
         }
-        if let Some(marker) = self.buffer.get_mut(self.length - 1) {
-            *marker = PAYLOAD_MARKER;
-        }
+        self.reserve(1)?.fill(PAYLOAD_MARKER);
         self.stage = Stage::Payload;
         self.reserve(length)
     }
@@ -413,6 +409,10 @@ mod tests {
                 } else {
                     Ok(())
                 }
+            );
+            assert_eq!(
+                message.options().count(),
+                usize::from(path.is_ok()) + usize::from(no_response.is_ok())
             );
             assert_eq!(message.uri_path().next().is_some(), path.is_ok());
             assert_eq!(
