@@ -4,7 +4,7 @@
 //! sent, because both could be wrong in the same way.
 
 use std::collections::VecDeque;
-use wire_checkin::Answer;
+use wire_checkin::{Answer, Format};
 use wire_coap::{Code, Kind, Message, MessageId, Token};
 
 /// What was said so far. A request counts when the device sends it, whatever becomes of it.
@@ -33,7 +33,7 @@ impl Observed {
     }
 
     /// How often the image with this sequence number was offered.
-    pub fn offers_of(&self, sequence_number: u32) -> usize {
+    pub fn offers_of(&self, sequence_number: u64) -> usize {
         self.offers
             .iter()
             .filter(|offer| offer.sequence_number == sequence_number)
@@ -47,9 +47,9 @@ pub struct Offer {
     /// When the gateway sent it, on the bridge's or the simulation's clock.
     pub at_us: u64,
     /// Which image.
-    pub sequence_number: u32,
-    /// Encoding, as the bit index of the check-in's `formats`.
-    pub format: u8,
+    pub sequence_number: u64,
+    /// How it is encoded.
+    pub format: Format,
     /// Bytes to fetch.
     pub payload_bytes: u32,
     /// The path to fetch them from.
@@ -159,8 +159,83 @@ fn offer(at_us: u64, body: &[u8]) -> Option<Offer> {
     Some(Offer {
         at_us,
         sequence_number: job.sequence_number,
-        format: job.format.bit(),
+        format: job.format,
         payload_bytes: job.payload_bytes,
         path: job.path.as_str().to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire_checkin::{ANSWER_BYTES_MAX, Job, JobPath};
+    use wire_coap::{BlockSize, BlockValue, OptionNumber, Writer};
+
+    fn message(kind: Kind, code: Code, id: u16, path: &[&str], payload: &[u8]) -> Vec<u8> {
+        let mut buffer = [0; 1_200];
+        let mut writer = Writer::new(&mut buffer, kind, code, MessageId(id), Token::EMPTY).unwrap();
+        for segment in path {
+            writer.uri_path(segment).unwrap();
+        }
+        if code == Code::GET {
+            writer
+                .block(
+                    OptionNumber::BLOCK2,
+                    BlockValue::first(BlockSize::B64),
+                )
+                .unwrap();
+        }
+        if !payload.is_empty() {
+            writer.payload(payload).unwrap();
+        }
+        writer.finish().to_vec()
+    }
+
+    #[test]
+    fn requests_are_counted_by_purpose_and_repetitions_apart() {
+        let (mut tap, mut observed) = (Tap::default(), Observed::default());
+        let check_in = message(Kind::Confirmable, Code::POST, 1, &["c"], b"");
+        let block = message(Kind::Confirmable, Code::GET, 2, &["abc"], b"");
+        let manifest = message(Kind::Confirmable, Code::GET, 3, &["abc", "m"], b"");
+        for datagram in [&check_in, &check_in, &block, &manifest] {
+            tap.uplink(0, datagram, &mut observed);
+        }
+        assert_eq!(observed.check_ins, 1);
+        assert_eq!(observed.payload_requests, 1);
+        assert_eq!(observed.manifest_requests, 1);
+        assert_eq!(observed.retransmissions, 1);
+        assert_eq!(observed.round_trips(), 3);
+    }
+
+    #[test]
+    fn an_offer_counts_once_however_often_its_answer_is_repeated() {
+        let (mut tap, mut observed) = (Tap::default(), Observed::default());
+        let answer = Answer {
+            job: Some(Job {
+                path: JobPath::new("abc").unwrap(),
+                format: Format::Patch,
+                payload_bytes: 700,
+                artefact_digest: [1; 16],
+                sequence_number: 3,
+            }),
+            ..Answer::idle(60)
+        };
+        let mut body = [0; ANSWER_BYTES_MAX];
+        let body = answer.encode(&mut body).unwrap();
+        tap.uplink(0, &message(Kind::Confirmable, Code::POST, 1, &["c"], b""), &mut observed);
+        let reply = message(Kind::Acknowledgement, Code::CHANGED, 1, &[], body);
+        tap.downlink(5, &reply, &mut observed);
+        tap.downlink(6, &reply, &mut observed);
+        assert_eq!(observed.offers_of(3), 1);
+        assert_eq!(observed.offers_of(2), 0);
+        assert_eq!(observed.offers[0].payload_bytes, 700);
+    }
+
+    #[test]
+    fn a_reply_to_nothing_is_not_counted() {
+        let (mut tap, mut observed) = (Tap::default(), Observed::default());
+        let reply = message(Kind::Acknowledgement, Code::CONTENT, 9, &[], b"x");
+        tap.downlink(0, &reply, &mut observed);
+        assert_eq!(observed, Observed::default());
+    }
 }
