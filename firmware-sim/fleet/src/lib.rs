@@ -14,6 +14,7 @@
 pub mod agenda;
 pub mod bridge;
 pub mod factory;
+pub mod lines;
 pub mod link;
 pub mod qemu;
 pub mod rng;

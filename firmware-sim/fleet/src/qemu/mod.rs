@@ -9,10 +9,8 @@
 //! killed on drop, and the kernel kills it if this process dies first (`setpriv --pdeathsig`).
 
 mod process;
-mod serial;
 
-pub use serial::Serial;
-
+use crate::lines::Lines;
 use crate::watched::Watched;
 use process::Supervisor;
 use std::io;
@@ -41,7 +39,7 @@ pub struct MachineConfig {
 #[derive(Debug)]
 pub struct Machine {
     config: MachineConfig,
-    serial: Serial,
+    serial: Lines,
     power_cycles: Watched<u32>,
     running: Option<Supervisor>,
 }
@@ -59,7 +57,7 @@ impl Machine {
                 ),
             ));
         }
-        let serial = Serial::open(&config.serial_log)?;
+        let serial = Lines::open(&config.serial_log)?;
         Ok(Self {
             config,
             serial,
@@ -86,11 +84,11 @@ impl Machine {
     }
 
     /// The machine's serial output.
-    pub fn serial(&self) -> &Serial {
+    pub fn serial(&self) -> &Lines {
         &self.serial
     }
 
-    /// Waits for a serial line after `from` that satisfies `fact`; see [`Serial::wait_for`].
+    /// Waits for a serial line after `from` that satisfies `fact`; see [`Lines::wait_for`].
     pub fn wait_for_line(
         &self,
         from: usize,

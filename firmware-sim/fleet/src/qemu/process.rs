@@ -1,8 +1,8 @@
 //! The QEMU process and the thread that stays with it.
 
-use super::Serial;
+use crate::lines::Lines;
 use crate::watched::Watched;
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -31,7 +31,7 @@ impl Supervisor {
     /// Starts QEMU; an error is one of starting it, such as QEMU not being installed.
     pub(super) fn start(
         arguments: Vec<String>,
-        serial: Serial,
+        serial: Lines,
         power_cycles: Watched<u32>,
     ) -> io::Result<Self> {
         let state: Watched<State> = Watched::default();
@@ -71,7 +71,7 @@ impl Drop for Supervisor {
 fn supervise(
     state: &Watched<State>,
     arguments: &[String],
-    serial: &Serial,
+    serial: &Lines,
     power_cycles: &Watched<u32>,
     started: &mpsc::Sender<Option<io::Error>>,
 ) {
@@ -93,7 +93,7 @@ fn supervise(
         });
         let _ = started.send(None);
         if let (Some(output), false) = (output, stopping) {
-            read_lines(output, serial);
+            serial.read_all(output);
         }
         let status = state.update(|state| state.child.take().map(|mut child| child.wait()));
         if state.look(|state| state.stopping) || !locked_up(status) {
@@ -122,18 +122,6 @@ fn run(command: &mut Command, arguments: &[String]) -> io::Result<Child> {
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
         .spawn()
-}
-
-fn read_lines(output: impl io::Read, serial: &Serial) {
-    let mut reader = BufReader::new(output);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        match reader.read_until(b'\n', &mut line) {
-            Ok(0) | Err(_) => return,
-            Ok(_) => serial.push(String::from_utf8_lossy(&line).trim_end()),
-        }
-    }
 }
 
 /// Exit 134 is how a shell shows the same abort.
