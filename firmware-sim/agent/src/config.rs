@@ -1,25 +1,23 @@
 //! What the firmware's author decides.
 
 use deltagate_flash::Layout;
+use wire_checkin::{DeviceId, Format, Formats};
 use wire_coap::BlockSize;
 
-/// The longest datagram the agent sends or reads: block of 1,024 bytes and 128 for header, token and options.
+/// The longest datagram the agent sends or reads: a block of 1,024 bytes and 128 for header, token and options.
 pub const DATAGRAM_BYTES_MAX: usize = 1_024 + 128;
-
-/// The longest device id, in bytes.
-const DEVICE_ID_BYTES_MAX: usize = 16;
 
 /// What the firmware's author decides. Whom the device believes is not here but in its provision record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    device_id: [u8; DEVICE_ID_BYTES_MAX],
-    device_id_length: u8,
+    /// Who the device is.
+    pub device_id: DeviceId,
     /// Where everything lies in flash.
     pub layout: Layout,
     /// The largest block the device asks for.
     pub block_size_max: BlockSize,
-    /// What the device decodes: bit 0 `full`, bit 3 `patch`. Bits of formats this crate cannot decode are not reported.
-    pub formats: u8,
+    /// The formats the device reports and accepts, of those in [`Config::FORMATS_DECODED`].
+    pub formats: Formats,
     /// RFC 7252 §4.8 ACK_TIMEOUT until the first check-in tells the link's, ms. 15 s is the practice on NB-IoT.
     pub ack_timeout_ms: u32,
     /// How long an image on trial may be without contact before it is given up, ms.
@@ -33,33 +31,22 @@ pub struct Config {
 }
 
 impl Config {
-    /// A device with this id and otherwise the defaults; `None` unless the id has 1 to 16 bytes.
+    /// What this crate can decode.
+    pub const FORMATS_DECODED: Formats = Formats::of(&[Format::Full, Format::Patch]);
+
+    /// A device with this layout and id, and otherwise the defaults; `None` unless the id has 1 to 16 bytes.
     #[must_use]
     pub fn new(layout: Layout, device_id: &[u8]) -> Option<Self> {
-        if device_id.is_empty() {
-            return None;
-        }
-        let mut bytes = [0; DEVICE_ID_BYTES_MAX];
-        bytes.get_mut(..device_id.len())?.copy_from_slice(device_id);
         Some(Self {
-            device_id: bytes,
-            device_id_length: device_id.len() as u8,
+            device_id: DeviceId::new(device_id)?,
             layout,
             block_size_max: BlockSize::B1024,
-            formats: 0b1001,
+            formats: Self::FORMATS_DECODED,
             ack_timeout_ms: 15_000,
             contact_ms_max: 600_000,
             checkin_interval_s: 3_600,
             backoff_ms_min: 15_000,
             backoff_ms_max: 3_600_000,
         })
-    }
-
-    /// Who the device is.
-    #[must_use]
-    pub fn device_id(&self) -> &[u8] {
-        self.device_id
-            .get(..usize::from(self.device_id_length))
-            .unwrap_or(&[])
     }
 }

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use deltagate_flash::RevertReason;
+use wire_checkin::{Format, Outcome};
 
 /// What the caller has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +34,8 @@ pub enum Event {
     Offered {
         /// Of the offered image.
         sequence: u32,
-        /// How it travels: `patch`, `full`.
-        format: &'static str,
+        /// How it travels.
+        format: Format,
         /// Bytes to fetch.
         payload_bytes: u32,
     },
@@ -80,10 +81,8 @@ pub enum Event {
     Dropped {
         /// Of the image.
         sequence: u32,
-        /// The outcome code that will be reported.
-        outcome: u8,
-        /// Its meaning.
-        meaning: &'static str,
+        /// What will be reported.
+        outcome: Outcome,
     },
     /// The trial of the running image is given up.
     Reverting {
@@ -96,8 +95,8 @@ pub enum Event {
     Reported {
         /// Of the image.
         sequence: u32,
-        /// The code reported.
-        outcome: u8,
+        /// What was reported.
+        outcome: Outcome,
     },
     /// Nobody answered a request, or with an error.
     Unanswered {
@@ -149,12 +148,12 @@ impl fmt::Display for Event {
             Self::Applying => f.write_str("applying"),
             Self::Verified { sequence } => write!(f, "sequence {sequence} verified, rebooting into trial"),
             Self::Confirmed { sequence } => write!(f, "sequence {sequence} confirmed"),
-            Self::Dropped {
-                sequence, meaning, ..
-            } => write!(f, "update to sequence {sequence} dropped: {meaning}"),
+            Self::Dropped { sequence, outcome } => {
+                write!(f, "update to sequence {sequence} dropped: {outcome}")
+            }
             Self::Reverting { sequence, reason } => write!(f, "sequence {sequence} given up: {reason}"),
             Self::Reported { sequence, outcome } => {
-                write!(f, "outcome {outcome} of sequence {sequence} reported")
+                write!(f, "sequence {sequence} reported as {outcome}")
             }
             Self::Unanswered { retry_s } => write!(f, "no usable answer, trying again in {retry_s} s"),
             Self::FlashFailed => f.write_str("flash failed"),
@@ -204,7 +203,7 @@ mod tests {
     fn an_offer_reads_like_a_sentence() {
         let event = Event::Offered {
             sequence: 2,
-            format: "patch",
+            format: Format::Patch,
             payload_bytes: 2_913,
         };
         assert_eq!(
