@@ -1,0 +1,248 @@
+//! SUIT_Envelope (draft-ietf-suit-manifest-37 §8.2), at the level of any profile.
+
+use core::fmt;
+
+use minicbor::Encoder;
+use minicbor::encode::write::{Cursor, EndOfSlice};
+
+use crate::cbor::{Key, Keys, Reader, sha256};
+use crate::cose::{self, SIGNATURES_MAX, Signature};
+use crate::{
+    Malformed, Manifest, ManifestError, SignatureError, Unsupported, Unverified, Verified, Verifier,
+    VerifyError,
+};
+
+/// Longest envelope on the air and in a device's slot header, with the text severed. Ours with one signature has
+/// 2 (tag) + 1 (map) + 1 + 2 + 130 (authentication) + 1 + 2 + 190 (manifest) = 329 bytes; the rest is room for a second
+/// signature (92 bytes) while keys change, and for later members.
+pub const ENVELOPE_BYTES_MAX: usize = 512;
+
+/// Envelope key of the image in a publisher's file.
+pub const IMAGE_PAYLOAD: &str = "#image";
+
+/// CBOR tag of an envelope.
+pub(crate) const TAG_ENVELOPE: u64 = 107;
+
+/// Most members of one envelope: authentication, manifest, three severed, and some integrated payloads.
+const MEMBERS_MAX: usize = 12;
+
+/// An envelope, read and not checked. Borrows from the bytes it was read from.
+#[derive(Clone, Debug)]
+pub struct Envelope<'a> {
+    digest: [u8; 32],
+    digest_bstr: &'a [u8],
+    signatures: [Option<Signature<'a>>; SIGNATURES_MAX],
+    has_other_authentication: bool,
+    authentication: &'a [u8],
+    manifest: &'a [u8],
+    manifest_with_header: &'a [u8],
+    text: Option<(&'a [u8], &'a [u8])>,
+    members: Reader<'a>,
+    members_count: u64,
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads a whole envelope of any profile.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ManifestError> {
+        let mut reader = Reader::new(bytes);
+        if reader.peek()? != minicbor::data::Type::Tag || reader.tag()? != TAG_ENVELOPE {
+            return Err(Unsupported::UntaggedEnvelope.into());
+        }
+        let members_count = reader.map()?;
+        let members = reader.clone();
+        let (mut authentication, mut manifest, mut text) = (None, None, None);
+        let mut keys = Keys::<MEMBERS_MAX>::new("envelope members");
+        for _ in 0..members_count {
+            let key = reader.key()?;
+            keys.insert(key)?;
+            let member = reader.bytes_with_header()?;
+            match key {
+                Key::Int(2) => authentication = Some(member.0),
+                Key::Int(3) => manifest = Some(member),
+                Key::Int(16 | 20) | Key::Text(_) => {}
+                Key::Int(23) => text = Some(member),
+                Key::Int(other) => return Err(Unsupported::EnvelopeMember(other).into()),
+            }
+        }
+        reader.end()?;
+        let authentication = authentication.ok_or(Malformed::Missing("authentication-wrapper"))?;
+        let (manifest, manifest_with_header) = manifest.ok_or(Malformed::Missing("manifest"))?;
+        let wrapper = Wrapper::parse(authentication)?;
+        Ok(Self {
+            digest: wrapper.digest,
+            digest_bstr: wrapper.digest_bstr,
+            signatures: wrapper.signatures,
+            has_other_authentication: wrapper.has_other,
+            authentication,
+            manifest,
+            manifest_with_header,
+            text,
+            members,
+            members_count,
+        })
+    }
+
+    /// Whether the digest in the authentication wrapper is that of the manifest: SHA-256 over the manifest's byte string
+    /// *with* its CBOR header. Anybody can make it match; only a signature says who did.
+    pub fn digest_matches(&self) -> bool {
+        sha256(self.manifest_with_header) == self.digest
+    }
+
+    /// The digest in the authentication wrapper, as stated.
+    pub fn manifest_digest(&self) -> [u8; 32] {
+        self.digest
+    }
+
+    /// The COSE_Sign1 blocks, in their order.
+    pub fn signatures(&self) -> impl Iterator<Item = &Signature<'a>> {
+        self.signatures.iter().flatten()
+    }
+
+    /// Whether there are authentication blocks of a kind this crate does not read (a MAC, several signers, …).
+    pub fn has_other_authentication(&self) -> bool {
+        self.has_other_authentication
+    }
+
+    /// Checks one signature alone. It is over the digest, so [`digest_matches`](Self::digest_matches) must hold too.
+    pub fn check(&self, signature: &Signature<'_>, verifier: &impl Verifier) -> Result<(), SignatureError> {
+        verifier.verify(signature, signature.to_be_signed(self.digest_bstr).as_bytes())
+    }
+
+    /// Checks digest and signatures, in this order: one signature that `verifier` accepts is enough. Says nothing about
+    /// what the manifest holds.
+    pub fn authenticate(&self, verifier: &impl Verifier) -> Result<Verified<&'a [u8]>, VerifyError> {
+        if !self.digest_matches() {
+            return Err(VerifyError::DigestMismatch);
+        }
+        let mut nearest = match self.has_other_authentication {
+            true => VerifyError::UnsupportedAuthentication,
+            false => VerifyError::NotSigned,
+        };
+        for signature in self.signatures() {
+            match self.check(signature, verifier) {
+                Ok(()) => return Ok(Verified::new(self.manifest)),
+                Err(error) if VerifyError::from(error).nearness() > nearest.nearness() => {
+                    nearest = error.into()
+                }
+                Err(_) => {}
+            }
+        }
+        Err(nearest)
+    }
+
+    /// The manifest's bytes, without the header of their byte string.
+    pub fn manifest_bytes(&self) -> &'a [u8] {
+        self.manifest
+    }
+
+    /// The manifest in our profile, not verified: for showing, never for acting.
+    pub fn interpret(&self) -> Result<Unverified<Manifest>, ManifestError> {
+        Manifest::interpret(self.manifest)
+    }
+
+    /// The severable text, if it is there: the map's bytes, without the header of their byte string.
+    pub fn text_bytes(&self) -> Option<&'a [u8]> {
+        self.text.map(|(content, _)| content)
+    }
+
+    /// The text as a byte string with its header, which its digest covers.
+    pub(crate) fn text_with_header(&self) -> Option<&'a [u8]> {
+        self.text.map(|(_, whole)| whole)
+    }
+
+    /// The payload integrated under `name`, for example [`IMAGE_PAYLOAD`].
+    pub fn integrated_payload(&self, name: &str) -> Option<&'a [u8]> {
+        let mut members = self.members.clone();
+        for _ in 0..self.members_count {
+            let key = members.key().ok()?;
+            let content = members.bytes().ok()?;
+            if key == Key::Text(name) {
+                return Some(content);
+            }
+        }
+        None
+    }
+
+    /// Writes the envelope with nothing but authentication and manifest into `out`.
+    fn write_severed<'o>(&self, out: &'o mut [u8]) -> Result<&'o [u8], minicbor::encode::Error<EndOfSlice>> {
+        let mut encoder = Encoder::new(Cursor::new(&mut *out));
+        encoder.tag(minicbor::data::Tag::new(TAG_ENVELOPE))?.map(2)?;
+        encoder.u8(2)?.bytes(self.authentication)?;
+        encoder.u8(3)?;
+        // The digest covers the header as it was written, so it is copied, not written anew.
+        minicbor::encode::Write::write_all(encoder.writer_mut(), self.manifest_with_header)
+            .map_err(minicbor::encode::Error::write)?;
+        let len = encoder.writer().position();
+        Ok(&out[..len])
+    }
+}
+
+/// Writes `envelope` into `out` as it goes on the air: without text and integrated payloads, which the signature covers
+/// by digest or not at all. The result verifies exactly when `envelope` does.
+pub fn sever_text<'o>(envelope: &[u8], out: &'o mut [u8]) -> Result<&'o [u8], SeverError> {
+    Envelope::parse(envelope)
+        .map_err(SeverError::Envelope)?
+        .write_severed(out)
+        .map_err(|_| SeverError::NoSpace)
+}
+
+/// Why no severed envelope was written. `out` is then unspecified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeverError {
+    /// The envelope can not be read.
+    Envelope(ManifestError),
+    /// The severed envelope does not fit `out`.
+    NoSpace,
+}
+
+impl fmt::Display for SeverError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Envelope(error) => error.fmt(f),
+            Self::NoSpace => f.write_str("envelope without its text does not fit"),
+        }
+    }
+}
+
+impl core::error::Error for SeverError {}
+
+/// The authentication wrapper: `[bstr .cbor digest, * bstr .cbor authentication-block]`.
+struct Wrapper<'a> {
+    digest: [u8; 32],
+    digest_bstr: &'a [u8],
+    signatures: [Option<Signature<'a>>; SIGNATURES_MAX],
+    has_other: bool,
+}
+
+impl<'a> Wrapper<'a> {
+    fn parse(bytes: &'a [u8]) -> Result<Self, ManifestError> {
+        let mut reader = Reader::new(bytes);
+        let items = reader.array()?;
+        let blocks = items
+            .checked_sub(1)
+            .ok_or(Malformed::Missing("manifest digest"))?;
+        let digest_bstr = reader.bytes()?;
+        if !cose::is_signable(digest_bstr) {
+            return Err(Malformed::OutOfRange("manifest digest").into());
+        }
+        let mut inner = Reader::new(digest_bstr);
+        let digest = inner.digest()?;
+        inner.end()?;
+        if blocks > SIGNATURES_MAX as u64 {
+            return Err(Unsupported::TooMany("signatures").into());
+        }
+        let mut signatures = [None; SIGNATURES_MAX];
+        let mut has_other = false;
+        for place in signatures.iter_mut().take(blocks as usize) {
+            *place = Signature::parse(reader.bytes()?)?;
+            has_other |= place.is_none();
+        }
+        reader.end()?;
+        Ok(Self {
+            digest,
+            digest_bstr,
+            signatures,
+            has_other,
+        })
+    }
+}

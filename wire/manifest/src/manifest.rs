@@ -1,0 +1,177 @@
+//! The manifest in our profile: one image, for one component, of one vendor's class.
+
+use crate::cbor::{Key, Keys, Reader};
+use crate::sequence::{self, Parameters};
+use crate::{Malformed, ManifestError, Unsupported, Unverified};
+
+/// Largest image a manifest may name: 16 MiB, the largest payload that Block2 can carry in 16-byte blocks
+/// (RFC 7959 §2.2: 2^20 block numbers).
+pub const IMAGE_BYTES_MAX: u32 = 16 << 20;
+
+/// draft-ietf-suit-manifest-37 §8.4.1: the version this is.
+pub(crate) const MANIFEST_VERSION: u64 = 1;
+
+/// Most members of a manifest or of common: the draft defines ten.
+const MEMBERS_MAX: usize = 12;
+
+/// The one component of our profile, `[h'00']`: the application image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ComponentIdentifier;
+
+impl ComponentIdentifier {
+    /// The bytes of its one segment.
+    pub const SEGMENT: [u8; 1] = [0x00];
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, ManifestError> {
+        let segments = reader.array()?;
+        if segments != 1 {
+            return Err(Unsupported::Components.into());
+        }
+        match reader.bytes()? == Self::SEGMENT {
+            true => Ok(Self),
+            false => Err(Unsupported::Components.into()),
+        }
+    }
+}
+
+/// What a manifest of our profile says. Act on it only inside [`Verified`](crate::Verified).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// Which of two images is newer; at most `u32::MAX`.
+    pub sequence_number: u64,
+    /// UUID of the vendor.
+    pub vendor_id: [u8; 16],
+    /// UUID of the device class, within the vendor's name space.
+    pub class_id: [u8; 16],
+    /// What the image is for.
+    pub component: ComponentIdentifier,
+    /// SHA-256 of the raw image.
+    pub image_digest: [u8; 32],
+    /// Bytes of the raw image, at most [`IMAGE_BYTES_MAX`].
+    pub image_size: u32,
+    /// SHA-256 of the severable text as a byte string with its header.
+    pub text_digest: Option<[u8; 32]>,
+}
+
+impl Manifest {
+    /// Reads the bytes of a manifest (without the header of their byte string) in our profile.
+    pub fn interpret(bytes: &[u8]) -> Result<Unverified<Self>, ManifestError> {
+        let mut reader = Reader::new(bytes);
+        if reader.peek()? == minicbor::data::Type::Tag {
+            return Err(Unsupported::TaggedManifest.into());
+        }
+        let mut members = Members::default();
+        let mut keys = Keys::<MEMBERS_MAX>::new("manifest members");
+        for _ in 0..reader.map()? {
+            let key = reader.int()?;
+            keys.insert(Key::Int(key))?;
+            members.read(&mut reader, key)?;
+        }
+        reader.end()?;
+        members.complete().map(Unverified::new)
+    }
+}
+
+#[derive(Default)]
+struct Members {
+    has_version: bool,
+    sequence_number: Option<u64>,
+    common: Option<(ComponentIdentifier, Parameters)>,
+    validates: bool,
+    invokes: bool,
+    text_digest: Option<[u8; 32]>,
+}
+
+impl Members {
+    fn read(&mut self, reader: &mut Reader<'_>, key: i64) -> Result<(), ManifestError> {
+        match key {
+            1 => match reader.uint()? {
+                MANIFEST_VERSION => self.has_version = true,
+                other => return Err(Unsupported::ManifestVersion(other).into()),
+            },
+            2 => match reader.uint()? {
+                number if number <= u64::from(u32::MAX) => self.sequence_number = Some(number),
+                number => return Err(Unsupported::SequenceNumber(number).into()),
+            },
+            3 => self.common = Some(read_common(reader.bytes()?)?),
+            7 => {
+                sequence::read_only(reader.bytes()?, sequence::IMAGE_MATCH)?;
+                self.validates = true;
+            }
+            9 => {
+                sequence::read_only(reader.bytes()?, sequence::INVOKE)?;
+                self.invokes = true;
+            }
+            23 if reader.peek()? == minicbor::data::Type::Bytes => {
+                return Err(Unsupported::UnseveredText.into());
+            }
+            23 => self.text_digest = Some(reader.digest()?),
+            other => return Err(Unsupported::ManifestMember(other).into()),
+        }
+        Ok(())
+    }
+
+    /// Version, sequence number and common are mandatory in the draft; validate and invoke in our profile.
+    fn complete(self) -> Result<Manifest, ManifestError> {
+        if !self.has_version {
+            return Err(Malformed::Missing("manifest-version").into());
+        }
+        let sequence_number = self
+            .sequence_number
+            .ok_or(Malformed::Missing("manifest-sequence-number"))?;
+        let (component, parameters) = self.common.ok_or(Malformed::Missing("common"))?;
+        if !self.validates {
+            return Err(Unsupported::Without("validate").into());
+        }
+        if !self.invokes {
+            return Err(Unsupported::Without("invoke").into());
+        }
+        Ok(Manifest {
+            sequence_number,
+            vendor_id: parameters.vendor_id,
+            class_id: parameters.class_id,
+            component,
+            image_digest: parameters.image_digest,
+            image_size: parameters.image_size,
+            text_digest: self.text_digest,
+        })
+    }
+}
+
+fn read_common(bytes: &[u8]) -> Result<(ComponentIdentifier, Parameters), ManifestError> {
+    let mut reader = Reader::new(bytes);
+    let (mut component, mut parameters) = (None, None);
+    let mut keys = Keys::<MEMBERS_MAX>::new("members of common");
+    for _ in 0..reader.map()? {
+        let key = reader.int()?;
+        keys.insert(Key::Int(key))?;
+        match key {
+            2 => component = Some(read_components(&mut reader)?),
+            4 => parameters = Some(sequence::read_shared(reader.bytes()?)?),
+            other => return Err(Unsupported::CommonMember(other).into()),
+        }
+    }
+    reader.end()?;
+    Ok((
+        component.ok_or(Malformed::Missing("components"))?,
+        parameters.ok_or(Unsupported::Without("shared-sequence"))?,
+    ))
+}
+
+fn read_components(reader: &mut Reader<'_>) -> Result<ComponentIdentifier, ManifestError> {
+    match reader.array()? {
+        1 => ComponentIdentifier::read(reader),
+        0 => Err(Malformed::OutOfRange("components").into()),
+        _ => Err(Unsupported::Components.into()),
+    }
+}
+
+impl Parameters {
+    /// A size the profile takes.
+    pub(crate) fn checked_image_size(bytes: u64) -> Result<u32, ManifestError> {
+        match u32::try_from(bytes) {
+            Ok(size) if size <= IMAGE_BYTES_MAX => Ok(size),
+            _ => Err(Unsupported::ImageSize(bytes).into()),
+        }
+    }
+}

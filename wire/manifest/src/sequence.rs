@@ -1,0 +1,144 @@
+//! Command sequences of our profile (draft-ietf-suit-manifest-37 §8.4.6 and following).
+//!
+//! | Sequence | Commands, in this order |
+//! |---|---|
+//! | shared | override-parameters {vendor, class, digest, size}, condition vendor, condition class |
+//! | validate | condition image-match |
+//! | invoke | directive invoke |
+//!
+//! A sequence is one array of alternating commands and arguments. There is nothing to execute: a manifest that holds
+//! exactly this means one thing, and every other one is refused by naming the first command that differs. Reporting
+//! policies are read and mean nothing to us.
+
+use crate::cbor::{Key, Keys, Reader};
+use crate::{Malformed, ManifestError, Unsupported};
+
+const VENDOR_IDENTIFIER: i64 = 1;
+const CLASS_IDENTIFIER: i64 = 2;
+/// condition-image-match.
+pub(crate) const IMAGE_MATCH: i64 = 3;
+const OVERRIDE_PARAMETERS: i64 = 20;
+/// directive-invoke.
+pub(crate) const INVOKE: i64 = 23;
+
+/// SUIT_Reporting_Policy: four bits.
+const POLICY_MAX: u64 = 15;
+
+/// Most parameters of one override: the draft defines thirteen.
+const PARAMETERS_MAX: usize = 16;
+
+/// What the shared sequence sets.
+pub(crate) struct Parameters {
+    pub(crate) vendor_id: [u8; 16],
+    pub(crate) class_id: [u8; 16],
+    pub(crate) image_digest: [u8; 32],
+    pub(crate) image_size: u32,
+}
+
+/// Reads the shared sequence.
+pub(crate) fn read_shared(bytes: &[u8]) -> Result<Parameters, ManifestError> {
+    let mut commands = Commands::new(bytes)?;
+    commands.expect(OVERRIDE_PARAMETERS)?;
+    let parameters = read_parameters(&mut commands.reader)?;
+    commands.expect(VENDOR_IDENTIFIER)?;
+    commands.policy()?;
+    commands.expect(CLASS_IDENTIFIER)?;
+    commands.policy()?;
+    commands.end()?;
+    Ok(parameters)
+}
+
+/// Reads a sequence of one command that takes a reporting policy.
+pub(crate) fn read_only(bytes: &[u8], command: i64) -> Result<(), ManifestError> {
+    let mut commands = Commands::new(bytes)?;
+    commands.expect(command)?;
+    commands.policy()?;
+    commands.end()
+}
+
+struct Commands<'a> {
+    reader: Reader<'a>,
+    left: u64,
+}
+
+impl<'a> Commands<'a> {
+    fn new(bytes: &'a [u8]) -> Result<Self, ManifestError> {
+        let mut reader = Reader::new(bytes);
+        let items = reader.array()?;
+        if !items.is_multiple_of(2) {
+            return Err(Malformed::OutOfRange("command sequence").into());
+        }
+        Ok(Self {
+            reader,
+            left: items / 2,
+        })
+    }
+
+    /// The next command must be `command`.
+    fn expect(&mut self, command: i64) -> Result<(), ManifestError> {
+        self.left = self
+            .left
+            .checked_sub(1)
+            .ok_or(Unsupported::Without(name_of(command)))?;
+        match self.reader.int()? {
+            found if found == command => Ok(()),
+            other => Err(Unsupported::Command(other).into()),
+        }
+    }
+
+    fn policy(&mut self) -> Result<(), ManifestError> {
+        match self.reader.uint()? <= POLICY_MAX {
+            true => Ok(()),
+            false => Err(Malformed::OutOfRange("reporting policy").into()),
+        }
+    }
+
+    /// There must be no further command.
+    fn end(mut self) -> Result<(), ManifestError> {
+        if self.left > 0 {
+            return Err(Unsupported::Command(self.reader.int()?).into());
+        }
+        Ok(self.reader.end()?)
+    }
+}
+
+fn name_of(command: i64) -> &'static str {
+    crate::names::command(command).unwrap_or("a command of the profile")
+}
+
+fn read_parameters(reader: &mut Reader<'_>) -> Result<Parameters, ManifestError> {
+    let (mut vendor_id, mut class_id, mut image_digest, mut image_size) = (None, None, None, None);
+    let mut keys = Keys::<PARAMETERS_MAX>::new("parameters");
+    for _ in 0..reader.map()? {
+        let key = reader.int()?;
+        keys.insert(Key::Int(key))?;
+        match key {
+            1 => vendor_id = Some(read_uuid(reader, key)?),
+            2 => class_id = Some(read_uuid(reader, key)?),
+            3 => {
+                let mut digest = Reader::new(reader.bytes()?);
+                image_digest = Some(digest.digest()?);
+                digest.end()?;
+            }
+            14 => image_size = Some(Parameters::checked_image_size(reader.uint()?)?),
+            other => return Err(Unsupported::Parameter(other).into()),
+        }
+    }
+    Ok(Parameters {
+        vendor_id: vendor_id.ok_or(Unsupported::Without("vendor-identifier"))?,
+        class_id: class_id.ok_or(Unsupported::Without("class-identifier"))?,
+        image_digest: image_digest.ok_or(Unsupported::Without("image-digest"))?,
+        image_size: image_size.ok_or(Unsupported::Without("image-size"))?,
+    })
+}
+
+/// An RFC 9562 UUID; the draft also allows a private enterprise number (tag 112) as vendor.
+fn read_uuid(reader: &mut Reader<'_>, key: i64) -> Result<[u8; 16], ManifestError> {
+    if reader.peek()? == minicbor::data::Type::Tag {
+        return Err(Unsupported::IdentifierKind(key).into());
+    }
+    let bytes = reader.bytes()?;
+    bytes
+        .try_into()
+        .map_err(|_| Malformed::OutOfRange("vendor or class identifier").into())
+}
