@@ -1,0 +1,121 @@
+//! The decoder memory as 16-bit cells: adaptive bit counters and mixer weights.
+
+use crate::coder::BitCoder;
+use crate::logistic::{squash, stretch};
+
+/// `RATES[n]`: how far, of 65536, a counter that has seen `n` bits moves towards the next one.
+const RATES: [u16; 16] = [
+    32_768, 26_214, 18_724, 14_563, 11_915, 10_082, 8_738, 7_710, 6_898, 6_241, 5_698, 5_242, 4_854, 4_519,
+    4_228, 3_640,
+];
+
+/// A counter that has seen nothing: one half.
+pub(crate) const COUNTER_START: u16 = 2_048 << 4;
+
+/// Weights are in units of 1/8192.
+const WEIGHT_ONE_LOG2: u32 = 13;
+
+/// How fast weights follow the error: the product of error and input is shifted right by this.
+const LEARNING_SHIFT: u32 = 17;
+
+/// The memory that [`crate::Decoder::new`] was given, as cells of two bytes, little-endian.
+#[derive(Debug)]
+pub(crate) struct Cells<'m> {
+    bytes: &'m mut [[u8; 2]],
+}
+
+/// Cells that belong together: `len` of them from `first`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Region {
+    pub(crate) first: u32,
+    pub(crate) len: u32,
+}
+
+impl Region {
+    /// The cell of a hashed context: the hash's upper half scaled to the region.
+    fn cell(self, hash: u32) -> usize {
+        (self.first + (((hash >> 16) * self.len) >> 16)) as usize
+    }
+}
+
+impl<'m> Cells<'m> {
+    pub(crate) fn new(memory: &'m mut [u8]) -> Self {
+        Self {
+            bytes: memory.as_chunks_mut().0,
+        }
+    }
+
+    /// The memory back, but for the last byte of an odd number.
+    pub(crate) fn into_memory(self) -> &'m mut [u8] {
+        self.bytes.as_flattened_mut()
+    }
+
+    pub(crate) fn fill(&mut self, region: Region, value: u16) {
+        let start = region.first as usize;
+        self.bytes[start..start + region.len as usize].fill(value.to_le_bytes());
+    }
+
+    fn read(&self, cell: usize) -> u16 {
+        u16::from_le_bytes(self.bytes[cell])
+    }
+
+    fn write(&mut self, cell: usize, value: u16) {
+        self.bytes[cell] = value.to_le_bytes();
+    }
+
+    /// Codes a bit with one counter alone.
+    pub(crate) fn code<C: BitCoder>(
+        &mut self,
+        coder: &mut C,
+        cell: u32,
+        bit: bool,
+    ) -> Result<bool, C::Error> {
+        let cell = cell as usize;
+        let bit = coder.code(bit, self.read(cell) | 8)?;
+        self.learn(cell, bit);
+        Ok(bit)
+    }
+
+    /// Codes a bit with one counter per context hash, mixed by the weights that start at cell `weights`.
+    pub(crate) fn code_mixed<C: BitCoder, const N: usize>(
+        &mut self,
+        coder: &mut C,
+        region: Region,
+        hashes: [u32; N],
+        weights: u32,
+        bit: bool,
+    ) -> Result<bool, C::Error> {
+        let cells = hashes.map(|hash| region.cell(hash));
+        let inputs = cells.map(|cell| stretch(self.read(cell) >> 4));
+        let weights = weights as usize;
+        // At most 8 inputs: 8 × 3072 × 32768 stays inside 31 bits.
+        let sum: i32 = (inputs.iter().zip(weights..))
+            .map(|(input, weight)| input * i32::from(self.read(weight).cast_signed()))
+            .sum();
+        let p1 = squash(sum >> WEIGHT_ONE_LOG2);
+        let bit = coder.code(bit, p1)?;
+        let error = (i32::from(bit) << 16) - i32::from(p1) - i32::from(bit);
+        for (input, weight) in inputs.iter().zip(weights..) {
+            let moved = i32::from(self.read(weight).cast_signed()) + ((input * error) >> LEARNING_SHIFT);
+            let clamped = moved.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16;
+            self.write(weight, clamped.cast_unsigned());
+        }
+        for cell in cells {
+            self.learn(cell, bit);
+        }
+        Ok(bit)
+    }
+
+    /// Moves a counter (12 bits of probability, 4 bits of count) towards a bit.
+    fn learn(&mut self, cell: usize, bit: bool) {
+        let counter = self.read(cell);
+        let (p, count) = (u32::from(counter >> 4), counter & 15);
+        let rate = u32::from(RATES[usize::from(count)]);
+        let p = if bit {
+            p + (((4_095 - p) * rate) >> 16)
+        } else {
+            p - ((p * rate) >> 16)
+        };
+        self.write(cell, ((p as u16) << 4) | (count + 1).min(15));
+    }
+}

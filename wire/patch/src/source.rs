@@ -1,0 +1,159 @@
+//! What a copy copies from: the base image, or the result itself, through one small window.
+//!
+//! This is where a prediction comes from. A later draft that moves addresses changes what is predicted here; models
+//! and coder stay as they are.
+
+use crate::error::DecodeError;
+use crate::io::{OUTPUT_PIECE_BYTES, Output, ReadAt};
+use crate::models::Predicted;
+
+/// Bytes of the base that are read at a time.
+const WINDOW_BYTES: u32 = 32;
+
+/// A window on the base image. 40 bytes.
+#[derive(Debug)]
+pub(crate) struct Window {
+    bytes: [u8; WINDOW_BYTES as usize],
+    start: u32,
+}
+
+impl Window {
+    pub(crate) const fn new() -> Self {
+        Self {
+            bytes: [0; WINDOW_BYTES as usize],
+            start: u32::MAX,
+        }
+    }
+
+    /// The byte of the base at `at`, which must be inside it.
+    fn base_byte(&mut self, base: &mut impl ReadAt, at: u32) -> Result<u8, DecodeError> {
+        let start = at - at % WINDOW_BYTES;
+        if self.start != start {
+            let bytes = (base.len() - start).min(WINDOW_BYTES) as usize;
+            self.start = u32::MAX;
+            base.read_at(start, &mut self.bytes[..bytes])
+                .map_err(|_| DecodeError::BaseUnreadable)?;
+            self.start = start;
+        }
+        Ok(self.bytes[(at - start) as usize])
+    }
+
+    /// What the base predicts at `at`, which must be inside it.
+    pub(crate) fn predict(&mut self, base: &mut impl ReadAt, at: u32) -> Result<Predicted, DecodeError> {
+        let byte = self.base_byte(base, at)?;
+        let next = if at + 1 < base.len() {
+            self.base_byte(base, at + 1)?
+        } else {
+            0
+        };
+        Ok(Predicted { byte, next })
+    }
+}
+
+/// The result: what was appended, and the piece that is not full yet. 80 bytes.
+#[derive(Debug)]
+pub(crate) struct Written {
+    piece: [u8; OUTPUT_PIECE_BYTES],
+    pending: usize,
+    appended: u32,
+    crc: u32,
+}
+
+impl Written {
+    pub(crate) const fn new() -> Self {
+        Self {
+            piece: [0; OUTPUT_PIECE_BYTES],
+            pending: 0,
+            appended: 0,
+            crc: u32::MAX,
+        }
+    }
+
+    /// Bytes produced so far, appended or not.
+    pub(crate) fn len(&self) -> u32 {
+        self.appended + self.pending as u32
+    }
+
+    /// CRC-32 of everything produced so far.
+    pub(crate) fn crc(&self) -> u32 {
+        !self.crc
+    }
+
+    pub(crate) fn push(&mut self, out: &mut impl Output, byte: u8) -> Result<(), DecodeError> {
+        self.piece[self.pending] = byte;
+        self.pending += 1;
+        self.crc = crc_step(self.crc, byte);
+        if self.pending == OUTPUT_PIECE_BYTES {
+            self.flush(out)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Appends what is pending: the last piece.
+    pub(crate) fn flush(&mut self, out: &mut impl Output) -> Result<(), DecodeError> {
+        if self.pending > 0 {
+            out.append(&self.piece[..self.pending])
+                .map_err(|_| DecodeError::OutputFailed)?;
+            self.appended += self.pending as u32;
+            self.pending = 0;
+        }
+        Ok(())
+    }
+
+    /// What the result predicts at `at`, which must have been produced.
+    pub(crate) fn predict(&self, out: &mut impl Output, at: u32) -> Result<Predicted, DecodeError> {
+        let byte = if at >= self.appended {
+            self.piece[(at - self.appended) as usize]
+        } else {
+            let mut byte = [0];
+            out.read_at(at, &mut byte)
+                .map_err(|_| DecodeError::OutputFailed)?;
+            byte[0]
+        };
+        Ok(Predicted { byte, next: 0 })
+    }
+}
+
+/// CRC-32 (ISO-HDLC: reflected 0x04C11DB7) by half bytes.
+fn crc_step(crc: u32, byte: u8) -> u32 {
+    let crc = crc ^ u32::from(byte);
+    let crc = (crc >> 4) ^ CRC_TABLE[(crc & 15) as usize];
+    (crc >> 4) ^ CRC_TABLE[(crc & 15) as usize]
+}
+
+/// The CRC-32 that belongs into [`crate::Header::target_crc`].
+pub fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| crc_step(crc, *byte))
+}
+
+const CRC_TABLE: [u32; 16] = {
+    let mut table = [0; 16];
+    let mut index = 0;
+    while index < 16 {
+        let mut crc = index as u32;
+        let mut bit = 0;
+        while bit < 4 {
+            crc = if crc & 1 == 1 {
+                (crc >> 1) ^ 0xEDB8_8320
+            } else {
+                crc >> 1
+            };
+            bit += 1;
+        }
+        table[index] = crc;
+        index += 1;
+    }
+    table
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crc_has_the_published_check_value() {
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+        assert_eq!(crc32(b""), 0);
+    }
+}
