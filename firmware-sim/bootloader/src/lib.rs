@@ -1,1 +1,23 @@
-//! Decides which signed image boots; the only code that starts one.
+//! Decides which signed image boots, and is the only code that starts one.
+//!
+//! The library is pure: it reads and writes a flash through `embedded-storage` traits and nothing else, so the same
+//! code runs on the board, in tests with a power cut at every flash operation, and in the simulator.
+//!
+//! 1. [`verify_slot`] checks signature, vendor, class, size and digest of what lies in a slot.
+//! 2. [`decide`] is the table: boot log and verdicts in, [`Decision`] out.
+//! 3. [`run`] is a whole boot: it writes the decision to the boot log before the image starts.
+//!
+//! The binary adds what only the board can do: copy the image to RAM, start the watchdog, jump.
+//!
+//! Left out on purpose: the network, the delta format, writing to a slot. A bootloader that cannot do these cannot
+//! be attacked through them.
+
+#![cfg_attr(not(test), no_std)]
+
+mod decide;
+mod run;
+mod verify;
+
+pub use decide::{Choice, Decision, Mode, Recovery, decide};
+pub use run::{Boot, BootEvent, run};
+pub use verify::{SlotFault, VerifiedSlot, verify_slot};

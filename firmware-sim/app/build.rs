@@ -1,0 +1,48 @@
+//! Chooses what this build of the firmware is, and links the bare-metal binary.
+//!
+//! - `DELTAGATE_APP_VERSION`: the text it prints, `1.0.0` if not given. From 2 on it reports temperature statistics.
+//! - `DELTAGATE_APP_BEHAVIOUR`: `normal`, or how this image is broken: `hang`, `fault`, `dead-network`.
+
+use std::env::var;
+
+const BEHAVIOURS: [&str; 4] = ["normal", "hang", "fault", "dead-network"];
+
+fn main() {
+    println!("cargo:rerun-if-env-changed=DELTAGATE_APP_VERSION");
+    println!("cargo:rerun-if-env-changed=DELTAGATE_APP_BEHAVIOUR");
+    println!("cargo:rustc-check-cfg=cfg(statistics)");
+    println!(
+        "cargo:rustc-check-cfg=cfg(behaviour, values(\"normal\", \"hang\", \"fault\", \"dead-network\"))"
+    );
+
+    let version = var("DELTAGATE_APP_VERSION").unwrap_or_else(|_| "1.0.0".into());
+    let major = version
+        .split('.')
+        .next()
+        .and_then(|major| major.parse::<u32>().ok());
+    let Some(major) = major else {
+        panic!("DELTAGATE_APP_VERSION {version:?} does not begin with a number")
+    };
+    println!("cargo:rustc-env=DELTAGATE_APP_VERSION={version}");
+    if major >= 2 {
+        println!("cargo:rustc-cfg=statistics");
+    }
+
+    let behaviour = var("DELTAGATE_APP_BEHAVIOUR").unwrap_or_else(|_| "normal".into());
+    assert!(
+        BEHAVIOURS.contains(&behaviour.as_str()),
+        "DELTAGATE_APP_BEHAVIOUR {behaviour:?} is none of {BEHAVIOURS:?}"
+    );
+    println!("cargo:rustc-cfg=behaviour=\"{behaviour}\"");
+    link();
+}
+
+fn link() {
+    println!("cargo:rerun-if-changed=memory.ld");
+    println!("cargo:rerun-if-changed=../board/link/sections.ld");
+    if var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "none") {
+        let here = var("CARGO_MANIFEST_DIR").expect("cargo sets it");
+        println!("cargo:rustc-link-arg-bins=-T{here}/memory.ld");
+        println!("cargo:rustc-link-arg-bins=-T{here}/../board/link/sections.ld");
+    }
+}

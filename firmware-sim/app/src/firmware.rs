@@ -1,0 +1,142 @@
+//! The main loop.
+
+use core::cell::RefCell;
+use core::fmt::Write;
+
+use board::{Board, Once, Uart};
+use deltagate_agent::{Agent, Config, DATAGRAM_BYTES_MAX, Effect};
+use deltagate_flash::{BootInfo, Layout, Provision, Region};
+
+use crate::network::Network;
+use crate::thermometer::Thermometer;
+
+const VERSION: &str = env!("DELTAGATE_APP_VERSION");
+
+/// What the patch decoder may use, reported at check-in.
+const DECODER_BYTES: usize = 16 * 1024;
+/// How long an image on trial may be without contact: three slow check-ins on a link of 15 s ACK timeout.
+const CONTACT_MS_MAX: u64 = 120_000;
+/// How long the loop sleeps at most: well within the watchdog's 8 s.
+const SLEEP_MS_MAX: u64 = 500;
+
+static DECODER_MEMORY: Once<[u8; DECODER_BYTES]> = Once::new([0; DECODER_BYTES]);
+
+board::entry!(main);
+
+fn main() -> ! {
+    let mut board = Board::take().expect("the first to ask");
+    board.watchdog.feed();
+    let _ = writeln!(board.uart, "app: version {VERSION}");
+    misbehave(&mut board.uart);
+    let reason = match run(board) {
+        Ok(never) => match never {},
+        Err(reason) => reason,
+    };
+    panic!("{reason}");
+}
+
+/// What the broken variants do instead of running.
+fn misbehave(uart: &mut Uart) {
+    if cfg!(behaviour = "hang") {
+        let _ = writeln!(uart, "app: hanging");
+        loop {
+            core::hint::spin_loop();
+        }
+    }
+    if cfg!(behaviour = "fault") {
+        let _ = writeln!(uart, "app: faulting");
+        board::fault_deliberately();
+    }
+}
+
+enum Never {}
+
+fn run(mut board: Board) -> Result<Never, &'static str> {
+    let boot = BootInfo::decode(&board.handover.handed_over()).ok_or("not started by the bootloader")?;
+    let layout = Layout::EMULATED;
+    let flash = RefCell::new(board.flash);
+    let provision = Provision::read(Region::new(&flash, layout.provision)).map_err(|_| "not provisioned")?;
+    if !cfg!(behaviour = "dead-network") {
+        board.ethernet.start().map_err(|_| "no Ethernet controller")?;
+    }
+    let address = board
+        .ethernet
+        .hardware_address()
+        .map_err(|_| "no Ethernet controller")?;
+    let now_ms = board.clock.now_ms();
+    let mut config = Config::new(layout, &address).ok_or("no device id")?;
+    config.contact_ms_max = CONTACT_MS_MAX;
+    let memory = DECODER_MEMORY.take().ok_or("decoder memory taken twice")?;
+    let mut agent = Agent::new(
+        config,
+        provision,
+        &flash,
+        boot,
+        memory,
+        seed(address, boot),
+        now_ms,
+    )
+    .map_err(|_| "the agent does not start")?;
+    let mut network = Network::new(board.ethernet, address, now_ms);
+    let mut thermometer = Thermometer::new();
+    let mut datagram = [0; DATAGRAM_BYTES_MAX];
+    loop {
+        board.watchdog.feed();
+        let now_ms = board.clock.now_ms();
+        network.poll(now_ms);
+        while let Some(length) = network.receive(&mut datagram) {
+            agent.handle_datagram(now_ms, &datagram[..length]);
+        }
+        agent.handle_timeout(now_ms);
+        let busy = agent.work(now_ms);
+        while let Some(length) = agent.poll_transmit(&mut datagram) {
+            network.send(&datagram[..length]);
+        }
+        network.poll(now_ms);
+        while let Some(effect) = agent.poll_effect() {
+            carry_out(effect, &mut board.uart);
+        }
+        if let Some(line) = thermometer.line(now_ms) {
+            let _ = writeln!(board.uart, "app: {line}");
+        }
+        if !busy && !network.is_waiting() {
+            let wake_ms = [
+                agent.poll_timeout(),
+                network.poll_timeout(now_ms),
+                Some(thermometer.poll_timeout()),
+            ]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(u64::MAX);
+            board
+                .sleep
+                .sleep(wake_ms.saturating_sub(now_ms).min(SLEEP_MS_MAX));
+        }
+    }
+}
+
+fn carry_out(effect: Effect, uart: &mut Uart) {
+    match effect {
+        Effect::Event(event) => {
+            let _ = writeln!(uart, "{event}");
+        }
+        Effect::Reboot => {
+            let _ = writeln!(uart, "app: rebooting");
+            board::reset();
+        }
+    }
+}
+
+/// The board has no source of randomness. Devices and boots differ in address and attempt, which keeps a fleet that is
+/// switched on at once from asking at once.
+fn seed(address: [u8; 6], boot: BootInfo) -> u64 {
+    let [a, b, c, d, e, f] = address;
+    u64::from_le_bytes([a, b, c, d, e, f, boot.attempt, boot.sequence as u8])
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    let _ = writeln!(board::uart_for_panic(), "\napp: {info}");
+    board::reset_after_panic()
+}

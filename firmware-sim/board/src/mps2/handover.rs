@@ -1,0 +1,64 @@
+//! Words of RAM that no start-up code initialises: they survive a reset, and a jump from bootloader to application.
+//!
+//! ```text
+//! 0x2000_0000  what the bootloader hands over, 16 bytes, not interpreted here
+//! 0x2000_0010  0x4C45_4654 when a reason follows
+//! 0x2000_0014  reason: how the last run ended
+//! ```
+#![expect(unsafe_code, reason = "fixed addresses that both programs know")]
+
+use core::ptr::with_exposed_provenance_mut;
+
+/// What the bootloader hands over, in bytes.
+pub const HANDOVER_BYTES: usize = 16;
+
+const BASE: usize = 0x2000_0000;
+const LEFT_MAGIC: u32 = 0x4C45_4654;
+const LEFT_AT: usize = BASE + HANDOVER_BYTES;
+
+/// The surviving words.
+pub struct Handover {
+    _taken_once: (),
+}
+
+impl Handover {
+    pub(super) const fn new() -> Self {
+        Self { _taken_once: () }
+    }
+
+    /// Leaves `bytes` for the application.
+    pub fn hand_over(&mut self, bytes: [u8; HANDOVER_BYTES]) {
+        // SAFETY: both linker scripts keep the first 256 bytes of RAM out of every section; the type has no padding.
+        unsafe { with_exposed_provenance_mut::<[u8; HANDOVER_BYTES]>(BASE).write_volatile(bytes) }
+    }
+
+    /// What lies there: the bootloader's bytes, or whatever the RAM held when it was switched on.
+    #[must_use]
+    pub fn handed_over(&self) -> [u8; HANDOVER_BYTES] {
+        // SAFETY: as above; any bytes are a value of this type.
+        unsafe { with_exposed_provenance_mut::<[u8; HANDOVER_BYTES]>(BASE).read_volatile() }
+    }
+
+    /// How the last run ended, if it could say; forgotten by asking.
+    pub fn take_left_behind(&mut self) -> Option<u8> {
+        // SAFETY: two aligned words of the reserved RAM.
+        let [magic, reason] = unsafe { with_exposed_provenance_mut::<[u32; 2]>(LEFT_AT).read_volatile() };
+        leave(0, 0);
+        (magic == LEFT_MAGIC).then_some(reason as u8)
+    }
+
+    /// Notes for the next boot how this run ends.
+    pub fn leave_behind(&mut self, reason: u8) {
+        leave(LEFT_MAGIC, reason);
+    }
+}
+
+/// For handlers, which cannot own the [`Handover`]: they never return, so nobody reads in between.
+pub(super) fn leave_last_words(reason: u8) {
+    leave(LEFT_MAGIC, reason);
+}
+
+fn leave(magic: u32, reason: u8) {
+    // SAFETY: two aligned words of the reserved RAM.
+    unsafe { with_exposed_provenance_mut::<[u32; 2]>(LEFT_AT).write_volatile([magic, u32::from(reason)]) }
+}

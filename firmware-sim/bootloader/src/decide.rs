@@ -1,0 +1,374 @@
+//! The boot decision, as a table.
+//!
+//! With `c` the highest confirmed sequence number and `t` that of the trial in the boot log:
+//!
+//! | trial       | attempts | trial slot           | decision                                               |
+//! |-------------|----------|----------------------|--------------------------------------------------------|
+//! | none, t ≤ c | any      | not looked at        | the confirmed image                                    |
+//! | t > c       | used up  | not looked at        | revert (reason: what was left behind), then confirmed  |
+//! | t > c       | left     | verifies, sequence t | boot it on trial                                       |
+//! | t > c       | left     | anything else        | revert (boot verification), then confirmed             |
+//!
+//! "The confirmed image" is:
+//!
+//! | slots                                     | decision                               |
+//! |-------------------------------------------|----------------------------------------|
+//! | one verifies with sequence c              | boot it                                |
+//! | none does, one verifies above c (or no c) | boot the highest one as last resort    |
+//! | what verifies is below c                  | recovery: only older images            |
+//! | none verifies                             | recovery: no image                     |
+
+use core::fmt;
+
+use deltagate_flash::{BootLogState, RevertReason, Reverted, Slot, TRIAL_BOOTS_MAX};
+
+/// What to do at this boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    /// A trial to end first, with a record in the boot log.
+    pub revert: Option<Reverted>,
+    /// What to start then, or why nothing can be started.
+    pub boot: Result<Choice, Recovery>,
+}
+
+/// The image to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice {
+    /// Where it lies.
+    pub slot: Slot,
+    /// Its sequence number.
+    pub sequence: u32,
+    /// On what terms it runs.
+    pub mode: Mode,
+}
+
+/// On what terms an image runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It proved itself before.
+    Confirmed,
+    /// It has to prove itself; this is start number `attempt`, from 1.
+    Trial {
+        /// At most [`TRIAL_BOOTS_MAX`].
+        attempt: u8,
+    },
+    /// The confirmed image is gone or there never was one: this one is signed and not older, and there is no
+    /// other. It may confirm itself like one on trial; its starts are not counted, for nothing could follow them.
+    LastResort,
+}
+
+impl Mode {
+    /// Whether the image still has to be confirmed.
+    #[must_use]
+    pub const fn is_on_trial(self) -> bool {
+        !matches!(self, Self::Confirmed)
+    }
+}
+
+/// Why nothing can be started: the device waits for a technician.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Recovery {
+    /// No valid provision record: there is no key to check a signature with.
+    NotProvisioned,
+    /// The boot log cannot be read, so that nobody knows what is too old.
+    BootLogUnreadable,
+    /// Neither slot holds an image that verifies.
+    NoImage,
+    /// What verifies is older than the highest confirmed image.
+    OnlyOlder,
+}
+
+impl fmt::Display for Recovery {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::NotProvisioned => "the device is not provisioned",
+            Self::BootLogUnreadable => "the boot log cannot be read",
+            Self::NoImage => "no slot holds a valid image",
+            Self::OnlyOlder => "the only valid image is older than the confirmed one",
+        })
+    }
+}
+
+impl core::error::Error for Recovery {}
+
+/// Decides from the boot log, from what the last run left behind in RAM, and from the verdicts on the slots.
+///
+/// `verdict` gives the sequence number of a slot that verifies and `None` for any other. It is asked only where the
+/// answer matters, and may be asked twice about one slot: the caller remembers what was expensive.
+#[must_use]
+pub fn decide(
+    state: &BootLogState,
+    left_behind: Option<RevertReason>,
+    verdict: &mut dyn FnMut(Slot) -> Option<u32>,
+) -> Decision {
+    let Some(trial) = state.trial.filter(|trial| Some(trial.sequence) > state.confirmed) else {
+        return Decision {
+            revert: None,
+            boot: settled(state.confirmed, verdict),
+        };
+    };
+    let reason = if state.attempts >= TRIAL_BOOTS_MAX {
+        left_behind.unwrap_or(RevertReason::NoContact)
+    } else if verdict(trial.slot) == Some(trial.sequence) {
+        let mode = Mode::Trial {
+            attempt: state.attempts + 1,
+        };
+        let choice = Choice {
+            slot: trial.slot,
+            sequence: trial.sequence,
+            mode,
+        };
+        return Decision {
+            revert: None,
+            boot: Ok(choice),
+        };
+    } else {
+        RevertReason::BootVerification
+    };
+    let revert = Some(Reverted {
+        sequence: trial.sequence,
+        reason,
+    });
+    Decision {
+        revert,
+        boot: settled(state.confirmed, verdict),
+    }
+}
+
+/// The confirmed image, or what may stand in for it.
+fn settled(confirmed: Option<u32>, verdict: &mut dyn FnMut(Slot) -> Option<u32>) -> Result<Choice, Recovery> {
+    let mut best: Option<(u32, Slot)> = None;
+    for slot in Slot::BOTH {
+        let Some(sequence) = verdict(slot) else { continue };
+        if Some(sequence) == confirmed {
+            return Ok(Choice {
+                slot,
+                sequence,
+                mode: Mode::Confirmed,
+            });
+        }
+        if best.is_none_or(|(highest, _)| sequence > highest) {
+            best = Some((sequence, slot));
+        }
+    }
+    match best {
+        None => Err(Recovery::NoImage),
+        Some((sequence, _)) if Some(sequence) < confirmed => Err(Recovery::OnlyOlder),
+        Some((sequence, slot)) => Ok(Choice {
+            slot,
+            sequence,
+            mode: Mode::LastResort,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use deltagate_flash::Trial;
+
+    use super::*;
+
+    const LEFT_BEHIND: [Option<RevertReason>; 5] = [
+        None,
+        Some(RevertReason::NoContact),
+        Some(RevertReason::Watchdog),
+        Some(RevertReason::Fault),
+        Some(RevertReason::BootVerification),
+    ];
+
+    fn state(confirmed: Option<u32>, trial: Option<(u32, Slot)>, attempts: u8) -> BootLogState {
+        let trial = trial.map(|(sequence, slot)| Trial { sequence, slot });
+        BootLogState {
+            confirmed,
+            trial,
+            attempts,
+            reverted: None,
+        }
+    }
+
+    fn with(state: BootLogState, a: Option<u32>, b: Option<u32>) -> Decision {
+        decide(&state, None, &mut |slot| if slot == Slot::A { a } else { b })
+    }
+
+    fn boots(slot: Slot, sequence: u32, mode: Mode) -> Result<Choice, Recovery> {
+        Ok(Choice { slot, sequence, mode })
+    }
+
+    #[test]
+    fn without_a_trial_the_confirmed_image_boots_from_either_slot() {
+        let settled = state(Some(5), None, 0);
+        assert_eq!(
+            with(settled, Some(5), Some(6)).boot,
+            boots(Slot::A, 5, Mode::Confirmed)
+        );
+        assert_eq!(
+            with(settled, Some(4), Some(5)).boot,
+            boots(Slot::B, 5, Mode::Confirmed)
+        );
+        assert_eq!(with(settled, None, Some(5)).revert, None);
+    }
+
+    #[test]
+    fn a_confirmed_image_in_slot_a_is_found_without_verifying_slot_b() {
+        let mut asked = std::vec::Vec::new();
+        let _ = decide(&state(Some(5), None, 0), None, &mut |slot| {
+            asked.push(slot);
+            Some(5)
+        });
+        assert_eq!(asked, [Slot::A]);
+    }
+
+    #[test]
+    fn a_trial_boots_with_the_next_attempt_number() {
+        for attempts in 0..TRIAL_BOOTS_MAX {
+            let decision = with(state(Some(5), Some((6, Slot::B)), attempts), Some(5), Some(6));
+            assert_eq!(
+                decision.boot,
+                boots(
+                    Slot::B,
+                    6,
+                    Mode::Trial {
+                        attempt: attempts + 1
+                    }
+                )
+            );
+            assert_eq!(decision.revert, None);
+        }
+    }
+
+    #[test]
+    fn used_up_attempts_revert_for_the_reason_left_behind() {
+        for left_behind in LEFT_BEHIND {
+            let used_up = state(Some(5), Some((6, Slot::B)), TRIAL_BOOTS_MAX);
+            let decision = decide(&used_up, left_behind, &mut |slot| {
+                Some(if slot == Slot::A { 5 } else { 6 })
+            });
+            let reason = left_behind.unwrap_or(RevertReason::NoContact);
+            assert_eq!(decision.revert, Some(Reverted { sequence: 6, reason }));
+            assert_eq!(decision.boot, boots(Slot::A, 5, Mode::Confirmed));
+        }
+    }
+
+    #[test]
+    fn a_trial_slot_that_does_not_verify_or_holds_another_image_reverts() {
+        for found in [None, Some(5), Some(7)] {
+            let decision = with(state(Some(5), Some((6, Slot::B)), 0), Some(5), found);
+            let reason = RevertReason::BootVerification;
+            assert_eq!(
+                decision.revert,
+                Some(Reverted { sequence: 6, reason }),
+                "{found:?}"
+            );
+            assert_eq!(decision.boot, boots(Slot::A, 5, Mode::Confirmed));
+        }
+    }
+
+    #[test]
+    fn a_trial_that_is_not_newer_is_not_tried() {
+        for stale in [4, 5] {
+            let decision = with(state(Some(5), Some((stale, Slot::B)), 0), Some(5), Some(stale));
+            assert_eq!(decision.revert, None);
+            assert_eq!(decision.boot, boots(Slot::A, 5, Mode::Confirmed));
+        }
+    }
+
+    #[test]
+    fn without_the_confirmed_image_the_highest_newer_one_is_the_last_resort() {
+        assert_eq!(
+            with(state(Some(5), None, 0), None, Some(6)).boot,
+            boots(Slot::B, 6, Mode::LastResort)
+        );
+        assert_eq!(
+            with(state(Some(5), None, 0), Some(7), Some(6)).boot,
+            boots(Slot::A, 7, Mode::LastResort)
+        );
+        assert_eq!(
+            with(state(Some(5), None, 0), Some(4), Some(6)).boot,
+            boots(Slot::B, 6, Mode::LastResort)
+        );
+        assert_eq!(
+            with(state(None, None, 0), Some(0), None).boot,
+            boots(Slot::A, 0, Mode::LastResort)
+        );
+    }
+
+    #[test]
+    fn an_older_image_never_boots() {
+        assert_eq!(
+            with(state(Some(5), None, 0), Some(4), Some(3)).boot,
+            Err(Recovery::OnlyOlder)
+        );
+        assert_eq!(
+            with(state(Some(5), None, 0), None, Some(4)).boot,
+            Err(Recovery::OnlyOlder)
+        );
+        assert_eq!(
+            with(state(Some(5), None, 0), None, None).boot,
+            Err(Recovery::NoImage)
+        );
+        assert_eq!(
+            with(state(None, None, 0), None, None).boot,
+            Err(Recovery::NoImage)
+        );
+    }
+
+    /// Every cell: whatever the log and the slots hold, these four facts stand.
+    #[test]
+    fn every_combination_keeps_the_rules() {
+        let numbers = [None, Some(4), Some(5), Some(6), Some(7)];
+        let trials = [
+            None,
+            Some((4, Slot::A)),
+            Some((5, Slot::B)),
+            Some((6, Slot::A)),
+            Some((6, Slot::B)),
+        ];
+        for confirmed in numbers {
+            for trial in trials {
+                for attempts in 0..=TRIAL_BOOTS_MAX {
+                    for a in numbers {
+                        for b in numbers {
+                            keeps_the_rules(state(confirmed, trial, attempts), a, b);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn keeps_the_rules(state: BootLogState, a: Option<u32>, b: Option<u32>) {
+        let decision = with(state, a, b);
+        let eligible = |found: Option<u32>| found.is_some() && found >= state.confirmed;
+        let Ok(choice) = decision.boot else {
+            assert!(
+                !eligible(a) && !eligible(b),
+                "an eligible image is booted: {state:?} {a:?} {b:?}"
+            );
+            return;
+        };
+        assert_eq!(
+            if choice.slot == Slot::A { a } else { b },
+            Some(choice.sequence),
+            "only what verified"
+        );
+        assert!(Some(choice.sequence) >= state.confirmed, "never older");
+        match choice.mode {
+            Mode::Confirmed => assert_eq!(Some(choice.sequence), state.confirmed),
+            Mode::Trial { attempt } => {
+                assert_eq!(
+                    state.trial,
+                    Some(Trial {
+                        sequence: choice.sequence,
+                        slot: choice.slot
+                    })
+                );
+                assert!((1..=TRIAL_BOOTS_MAX).contains(&attempt));
+                assert_eq!(decision.revert, None);
+            }
+            Mode::LastResort => {
+                assert!(a != state.confirmed && b != state.confirmed || state.confirmed.is_none())
+            }
+        }
+    }
+}

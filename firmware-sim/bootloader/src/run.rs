@@ -1,0 +1,207 @@
+//! One whole boot: read the log, verify, decide, write the decision down.
+
+use core::cell::RefCell;
+use core::fmt;
+
+use deltagate_flash::{
+    BootInfo, BootLog, BootLogState, BootRecord, Layout, Provision, Region, RevertReason, Reverted, Slot,
+};
+use embedded_storage::nor_flash::NorFlash;
+
+use crate::{Choice, Mode, Recovery, SlotFault, VerifiedSlot, decide, verify_slot};
+
+/// The image to start now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Boot {
+    /// What was verified, and where.
+    pub image: VerifiedSlot,
+    /// What the image is told.
+    pub info: BootInfo,
+}
+
+/// What a boot has to tell the person at the serial line. `Display` is the line without its prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BootEvent {
+    /// What the log says at the start.
+    Log(BootLogState),
+    /// The last run ended badly and said how.
+    LeftBehind(RevertReason),
+    /// A slot holds an image that may run.
+    Verified(VerifiedSlot),
+    /// A slot does not.
+    Rejected(Slot, SlotFault),
+    /// A trial is over.
+    Reverted(Reverted),
+    /// A decision could not be written; the boot goes on without what depended on it.
+    NotWritten(BootRecord),
+    /// This image starts.
+    Starting(Choice),
+    /// Nothing can be started.
+    Recovery(Recovery),
+}
+
+impl fmt::Display for BootEvent {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Log(state) => write_state(state, formatter),
+            Self::LeftBehind(reason) => write!(formatter, "the last run ended with: {reason}"),
+            Self::Verified(image) => {
+                let VerifiedSlot {
+                    slot,
+                    sequence,
+                    image_bytes,
+                    ..
+                } = image;
+                write!(
+                    formatter,
+                    "slot {slot} sequence {sequence} verified, {image_bytes} bytes"
+                )
+            }
+            Self::Rejected(slot, fault) => write!(formatter, "slot {slot} rejected: {fault}"),
+            Self::Reverted(Reverted { sequence, reason }) => {
+                write!(formatter, "sequence {sequence} reverted: {reason}")
+            }
+            Self::NotWritten(_) => formatter.write_str("the boot log cannot be written"),
+            Self::Starting(choice) => write_choice(choice, formatter),
+            Self::Recovery(reason) => write!(formatter, "RECOVERY: {reason}"),
+        }
+    }
+}
+
+fn write_state(state: &BootLogState, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match state.confirmed {
+        Some(sequence) => write!(formatter, "confirmed sequence {sequence}")?,
+        None => formatter.write_str("nothing confirmed yet")?,
+    }
+    match state.trial {
+        Some(trial) => write!(
+            formatter,
+            ", sequence {} on trial in slot {}",
+            trial.sequence, trial.slot
+        ),
+        None => Ok(()),
+    }
+}
+
+fn write_choice(choice: &Choice, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(
+        formatter,
+        "starting slot {} sequence {}, ",
+        choice.slot, choice.sequence
+    )?;
+    match choice.mode {
+        Mode::Confirmed => formatter.write_str("confirmed"),
+        Mode::Trial { attempt } => write!(formatter, "on trial, attempt {attempt}"),
+        Mode::LastResort => formatter.write_str("last resort"),
+    }
+}
+
+/// Does everything that has to be done before an image starts, and says which.
+///
+/// `left_behind` is what the last run's fault handler or watchdog noted in RAM, read and cleared by the caller.
+/// Each record of the decision is in the boot log before this returns: an image on trial whose attempt could not be
+/// written is not started, because nothing would bound how often.
+///
+/// # Errors
+/// [`Recovery`]: there is nothing to start.
+pub fn run<F: NorFlash>(
+    flash: &RefCell<F>,
+    layout: &Layout,
+    left_behind: Option<RevertReason>,
+    log: &mut dyn FnMut(BootEvent),
+) -> Result<Boot, Recovery> {
+    let outcome = boot(flash, layout, left_behind, log);
+    if let Err(reason) = outcome {
+        log(BootEvent::Recovery(reason));
+    }
+    outcome
+}
+
+fn boot<F: NorFlash>(
+    flash: &RefCell<F>,
+    layout: &Layout,
+    left_behind: Option<RevertReason>,
+    log: &mut dyn FnMut(BootEvent),
+) -> Result<Boot, Recovery> {
+    let provision =
+        Provision::read(Region::new(flash, layout.provision)).map_err(|_| Recovery::NotProvisioned)?;
+    let mut boot_log =
+        BootLog::open(Region::new(flash, layout.boot_log)).map_err(|_| Recovery::BootLogUnreadable)?;
+    let mut state = boot_log.state();
+    log(BootEvent::Log(state));
+    if let Some(reason) = left_behind {
+        log(BootEvent::LeftBehind(reason));
+    }
+    let mut verdicts = Verdicts { known: [None; 2] };
+    loop {
+        let decision = decide(&state, left_behind, &mut |slot| {
+            verdicts
+                .of(slot, || verify_slot(flash, layout, slot, &provision), log)
+                .map(|image| image.sequence)
+        });
+        if let Some(Reverted { sequence, reason }) = decision.revert {
+            let record = BootRecord::Reverted { sequence, reason };
+            let written = boot_log.append(record).is_ok();
+            log(if written {
+                BootEvent::Reverted(Reverted { sequence, reason })
+            } else {
+                BootEvent::NotWritten(record)
+            });
+        }
+        let choice = decision.boot?;
+        let attempt = match choice.mode {
+            Mode::Trial { attempt } => {
+                let record = BootRecord::Attempt {
+                    sequence: choice.sequence,
+                };
+                if boot_log.append(record).is_err() {
+                    log(BootEvent::NotWritten(record));
+                    state.trial = None;
+                    continue;
+                }
+                attempt
+            }
+            Mode::Confirmed | Mode::LastResort => 0,
+        };
+        let image = verdicts
+            .of(choice.slot, || Err(SlotFault::Changed), log)
+            .ok_or(Recovery::NoImage)?;
+        let info = BootInfo {
+            slot: choice.slot,
+            on_trial: choice.mode.is_on_trial(),
+            attempt,
+            sequence: choice.sequence,
+        };
+        log(BootEvent::Starting(choice));
+        return Ok(Boot { image, info });
+    }
+}
+
+/// What is already known about the slots: a signature check is by far the longest part of a boot.
+struct Verdicts {
+    known: [Option<Option<VerifiedSlot>>; 2],
+}
+
+impl Verdicts {
+    fn of(
+        &mut self,
+        slot: Slot,
+        verify: impl FnOnce() -> Result<VerifiedSlot, SlotFault>,
+        log: &mut dyn FnMut(BootEvent),
+    ) -> Option<VerifiedSlot> {
+        *self.known[usize::from(slot.index())].get_or_insert_with(|| match verify() {
+            Ok(image) => {
+                log(BootEvent::Verified(image));
+                Some(image)
+            }
+            Err(fault) => {
+                log(BootEvent::Rejected(slot, fault));
+                None
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

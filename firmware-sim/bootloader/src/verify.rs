@@ -1,0 +1,134 @@
+//! Whether what lies in a slot may run on this device.
+
+use core::cell::RefCell;
+use core::fmt;
+
+use deltagate_flash::{
+    ENVELOPE_BYTES_MAX, FlashError, ImageOffset, Layout, Provision, Region, Slot, SlotHeaderFault,
+    SlotRegion, TRUST_ANCHORS_MAX,
+};
+use embedded_storage::nor_flash::NorFlash;
+use sha2::{Digest, Sha256};
+use wire_manifest::{Anchor, ManifestError, TrustAnchors, Unsupported, VerifyError};
+
+/// How much of an image is in RAM at a time while it is hashed: four SHA-256 blocks.
+const HASHED_AT_ONCE_BYTES: usize = 256;
+
+/// An image that may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VerifiedSlot {
+    /// Where it lies.
+    pub slot: Slot,
+    /// Its manifest's sequence number.
+    pub sequence: u32,
+    /// Its length.
+    pub image_bytes: u32,
+    /// Its SHA-256, as signed and as found.
+    pub image_digest: [u8; 32],
+}
+
+/// Why the content of a slot must not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SlotFault {
+    /// No envelope: the slot is blank, or its header torn.
+    Header(SlotHeaderFault),
+    /// The envelope is not one that a trust anchor signed, or says what we do not understand.
+    Manifest(VerifyError),
+    /// For another vendor's device.
+    Vendor,
+    /// For another class of device.
+    Class,
+    /// The signed size does not fit the slot.
+    Size,
+    /// The image is not the signed one.
+    Digest,
+    /// It verified a moment ago and cannot be found now.
+    Changed,
+    /// The flash failed.
+    Flash(FlashError),
+}
+
+impl From<FlashError> for SlotFault {
+    fn from(error: FlashError) -> Self {
+        Self::Flash(error)
+    }
+}
+
+impl fmt::Display for SlotFault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(fault) => fault.fmt(formatter),
+            Self::Manifest(error) => error.fmt(formatter),
+            Self::Vendor => formatter.write_str("the image is for another vendor"),
+            Self::Class => formatter.write_str("the image is for another class"),
+            Self::Size => formatter.write_str("the signed size does not fit the slot"),
+            Self::Digest => formatter.write_str("the image is not the signed one"),
+            Self::Changed => formatter.write_str("the slot changed under us"),
+            Self::Flash(error) => error.fmt(formatter),
+        }
+    }
+}
+
+impl core::error::Error for SlotFault {}
+
+/// Checks everything about the content of `slot` but its place in time: signature by one of the provisioned keys,
+/// vendor, class, size, and the digest of the image itself. Whether its sequence number is acceptable is [`crate::decide`]'s.
+///
+/// # Errors
+/// The first [`SlotFault`] found; nothing of an unauthenticated envelope is used.
+pub fn verify_slot<F: NorFlash>(
+    flash: &RefCell<F>,
+    layout: &Layout,
+    slot: Slot,
+    provision: &Provision,
+) -> Result<VerifiedSlot, SlotFault> {
+    let region = SlotRegion::new(Region::new(flash, layout.slot(slot)));
+    let mut buffer = [0; ENVELOPE_BYTES_MAX];
+    let envelope = region.envelope(&mut buffer).map_err(SlotFault::Header)?;
+    let mut anchors = [Anchor { key: [0; 32] }; TRUST_ANCHORS_MAX];
+    let keys = provision.trust_anchors();
+    for (anchor, &key) in anchors.iter_mut().zip(keys) {
+        *anchor = Anchor { key };
+    }
+    let manifest = wire_manifest::verify(envelope, &TrustAnchors::new(&anchors[..keys.len()]))
+        .map_err(SlotFault::Manifest)?;
+    if manifest.vendor_id != provision.vendor_id {
+        return Err(SlotFault::Vendor);
+    }
+    if manifest.class_id != provision.class_id {
+        return Err(SlotFault::Class);
+    }
+    let (image_bytes, image_digest) = (manifest.image_size, manifest.image_digest);
+    if image_bytes > region.capacity_bytes() {
+        return Err(SlotFault::Size);
+    }
+    if digest_of(region, image_bytes)? != image_digest {
+        return Err(SlotFault::Digest);
+    }
+    let sequence = u32::try_from(manifest.sequence_number).map_err(|_| {
+        SlotFault::Manifest(
+            ManifestError::Unsupported(Unsupported::SequenceNumber(manifest.sequence_number)).into(),
+        )
+    })?;
+    Ok(VerifiedSlot {
+        slot,
+        sequence,
+        image_bytes,
+        image_digest,
+    })
+}
+
+fn digest_of<F: NorFlash>(slot: SlotRegion<'_, F>, image_bytes: u32) -> Result<[u8; 32], FlashError> {
+    let mut digest = Sha256::new();
+    let mut part = [0; HASHED_AT_ONCE_BYTES];
+    let mut at = 0;
+    while at < image_bytes {
+        let length = (image_bytes - at).min(HASHED_AT_ONCE_BYTES as u32);
+        let part = &mut part[..length as usize];
+        slot.read_image(ImageOffset(at), part)?;
+        digest.update(&*part);
+        at += length;
+    }
+    Ok(digest.finalize().into())
+}
