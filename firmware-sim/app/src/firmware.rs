@@ -2,6 +2,7 @@
 
 use core::cell::RefCell;
 use core::fmt::Write;
+use core::hint::black_box;
 
 use board::{Board, Once, Uart};
 use deltagate_agent::{Agent, Config, DATAGRAM_BYTES_MAX, Effect};
@@ -32,18 +33,20 @@ fn main() -> ! {
         Ok(never) => match never {},
         Err(reason) => reason,
     };
-    panic!("{reason}");
+    let _ = writeln!(board::uart_for_panic(), "app: {reason}");
+    board::reset_after_panic()
 }
 
-/// What the broken variants do instead of running.
+/// What the broken variants do instead of running. The rest of the program stays in their images, which are then as
+/// large and as similar to their predecessors as those of a real mistake.
 fn misbehave(uart: &mut Uart) {
-    if cfg!(behaviour = "hang") {
+    if black_box(cfg!(behaviour = "hang")) {
         let _ = writeln!(uart, "app: hanging");
         loop {
             core::hint::spin_loop();
         }
     }
-    if cfg!(behaviour = "fault") {
+    if black_box(cfg!(behaviour = "fault")) {
         let _ = writeln!(uart, "app: faulting");
         board::fault_deliberately();
     }
@@ -135,8 +138,12 @@ fn seed(address: [u8; 6], boot: BootInfo) -> u64 {
     u64::from_le_bytes([a, b, c, d, e, f, boot.attempt, boot.sequence as u8])
 }
 
+/// Prints where, not what: the formatting of messages nobody reads would be a quarter of the code.
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    let _ = writeln!(board::uart_for_panic(), "\napp: {info}");
+    let uart = &mut board::uart_for_panic();
+    if let Some(location) = info.location() {
+        let _ = writeln!(uart, "\napp: panic at {}:{}", location.file(), location.line());
+    }
     board::reset_after_panic()
 }

@@ -19,21 +19,20 @@ const COAP_PORT: u16 = 5683;
 const QUEUE_DATAGRAMS: usize = 4;
 const QUEUE_BYTES: usize = 2 * DATAGRAM_BYTES_MAX;
 
-struct Buffers {
-    sockets: [SocketStorage<'static>; 1],
-    received: [udp::PacketMetadata; QUEUE_DATAGRAMS],
-    received_bytes: [u8; QUEUE_BYTES],
-    sending: [udp::PacketMetadata; QUEUE_DATAGRAMS],
-    sending_bytes: [u8; QUEUE_BYTES],
-}
-
-static BUFFERS: Once<Buffers> = Once::new(Buffers {
+/// Kept apart from what they describe: all zeros, they take no room in the image.
+static RECEIVED_BYTES: Once<[u8; QUEUE_BYTES]> = Once::new([0; QUEUE_BYTES]);
+static SENDING_BYTES: Once<[u8; QUEUE_BYTES]> = Once::new([0; QUEUE_BYTES]);
+static TABLES: Once<Tables> = Once::new(Tables {
     sockets: [SocketStorage::EMPTY],
     received: [udp::PacketMetadata::EMPTY; QUEUE_DATAGRAMS],
-    received_bytes: [0; QUEUE_BYTES],
     sending: [udp::PacketMetadata::EMPTY; QUEUE_DATAGRAMS],
-    sending_bytes: [0; QUEUE_BYTES],
 });
+
+struct Tables {
+    sockets: [SocketStorage<'static>; 1],
+    received: [udp::PacketMetadata; QUEUE_DATAGRAMS],
+    sending: [udp::PacketMetadata; QUEUE_DATAGRAMS],
+}
 
 /// The device's way to its gateway.
 pub(crate) struct Network {
@@ -46,7 +45,9 @@ pub(crate) struct Network {
 impl Network {
     /// The network on a started controller. To be made once.
     pub(crate) fn new(ethernet: Ethernet, address: [u8; 6], now_ms: u64) -> Self {
-        let buffers = BUFFERS.take().expect("made once");
+        let tables = TABLES.take().expect("made once");
+        let received = RECEIVED_BYTES.take().expect("made once");
+        let sending = SENDING_BYTES.take().expect("made once");
         let mut device = Lan { ethernet };
         let config = Config::new(EthernetAddress(address).into());
         let mut interface = Interface::new(config, &mut device, at(now_ms));
@@ -55,13 +56,13 @@ impl Network {
                 .push(IpCidr::new(IpAddress::Ipv4(OWN), 24))
                 .expect("the list is empty");
         });
-        let receive = udp::PacketBuffer::new(&mut buffers.received[..], &mut buffers.received_bytes[..]);
-        let send = udp::PacketBuffer::new(&mut buffers.sending[..], &mut buffers.sending_bytes[..]);
+        let receive = udp::PacketBuffer::new(&mut tables.received[..], &mut received[..]);
+        let send = udp::PacketBuffer::new(&mut tables.sending[..], &mut sending[..]);
         let mut socket = udp::Socket::new(receive, send);
         socket
             .bind(COAP_PORT)
             .expect("a port, and a socket not yet bound");
-        let mut sockets = SocketSet::new(&mut buffers.sockets[..]);
+        let mut sockets = SocketSet::new(&mut tables.sockets[..]);
         let udp = sockets.add(socket);
         Self {
             device,

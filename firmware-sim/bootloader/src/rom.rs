@@ -72,8 +72,12 @@ fn wait_for_a_technician(uart: &mut Uart) -> ! {
     board::stop()
 }
 
+/// Prints where, not what: the formatting of messages nobody reads would be a quarter of the code.
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    let _ = writeln!(board::uart_for_panic(), "\nboot: {info}");
+    let uart = &mut board::uart_for_panic();
+    if let Some(location) = info.location() {
+        let _ = writeln!(uart, "\nboot: panic at {}:{}", location.file(), location.line());
+    }
     board::reset()
 }
