@@ -3,11 +3,19 @@
 use core::cell::RefCell;
 use core::fmt;
 
-use deltagate_flash::{BootInfo, FlashError, Provision};
+use deltagate_flash::{
+    BootInfo, BootLog, ENVELOPE_BYTES_MAX, FlashError, Provision, Region, SlotHeaderFault, SlotRegion,
+};
 use embedded_storage::nor_flash::NorFlash;
+use wire_coap::Message;
 
+use crate::accept::{Running, authenticate};
+use crate::client::{Client, Incoming};
 use crate::config::Config;
-use crate::event::{Effect, Stats};
+use crate::core::{Core, Effects, FlashFailed, TrialLimit};
+use crate::event::{Effect, Event, Stats};
+use crate::journal::Journal;
+use crate::state::State;
 
 /// The device side of the protocol.
 ///
@@ -17,10 +25,8 @@ use crate::event::{Effect, Stats};
 ///
 /// The times are milliseconds of a clock that never goes back, from any beginning.
 pub struct Agent<'m, F> {
-    flash: &'m RefCell<F>,
-    config: Config,
-    stats: Stats,
-    memory: Option<&'m mut [u8]>,
+    core: Core<'m, F>,
+    state: State<'m>,
 }
 
 /// Why the agent cannot begin.
@@ -66,52 +72,201 @@ impl<'m, F: NorFlash> Agent<'m, F> {
         seed: u64,
         now_ms: u64,
     ) -> Result<Self, StartError> {
-        let _ = (provision, boot, seed, now_ms);
-        Ok(Self {
+        let journal = Journal::open(Region::new(flash, config.layout.journal))?;
+        let boot_log = BootLog::open(Region::new(flash, config.layout.boot_log))?.state();
+        let running = running_image(&config, &provision, flash, boot)?;
+        let link = journal.state().link;
+        let ack_timeout_ms = link.map_or(config.ack_timeout_ms, |link| link.ack_timeout_ms);
+        let mut core = Core {
             flash,
-            config,
-            stats: Stats::default(),
+            provision,
+            running,
+            spare: boot.slot.other(),
+            boot_log,
+            journal,
+            client: Client::new(ack_timeout_ms, link.map_or(0, |link| link.round_trip_ms), seed),
+            effects: Effects::NONE,
+            memory_bytes: u32::try_from(decoder_memory.len()).unwrap_or(u32::MAX),
             memory: Some(decoder_memory),
-        })
+            trial: boot
+                .on_trial
+                .then(|| TrialLimit::new(boot.attempt, now_ms, config.contact_ms_max)),
+            unanswered: 0,
+            drops: 0,
+            seed,
+            config,
+        };
+        core.effects.event(Event::Started {
+            sequence: running.sequence,
+            on_trial: boot.on_trial,
+        });
+        let mut agent = Self {
+            core,
+            state: State::Idle { until_ms: now_ms },
+        };
+        agent.step(now_ms, |core, idle| Ok(core.resume(now_ms)?.unwrap_or(idle)));
+        Ok(agent)
     }
 
     /// Takes a datagram from the gateway. Anything at all may be in it.
     pub fn handle_datagram(&mut self, now_ms: u64, datagram: &[u8]) {
-        let _ = (now_ms, datagram, self.flash, &self.config, &self.memory);
+        match self.core.client.handle_datagram(now_ms, datagram) {
+            Incoming::Nothing => {}
+            Incoming::Response(message) => {
+                self.step(now_ms, |core, state| {
+                    core.handle_response(now_ms, state, &message)
+                });
+            }
+            Incoming::Rejected => self.step(now_ms, |core, state| Ok(core.handle_no_answer(now_ms, state))),
+        }
     }
 
     /// Does what is due at `now_ms`; harmless when nothing is.
     pub fn handle_timeout(&mut self, now_ms: u64) {
-        let _ = now_ms;
+        if matches!(self.state, State::Rebooting) {
+            return;
+        }
+        if self.core.trial_is_over(now_ms) {
+            self.state = self.core.give_up();
+            return;
+        }
+        if self.core.client.handle_timeout(now_ms) {
+            self.step(now_ms, |core, state| Ok(core.handle_no_answer(now_ms, state)));
+        }
+        if self.state.due_ms().is_some_and(|due_ms| due_ms <= now_ms) {
+            self.step(now_ms, |core, state| core.handle_due(now_ms, state));
+        }
     }
 
     /// Does one bounded step of erasing, decoding or hashing: a sector erased or a few hundred bytes processed. Whether
     /// there is more to do at once.
     pub fn work(&mut self, now_ms: u64) -> bool {
-        let _ = now_ms;
-        false
+        if self.state.has_work() {
+            self.step(now_ms, |core, state| core.work(now_ms, state));
+        }
+        self.state.has_work()
     }
 
     /// Writes the next datagram for the gateway into `into`, which holds [`crate::DATAGRAM_BYTES_MAX`]; its length.
     pub fn poll_transmit(&mut self, into: &mut [u8]) -> Option<usize> {
-        let _ = into;
-        None
+        self.core.client.poll_transmit(into)
     }
 
     /// The next thing for the caller to do.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        None
+        self.core.effects.poll()
     }
 
     /// When to call [`Agent::handle_timeout`]; `None` while there is work or after [`Effect::Reboot`].
     #[must_use]
     pub fn poll_timeout(&self) -> Option<u64> {
-        None
+        if matches!(self.state, State::Rebooting) {
+            return None;
+        }
+        let times = [
+            self.state.due_ms(),
+            self.core.client.poll_timeout(),
+            self.core.trial_deadline_ms(),
+        ];
+        times.into_iter().flatten().min()
     }
 
     /// The counters.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.stats
+        self.core.client.stats()
     }
+
+    fn step(
+        &mut self,
+        now_ms: u64,
+        handle: impl FnOnce(&mut Core<'m, F>, State<'m>) -> Result<State<'m>, FlashFailed>,
+    ) {
+        let state = core::mem::replace(&mut self.state, State::Rebooting);
+        self.state =
+            handle(&mut self.core, state).unwrap_or_else(|FlashFailed| self.core.flash_failed(now_ms));
+    }
+}
+
+impl<'m, F: NorFlash> Core<'m, F> {
+    fn handle_response(
+        &mut self,
+        now_ms: u64,
+        state: State<'m>,
+        message: &Message<'_>,
+    ) -> Result<State<'m>, FlashFailed> {
+        match state {
+            State::CheckingIn { reporting } => self.handle_answer(now_ms, reporting, message),
+            State::FetchingManifest {
+                job,
+                transfer,
+                envelope,
+            } => self.handle_manifest_block(now_ms, job, transfer, envelope, message),
+            State::Fetching { update, transfer } => {
+                self.handle_payload_block(now_ms, update, transfer, message)
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// A request ended without a response. A transfer goes on where it was, later.
+    fn handle_no_answer(&mut self, now_ms: u64, state: State<'m>) -> State<'m> {
+        match state {
+            State::Fetching { update, mut transfer } => {
+                transfer.paused_until_ms = Some(self.back_off(now_ms));
+                State::Fetching { update, transfer }
+            }
+            State::CheckingIn { .. } | State::FetchingManifest { .. } => State::Idle {
+                until_ms: self.back_off(now_ms),
+            },
+            other => other,
+        }
+    }
+
+    fn handle_due(&mut self, now_ms: u64, state: State<'m>) -> Result<State<'m>, FlashFailed> {
+        match state {
+            State::Idle { .. } => self.check_in(now_ms),
+            State::FetchingManifest {
+                job,
+                mut transfer,
+                envelope,
+            } => {
+                self.request_block(now_ms, &job, true, &mut transfer);
+                Ok(State::FetchingManifest {
+                    job,
+                    transfer,
+                    envelope,
+                })
+            }
+            State::Fetching { update, mut transfer } => {
+                self.request_block(now_ms, &update.job, false, &mut transfer);
+                Ok(State::Fetching { update, transfer })
+            }
+            other => Ok(other),
+        }
+    }
+}
+
+/// The running image as its own manifest describes it: the bootloader checked the bytes, this only reads.
+fn running_image<F: NorFlash>(
+    config: &Config,
+    provision: &Provision,
+    flash: &RefCell<F>,
+    boot: BootInfo,
+) -> Result<Running, StartError> {
+    let slot = SlotRegion::new(Region::new(flash, config.layout.slot(boot.slot)));
+    let mut buffer = [0; ENVELOPE_BYTES_MAX];
+    let envelope = slot.envelope(&mut buffer).map_err(|fault| match fault {
+        SlotHeaderFault::Flash(error) => StartError::Flash(error),
+        _ => StartError::RunningImage,
+    })?;
+    let image = authenticate(envelope, provision).map_err(|_| StartError::RunningImage)?;
+    if image.sequence != boot.sequence {
+        return Err(StartError::RunningImage);
+    }
+    Ok(Running {
+        sequence: image.sequence,
+        digest: image.digest,
+        bytes: image.bytes,
+    })
 }

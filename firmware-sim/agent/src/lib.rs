@@ -18,18 +18,19 @@
 //! | CheckingIn | 2.04, job, no manifest | FetchingManifest | `GET /path/m` |
 //! | CheckingIn | nobody answers, other code | Idle (back-off) | |
 //! | FetchingManifest | last block | Preparing or Idle | as above |
-//! | Preparing | work | Preparing | erases the spare slot's header, then what the payload needs, a sector a step |
+//! | Preparing | work | Preparing | erases the spare slot's header, then room for the payload, a sector a step |
 //! | Preparing | work, all erased | Fetching | envelope into the header, then JobStarted into the journal |
 //! | Fetching | block | Fetching | programs it; after block 0 the patch header is checked; `GET` of the next |
-//! | Fetching | last block | CheckingPayload | |
+//! | Fetching | last block | CheckingPayload, or Verifying for `full` | |
 //! | Fetching | 4.04, other ETag, other size | Idle (check in again) | outcome 15 |
 //! | Fetching | 5.03 or 4.29 with Max-Age | Fetching (paused) | nothing before Max-Age has passed |
 //! | Fetching | nobody answers | Fetching (paused) | the same block again after a back-off |
 //! | CheckingPayload | work | CheckingPayload | hashes what was fetched |
-//! | CheckingPayload | digest right | Applying, or Verifying for `full` | Staged into the journal |
+//! | CheckingPayload | digest right | Clearing | Staged into the journal |
 //! | CheckingPayload | digest wrong | Idle | outcome 15 |
-//! | Applying | work | Applying | erases the image's sectors, then decodes a piece |
-//! | Applying | decoder failed | Idle | outcome 8 |
+//! | Clearing | work | Clearing, Decoding | erases the image's sectors, one a step |
+//! | Decoding | work | Decoding, Verifying | decodes a piece and programs it |
+//! | Decoding | decoder failed | Idle | outcome 8 |
 //! | Verifying | work | Verifying | hashes the image |
 //! | Verifying | digest wrong | Idle | outcome 9 |
 //! | Verifying | digest right | Rebooting | Armed into the journal, Trial into the boot log, [`Effect::Reboot`] |
@@ -37,7 +38,7 @@
 //! | any | flash failed | Idle (back-off) | [`Event::FlashFailed`] |
 //!
 //! After a restart the journal says where to begin: nothing or an ended job: Idle; a started job: Fetching at the
-//! block that holds the last programmed byte; a staged one: Applying, from the start. An image on trial begins in Idle
+//! block that holds the last programmed byte; a staged one: Clearing. An image on trial begins in Idle
 //! and never resumes or starts an update.
 //!
 //! # The journal
@@ -47,13 +48,12 @@
 //! ```text
 //! kind             payload
 //! 1 Link           0 ACK timeout ms u32   4 round trip ms u32
-//! 2 JobStarted     0 artefact digest prefix [16]   16 format u8   17 payload bytes u32   21 sequence u32
-//!                  25 path length u8   26 path [7]
+//! 2 JobStarted     0 artefact digest prefix [16]   16 format u8   17 payload bytes u32   21 sequence u64   29 path …
 //! 3 Staged         (of the job started last: the payload is complete and its digest right)
 //! 4 Armed          (of the job started last: its image is verified, the Trial record comes next)
 //! 5 JobEnded
-//! 6 Outcome        0 sequence u32   4 code u8   5 detail u32     to be reported
-//! 7 Reported       0 sequence u32   4 code u8                    the gateway has it
+//! 6 Outcome        0 sequence u64   8 code u8   9 has detail u8   10 detail u32     to be reported
+//! 7 Reported       0 sequence u64   8 code u8                                       the gateway has it
 //! ```
 
 #![no_std]
@@ -62,9 +62,23 @@
 #[cfg(test)]
 extern crate std;
 
+// Modules, from the outside in: `agent` (the public object), `state`, `core` (what all states share), `checkin`,
+// `download`, `update`, `trial` (the events of those states), `accept` (the judgement of an offer), `client` (CoAP),
+// `journal`, `staging`, `apply` (flash), `config`, `event`.
+mod accept;
 mod agent;
+mod apply;
+mod checkin;
+mod client;
 mod config;
+mod core;
+mod download;
 mod event;
+mod journal;
+mod staging;
+mod state;
+mod trial;
+mod update;
 
 pub use agent::{Agent, StartError};
 pub use config::{Config, DATAGRAM_BYTES_MAX};

@@ -1,0 +1,155 @@
+//! Whether an offered update is one for this device: decided before a byte of payload is fetched and before anything
+//! is erased.
+
+use deltagate_flash::{Provision, TRUST_ANCHORS_MAX};
+use wire_checkin::{Format, Formats, Job, Outcome};
+use wire_manifest::{Anchor, TrustAnchors, VerifyError};
+use wire_patch::{DecodeError, Header};
+
+/// The running image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Running {
+    pub(crate) sequence: u32,
+    pub(crate) digest: [u8; 32],
+    pub(crate) bytes: u32,
+}
+
+/// A manifest that a trusted key signed for this vendor and class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Image {
+    pub(crate) sequence: u32,
+    pub(crate) digest: [u8; 32],
+    pub(crate) bytes: u32,
+}
+
+/// An accepted update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Update {
+    pub(crate) job: Job,
+    pub(crate) image: Image,
+    /// Where the payload goes, from the first byte of the spare slot's image.
+    pub(crate) payload_at: u32,
+}
+
+/// What an update is held against.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Device<'a> {
+    pub(crate) provision: &'a Provision,
+    pub(crate) running: &'a Running,
+    pub(crate) confirmed: Option<u32>,
+    pub(crate) formats: Formats,
+    pub(crate) capacity_bytes: u32,
+    pub(crate) sector_bytes: u32,
+    pub(crate) memory_bytes: u32,
+}
+
+/// Why an update is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) outcome: Outcome,
+    pub(crate) detail: Option<u32>,
+}
+
+impl From<Outcome> for Refusal {
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            detail: None,
+        }
+    }
+}
+
+/// Checks signature, vendor and class of an envelope.
+pub(crate) fn authenticate(envelope: &[u8], provision: &Provision) -> Result<Image, Refusal> {
+    let mut anchors = [Anchor { key: [0; 32] }; TRUST_ANCHORS_MAX];
+    let mut count = 0;
+    for (anchor, key) in anchors.iter_mut().zip(provision.trust_anchors()) {
+        anchor.key = *key;
+        count += 1;
+    }
+    let anchors = TrustAnchors::new(anchors.get(..count).unwrap_or(&[]));
+    let manifest = wire_manifest::verify(envelope, &anchors).map_err(|error| match error {
+        VerifyError::Malformed(_) | VerifyError::Unsupported(_) => Outcome::RefusedUnsupported,
+        _ => Outcome::RefusedSignature,
+    })?;
+    if manifest.vendor_id != provision.vendor_id || manifest.class_id != provision.class_id {
+        return Err(Outcome::RefusedClass.into());
+    }
+    // The profile keeps the number within 32 bits, and `verify` names one past them unsupported.
+    let sequence = u32::try_from(manifest.sequence_number).map_err(|_| Outcome::RefusedUnsupported)?;
+    Ok(Image {
+        sequence,
+        digest: manifest.image_digest,
+        bytes: manifest.image_size,
+    })
+}
+
+/// Checks everything that can be checked without the payload.
+pub(crate) fn judge(device: &Device<'_>, job: &Job, envelope: &[u8]) -> Result<Update, Refusal> {
+    let image = authenticate(envelope, device.provision)?;
+    let newest = device.confirmed.unwrap_or(0).max(device.running.sequence);
+    if image.sequence <= newest || u64::from(image.sequence) != job.sequence_number {
+        return Err(Outcome::RefusedSequenceNumber.into());
+    }
+    if !device.formats.contains(job.format) {
+        return Err(Outcome::RefusedUnsupported.into());
+    }
+    let payload_at = place_payload(device, job, &image)?;
+    Ok(Update {
+        job: *job,
+        image,
+        payload_at,
+    })
+}
+
+fn place_payload(device: &Device<'_>, job: &Job, image: &Image) -> Result<u32, Refusal> {
+    let no_space = |needed: u64| Refusal {
+        outcome: Outcome::NoSpace,
+        detail: u32::try_from(needed.saturating_sub(u64::from(device.capacity_bytes))).ok(),
+    };
+    let image_bytes = u64::from(image.bytes).next_multiple_of(u64::from(device.sector_bytes));
+    let payload_bytes = u64::from(job.payload_bytes).next_multiple_of(u64::from(device.sector_bytes));
+    if job.payload_bytes == 0 || image.bytes == 0 {
+        return Err(Outcome::RefusedUnsupported.into());
+    }
+    if job.format == Format::Full {
+        // The payload is the image, so two figures and two digests must agree.
+        let same = job.payload_bytes == image.bytes && image.digest.starts_with(&job.artefact_digest);
+        return match same {
+            true if image_bytes <= u64::from(device.capacity_bytes) => Ok(0),
+            true => Err(no_space(image_bytes)),
+            false => Err(Outcome::DigestMismatch.into()),
+        };
+    }
+    let needed = image_bytes + payload_bytes;
+    let at = u64::from(device.capacity_bytes)
+        .checked_sub(payload_bytes)
+        .filter(|at| *at >= image_bytes);
+    at.and_then(|at| u32::try_from(at).ok()).ok_or(no_space(needed))
+}
+
+/// Checks the first bytes of a patch, so that one that cannot work costs one block of airtime.
+pub(crate) fn check_patch(device: &Device<'_>, update: &Update, start: &[u8]) -> Result<Header, Refusal> {
+    let failed = |detail| Refusal {
+        outcome: Outcome::PatchFailed,
+        detail: Some(detail),
+    };
+    let header = Header::parse(start).map_err(|error| match error {
+        DecodeError::UnknownDraft(_) | DecodeError::UnknownMemoryClass(_) | DecodeError::NotAPatch => {
+            Outcome::RefusedUnsupported.into()
+        }
+        _ => failed(0),
+    })?;
+    if header.memory.bytes() > device.memory_bytes {
+        return Err(Refusal {
+            outcome: Outcome::DecoderMemory,
+            detail: Some(header.memory.bytes()),
+        });
+    }
+    let base_is_ours = device.running.digest.starts_with(&header.base_digest_prefix)
+        && device.running.bytes == header.base_bytes;
+    if !base_is_ours || header.target_bytes != update.image.bytes {
+        return Err(failed(0));
+    }
+    Ok(header)
+}

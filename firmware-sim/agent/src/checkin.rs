@@ -1,0 +1,166 @@
+//! The check-in: what is said, and what its answer starts.
+
+use embedded_storage::nor_flash::NorFlash;
+use wire_checkin::{Answer, CHECK_IN_BYTES_MAX, CheckIn, DigestPrefix, Job, LastUpdate};
+use wire_coap::{Code, Message};
+
+use deltagate_flash::Region;
+
+use crate::accept::judge;
+use crate::core::{Core, FlashFailed, narrow};
+use crate::event::Event;
+use crate::journal::{JournalRecord, Link, Told};
+use crate::state::{Envelope, State};
+
+/// RFC 7252 §5.10.5: Max-Age when the option is absent, seconds.
+const MAX_AGE_DEFAULT_S: u32 = 60;
+
+impl<'m, F: NorFlash> Core<'m, F> {
+    /// Sends a check-in.
+    pub(crate) fn check_in(&mut self, now_ms: u64) -> Result<State<'m>, FlashFailed> {
+        let reporting = self.pending_outcome();
+        let check_in = CheckIn {
+            device_id: self.config.device_id,
+            vendor_id: self.provision.vendor_id,
+            class_id: self.provision.class_id,
+            running_digest: DigestPrefix::of(&self.running.digest),
+            sequence_number: self.running.sequence.into(),
+            slot_capacity_bytes: self.config.layout.image_capacity_bytes(),
+            staging_bytes: None,
+            erase_sector_bytes: Region::<F>::SECTOR_BYTES,
+            block_szx_max: self.config.block_size_max.szx(),
+            round_trip_ms: self.client.round_trip_ms(),
+            decoder_memory_bytes: self.memory_bytes,
+            formats: self.formats(),
+            last_update: reporting,
+            on_trial: self.trial.is_some(),
+        };
+        let mut buffer = [0; CHECK_IN_BYTES_MAX];
+        let body = check_in
+            .encode(&mut buffer)
+            .expect("the buffer holds any check-in");
+        self.client
+            .post_check_in(now_ms, body)
+            .expect("the request buffer holds any check-in");
+        Ok(State::CheckingIn { reporting })
+    }
+
+    /// Takes the response to a check-in.
+    pub(crate) fn handle_answer(
+        &mut self,
+        now_ms: u64,
+        reporting: Option<LastUpdate>,
+        message: &Message<'_>,
+    ) -> Result<State<'m>, FlashFailed> {
+        if let Some(wait_s) = asked_to_wait(message) {
+            self.effects.event(Event::Paused { seconds: wait_s });
+            return Ok(State::Idle {
+                until_ms: Self::wait_until(now_ms, wait_s),
+            });
+        }
+        match Answer::decode(message.payload()) {
+            Ok(answer) if message.code() == Code::CHANGED => self.take_answer(now_ms, reporting, &answer),
+            _ => Ok(State::Idle {
+                until_ms: self.back_off(now_ms),
+            }),
+        }
+    }
+
+    fn take_answer(
+        &mut self,
+        now_ms: u64,
+        reporting: Option<LastUpdate>,
+        answer: &Answer<'_>,
+    ) -> Result<State<'m>, FlashFailed> {
+        self.unanswered = 0;
+        self.confirm()?;
+        self.learn_link(answer)?;
+        if let Some(update) = reporting {
+            self.journal.append(JournalRecord::Reported(Told::of(&update)))?;
+            let sequence = narrow(update.sequence_number);
+            self.effects.event(Event::Reported {
+                sequence,
+                outcome: update.outcome,
+            });
+        }
+        let Some(job) = answer.job.filter(|_| self.may_update()) else {
+            self.drops = 0;
+            self.effects.event(Event::CheckedIn {
+                next_s: answer.next_check_in_s,
+            });
+            return Ok(State::Idle {
+                until_ms: Self::wait_until(now_ms, answer.next_check_in_s),
+            });
+        };
+        self.client.begin_update();
+        self.effects.event(Event::Offered {
+            sequence: narrow(job.sequence_number),
+            format: job.format,
+            payload_bytes: job.payload_bytes,
+        });
+        if let Some(state) = self.resume_offered(now_ms, &job)? {
+            return Ok(state);
+        }
+        match answer.envelope {
+            Some(envelope) => self.consider(now_ms, &job, envelope),
+            None => self.fetch_manifest(now_ms, job),
+        }
+    }
+
+    /// Uses what the gateway says of the link, and keeps it when it is news.
+    fn learn_link(&mut self, answer: &Answer<'_>) -> Result<(), FlashFailed> {
+        if let Some(ms) = answer.ack_timeout_ms {
+            self.client.set_ack_timeout_ms(ms);
+        }
+        let link = Link {
+            ack_timeout_ms: self.client.ack_timeout_ms(),
+            round_trip_ms: self.client.round_trip_ms(),
+        };
+        let is_news = self.journal.state().link.is_none_or(|old| {
+            let (low, high) = (old.round_trip_ms / 2, old.round_trip_ms.saturating_mul(2));
+            old.ack_timeout_ms != link.ack_timeout_ms || !(low..=high).contains(&link.round_trip_ms)
+        });
+        if is_news {
+            self.journal.append(JournalRecord::Link(link))?;
+        }
+        Ok(())
+    }
+
+    /// Judges a manifest. Nothing was erased before, and no payload asked for.
+    pub(crate) fn consider(
+        &mut self,
+        now_ms: u64,
+        job: &Job,
+        envelope: &[u8],
+    ) -> Result<State<'m>, FlashFailed> {
+        let mut kept = Envelope::EMPTY;
+        let judged = judge(&self.device(), job, envelope);
+        match judged.map(|update| kept.append(envelope).map(|()| update)) {
+            Ok(Some(update)) => {
+                self.journal.append(JournalRecord::JobEnded)?;
+                self.effects.event(Event::Accepted {
+                    sequence: update.image.sequence,
+                });
+                Ok(State::Preparing {
+                    update,
+                    envelope: kept,
+                    erasing: None,
+                })
+            }
+            Ok(None) => {
+                let refusal = wire_checkin::Outcome::RefusedUnsupported.into();
+                self.drop_update(now_ms, job.sequence_number, refusal)
+            }
+            Err(refusal) => self.drop_update(now_ms, job.sequence_number, refusal),
+        }
+    }
+}
+
+/// Max-Age of a response that asks the client to come again later: 5.03 (RFC 7252 §5.9.3.4) or 4.29 (RFC 8516).
+pub(crate) fn asked_to_wait(message: &Message<'_>) -> Option<u32> {
+    matches!(
+        message.code(),
+        Code::SERVICE_UNAVAILABLE | Code::TOO_MANY_REQUESTS
+    )
+    .then(|| message.max_age().unwrap_or(MAX_AGE_DEFAULT_S))
+}

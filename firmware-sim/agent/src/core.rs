@@ -1,0 +1,245 @@
+//! What every state works with, and the small decisions that all of them share.
+
+use core::cell::RefCell;
+
+use deltagate_flash::{
+    BootLog, BootLogState, BootRecord, FlashError, Provision, Region, Slot, SlotHeaderFault, SlotRegion,
+};
+use embedded_storage::nor_flash::NorFlash;
+use wire_checkin::{Format, Formats, LastUpdate, Outcome};
+
+use crate::accept::{Device, Refusal, Running, Update};
+use crate::client::Client;
+use crate::config::Config;
+use crate::event::{Effect, Event};
+use crate::journal::{Journal, JournalRecord, Told};
+use crate::state::State;
+
+/// Events that wait for [`crate::Agent::poll_effect`]: no call yields more than five.
+const EVENTS_MAX: usize = 8;
+
+/// The longest a gateway may keep the device waiting before it checks in again: an answer is not authenticated, and
+/// must not silence the device for ever.
+const WAIT_S_MAX: u32 = 7 * 24 * 3_600;
+
+/// The flash did not do what it was asked; what was under way is abandoned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FlashFailed;
+
+impl From<FlashError> for FlashFailed {
+    fn from(_: FlashError) -> Self {
+        Self
+    }
+}
+
+impl From<SlotHeaderFault> for FlashFailed {
+    fn from(_: SlotHeaderFault) -> Self {
+        Self
+    }
+}
+
+/// Everything but the state.
+pub(crate) struct Core<'m, F> {
+    pub(crate) flash: &'m RefCell<F>,
+    pub(crate) config: Config,
+    pub(crate) provision: Provision,
+    pub(crate) running: Running,
+    pub(crate) spare: Slot,
+    pub(crate) boot_log: BootLogState,
+    pub(crate) journal: Journal<'m, F>,
+    pub(crate) client: Client,
+    pub(crate) effects: Effects,
+    /// `None` while a decoder has it.
+    pub(crate) memory: Option<&'m mut [u8]>,
+    pub(crate) memory_bytes: u32,
+    /// The running image waits for its confirmation.
+    pub(crate) trial: Option<TrialLimit>,
+    /// Requests in a row that nobody answered usably.
+    pub(crate) unanswered: u8,
+    /// Updates in a row that ended without an image.
+    pub(crate) drops: u8,
+    pub(crate) seed: u64,
+}
+
+/// How long the running image may be without contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TrialLimit {
+    /// `None` when there is nothing to go back to.
+    pub(crate) deadline_ms: Option<u64>,
+}
+
+impl<'m, F: NorFlash> Core<'m, F> {
+    pub(crate) fn spare_slot(&self) -> SlotRegion<'m, F> {
+        SlotRegion::new(Region::new(self.flash, self.config.layout.slot(self.spare)))
+    }
+
+    /// Where the payload of `update` goes, in whole sectors.
+    pub(crate) fn payload_region(&self, update: &Update) -> Result<Region<'m, F>, FlashError> {
+        let bytes = update
+            .job
+            .payload_bytes
+            .next_multiple_of(Region::<F>::SECTOR_BYTES);
+        self.spare_slot().image()?.sub(update.payload_at, bytes)
+    }
+
+    pub(crate) fn running_image(&self) -> Result<Region<'m, F>, FlashError> {
+        let slot = self.config.layout.slot(self.spare.other());
+        SlotRegion::new(Region::new(self.flash, slot)).image()
+    }
+
+    /// The formats reported and accepted.
+    pub(crate) fn formats(&self) -> Formats {
+        let wanted = |format: Format| self.config.formats.contains(format);
+        match (wanted(Format::Full), wanted(Format::Patch)) {
+            (true, true) => Config::FORMATS_DECODED,
+            (true, false) => Formats::of(&[Format::Full]),
+            (false, true) => Formats::of(&[Format::Patch]),
+            (false, false) => Formats::NONE,
+        }
+    }
+
+    pub(crate) fn device(&self) -> Device<'_> {
+        Device {
+            provision: &self.provision,
+            running: &self.running,
+            confirmed: self.boot_log.confirmed,
+            formats: self.formats(),
+            capacity_bytes: self.config.layout.image_capacity_bytes(),
+            sector_bytes: Region::<F>::SECTOR_BYTES,
+            memory_bytes: self.memory_bytes,
+        }
+    }
+
+    /// Whether the spare slot may be written: never while the image in it is the one to go back to.
+    pub(crate) fn may_update(&self) -> bool {
+        self.trial.is_none() && self.boot_log.confirmed == Some(self.running.sequence)
+    }
+
+    /// Appends to the boot log.
+    pub(crate) fn append_boot_record(&mut self, record: BootRecord) -> Result<(), FlashFailed> {
+        let mut log = BootLog::open(Region::new(self.flash, self.config.layout.boot_log))?;
+        let written = log.append(record);
+        self.boot_log = log.state();
+        written.map_err(|_| FlashFailed)
+    }
+
+    /// What the next check-in has to report: a revert first, for only the boot log knows of it.
+    pub(crate) fn pending_outcome(&self) -> Option<LastUpdate> {
+        let reverted = self.boot_log.reverted.map(|reverted| LastUpdate {
+            sequence_number: reverted.sequence.into(),
+            outcome: Outcome::from_code(reverted.reason.code()),
+            detail: None,
+        });
+        let journal = self.journal.state();
+        reverted
+            .filter(|update| journal.reported != Some(Told::of(update)))
+            .or(journal.outcome)
+    }
+
+    /// Ends an update without an image: the outcome is kept until it is reported, which is tried at once, unless
+    /// updates keep ending like this.
+    pub(crate) fn drop_update(
+        &mut self,
+        now_ms: u64,
+        sequence_number: u64,
+        refusal: Refusal,
+    ) -> Result<State<'m>, FlashFailed> {
+        let Refusal { outcome, detail } = refusal;
+        self.client.cancel();
+        self.effects.event(Event::Dropped {
+            sequence: narrow(sequence_number),
+            outcome,
+        });
+        self.journal.append(JournalRecord::Outcome(LastUpdate {
+            sequence_number,
+            outcome,
+            detail,
+        }))?;
+        self.journal.append(JournalRecord::JobEnded)?;
+        let until_ms = match self.drops {
+            0 => now_ms,
+            drops => now_ms.saturating_add(self.backoff_ms(drops - 1)),
+        };
+        self.drops = self.drops.saturating_add(1);
+        Ok(State::Idle { until_ms })
+    }
+
+    /// Waits after a failure, longer each time.
+    pub(crate) fn back_off(&mut self, now_ms: u64) -> u64 {
+        let wait_ms = self.backoff_ms(self.unanswered);
+        self.unanswered = self.unanswered.saturating_add(1);
+        self.effects.event(Event::Unanswered {
+            retry_s: seconds(wait_ms),
+        });
+        now_ms.saturating_add(wait_ms)
+    }
+
+    /// The flash failed: nothing of it is known for sure, so the agent begins anew from what is stored, later.
+    pub(crate) fn flash_failed(&mut self, now_ms: u64) -> State<'m> {
+        self.client.cancel();
+        self.effects.event(Event::FlashFailed);
+        let wait_ms = self.backoff_ms(self.unanswered);
+        self.unanswered = self.unanswered.saturating_add(1);
+        State::Idle {
+            until_ms: now_ms.saturating_add(wait_ms),
+        }
+    }
+
+    /// Doubles from the least to the greatest wait, and up to a quarter more by chance, so that devices that lost
+    /// their gateway together do not come back together.
+    fn backoff_ms(&self, failures: u8) -> u64 {
+        let doubled = self.config.backoff_ms_min.saturating_mul(1 << failures.min(32));
+        let wait_ms = doubled.min(self.config.backoff_ms_max);
+        let chance = crate::client::scatter(self.seed.wrapping_add(u64::from(failures)));
+        wait_ms.saturating_add(u64::from(chance) % (wait_ms / 4 + 1))
+    }
+
+    /// When a wait that the gateway asked for is over.
+    pub(crate) fn wait_until(now_ms: u64, wait_s: u32) -> u64 {
+        now_ms.saturating_add(u64::from(wait_s.clamp(1, WAIT_S_MAX)) * 1_000)
+    }
+}
+
+/// For people only; a sequence number that does not fit is refused before it matters.
+pub(crate) fn narrow(sequence_number: u64) -> u32 {
+    u32::try_from(sequence_number).unwrap_or(u32::MAX)
+}
+
+/// Milliseconds as seconds, rounded up.
+pub(crate) fn seconds(ms: u64) -> u32 {
+    u32::try_from(ms.div_ceil(1_000)).unwrap_or(u32::MAX)
+}
+
+/// What waits for the caller.
+#[derive(Debug)]
+pub(crate) struct Effects {
+    events: [Option<Event>; EVENTS_MAX],
+    reboot: bool,
+}
+
+impl Effects {
+    pub(crate) const NONE: Self = Self {
+        events: [None; EVENTS_MAX],
+        reboot: false,
+    };
+
+    /// Appends an event. A caller that does not drain loses the newest.
+    pub(crate) fn event(&mut self, event: Event) {
+        if let Some(place) = self.events.iter_mut().find(|place| place.is_none()) {
+            *place = Some(event);
+        }
+    }
+
+    pub(crate) fn reboot(&mut self) {
+        self.reboot = true;
+    }
+
+    /// The next one, a restart last.
+    pub(crate) fn poll(&mut self) -> Option<Effect> {
+        if let Some(event) = self.events.first_mut().and_then(Option::take) {
+            self.events.rotate_left(1);
+            return Some(Effect::Event(event));
+        }
+        core::mem::take(&mut self.reboot).then_some(Effect::Reboot)
+    }
+}

@@ -1,0 +1,232 @@
+//! Fetching: the manifest into RAM when the answer had no room for it, the payload into the spare slot.
+
+use deltagate_flash::FlashError;
+use embedded_storage::nor_flash::NorFlash;
+use wire_checkin::{Format, Job, Outcome};
+use wire_coap::{Block2Fetch, Code, ETag, FetchError, FetchPlan, FetchedBlock, Message, Taken};
+use wire_patch::HEADER_BYTES;
+
+use crate::accept::{Update, check_patch};
+use crate::apply::Hashing;
+use crate::checkin::asked_to_wait;
+use crate::core::{Core, FlashFailed};
+use crate::event::Event;
+use crate::staging;
+use crate::state::{Envelope, State, Transfer};
+
+/// Answers in a row that are not the block asked for, before the payload counts as changed: a gateway that does
+/// this is broken, and every one costs a round trip.
+const FAULTS_MAX: u8 = 4;
+
+/// What a response to a block request means.
+enum Judged {
+    /// The payload belongs at this offset.
+    Accept { offset: u32, last: bool },
+    /// The same request again, now.
+    Again,
+    /// The same request again, later.
+    Pause { until_ms: u64 },
+    /// There is no such payload any more.
+    Gone,
+}
+
+impl<'m, F: NorFlash> Core<'m, F> {
+    pub(crate) fn fetch_manifest(&mut self, now_ms: u64, job: Job) -> Result<State<'m>, FlashFailed> {
+        let plan = FetchPlan {
+            etag: None,
+            total: None,
+            offset: 0,
+            size: self.config.block_size_max,
+        };
+        let fetch = Block2Fetch::new(plan).expect("a transfer may begin at 0");
+        let mut transfer = Transfer::new(fetch);
+        self.request_block(now_ms, &job, true, &mut transfer);
+        Ok(State::FetchingManifest {
+            job,
+            transfer,
+            envelope: Envelope::EMPTY,
+        })
+    }
+
+    pub(crate) fn handle_manifest_block(
+        &mut self,
+        now_ms: u64,
+        job: Job,
+        mut transfer: Transfer,
+        mut envelope: Envelope,
+        message: &Message<'_>,
+    ) -> Result<State<'m>, FlashFailed> {
+        match self.judge_block(now_ms, &mut transfer, message) {
+            Judged::Accept { last, .. } => {
+                if envelope.append(message.payload()).is_none() {
+                    return self.drop_update(now_ms, job.sequence_number, Outcome::RefusedUnsupported.into());
+                }
+                if last {
+                    return self.consider(now_ms, &job, envelope.as_bytes());
+                }
+                self.request_block(now_ms, &job, true, &mut transfer);
+            }
+            Judged::Again => self.request_block(now_ms, &job, true, &mut transfer),
+            Judged::Pause { until_ms } => transfer.paused_until_ms = Some(until_ms),
+            Judged::Gone => {
+                return self.drop_update(now_ms, job.sequence_number, Outcome::PayloadChanged.into());
+            }
+        }
+        Ok(State::FetchingManifest {
+            job,
+            transfer,
+            envelope,
+        })
+    }
+
+    /// Begins to fetch the payload at `offset`, the beginning of a block.
+    pub(crate) fn fetch_payload(
+        &mut self,
+        now_ms: u64,
+        update: Update,
+        offset: u32,
+    ) -> Result<State<'m>, FlashFailed> {
+        let plan = FetchPlan {
+            etag: Some(ETag::from_array(update.job.etag())),
+            total: Some(update.job.payload_bytes),
+            offset,
+            size: self.config.block_size_max,
+        };
+        let Ok(fetch) = Block2Fetch::new(plan) else {
+            let refusal = Outcome::RefusedUnsupported.into();
+            return self.drop_update(now_ms, update.job.sequence_number, refusal);
+        };
+        let mut transfer = Transfer::new(fetch);
+        self.request_block(now_ms, &update.job, false, &mut transfer);
+        Ok(State::Fetching { update, transfer })
+    }
+
+    pub(crate) fn handle_payload_block(
+        &mut self,
+        now_ms: u64,
+        update: Update,
+        mut transfer: Transfer,
+        message: &Message<'_>,
+    ) -> Result<State<'m>, FlashFailed> {
+        match self.judge_block(now_ms, &mut transfer, message) {
+            Judged::Accept { offset, last } => {
+                return self.take_block(now_ms, update, transfer, offset, last, message.payload());
+            }
+            Judged::Again => self.request_block(now_ms, &update.job, false, &mut transfer),
+            Judged::Pause { until_ms } => transfer.paused_until_ms = Some(until_ms),
+            Judged::Gone => {
+                let sequence = update.job.sequence_number;
+                return self.drop_update(now_ms, sequence, Outcome::PayloadChanged.into());
+            }
+        }
+        Ok(State::Fetching { update, transfer })
+    }
+
+    fn take_block(
+        &mut self,
+        now_ms: u64,
+        update: Update,
+        mut transfer: Transfer,
+        offset: u32,
+        last: bool,
+        block: &[u8],
+    ) -> Result<State<'m>, FlashFailed> {
+        staging::program(self.payload_region(&update)?, offset, block)?;
+        let block_bytes = transfer.fetch.size().bytes();
+        let count = update.job.payload_bytes.div_ceil(block_bytes);
+        self.effects.event(Event::Block {
+            number: offset / block_bytes + 1,
+            count,
+        });
+        let (before, now) = (offset as usize, transfer.fetch.offset() as usize);
+        let header_came = before < HEADER_BYTES && (now >= HEADER_BYTES || last);
+        if header_came && update.job.format == Format::Patch {
+            let start = self.patch_start(&update)?;
+            if let Err(refusal) = check_patch(&self.device(), &update, &start) {
+                return self.drop_update(now_ms, update.job.sequence_number, refusal);
+            }
+        }
+        if last {
+            return Ok(self.payload_complete(update));
+        }
+        self.request_block(now_ms, &update.job, false, &mut transfer);
+        Ok(State::Fetching { update, transfer })
+    }
+
+    fn payload_complete(&self, update: Update) -> State<'m> {
+        let hashing = Hashing::new(0, update.job.payload_bytes);
+        match update.job.format {
+            // The payload is the image: one hash answers for both.
+            Format::Full => State::Verifying { update, hashing },
+            _ => State::CheckingPayload { update, hashing },
+        }
+    }
+
+    /// The first bytes of the staged patch; erased ones where there are fewer.
+    pub(crate) fn patch_start(&self, update: &Update) -> Result<[u8; HEADER_BYTES], FlashError> {
+        let mut start = [0; HEADER_BYTES];
+        self.payload_region(update)?.read(0, &mut start)?;
+        Ok(start)
+    }
+
+    /// Asks for the next block.
+    pub(crate) fn request_block(&mut self, now_ms: u64, job: &Job, manifest: bool, transfer: &mut Transfer) {
+        transfer.paused_until_ms = None;
+        if let Some(block) = transfer.fetch.next_request() {
+            let request = self.client.get(now_ms, job.path.as_str(), manifest, block);
+            request.expect("the request buffer holds any GET");
+        }
+    }
+
+    fn judge_block(&mut self, now_ms: u64, transfer: &mut Transfer, message: &Message<'_>) -> Judged {
+        if let Some(wait_s) = asked_to_wait(message) {
+            self.effects.event(Event::Paused { seconds: wait_s });
+            return Judged::Pause {
+                until_ms: Self::wait_until(now_ms, wait_s),
+            };
+        }
+        if message.code() != Code::CONTENT {
+            // RFC 7252 §5.9.2: a client error will not go away by asking again.
+            return if message.code().class() == 4 {
+                Judged::Gone
+            } else {
+                Judged::Pause {
+                    until_ms: self.back_off(now_ms),
+                }
+            };
+        }
+        self.unanswered = 0;
+        let Ok(block2) = message.block2() else {
+            return again_or_gone(transfer);
+        };
+        let block = FetchedBlock {
+            block2,
+            etag: message.etag(),
+            size2: message.size2(),
+            length: message.payload().len() as u32,
+        };
+        match transfer.fetch.handle_response(block) {
+            Ok(Taken::Accept { offset, last }) => {
+                transfer.faults = 0;
+                Judged::Accept { offset, last }
+            }
+            // RFC 7959 §2.4: another tag or length is another representation.
+            Err(
+                FetchError::ETagChanged
+                | FetchError::TotalChanged
+                | FetchError::Overrun
+                | FetchError::EndsEarly,
+            ) => Judged::Gone,
+            Ok(Taken::Duplicate) | Err(_) => again_or_gone(transfer),
+        }
+    }
+}
+
+fn again_or_gone(transfer: &mut Transfer) -> Judged {
+    transfer.faults += 1;
+    if transfer.faults < FAULTS_MAX {
+        Judged::Again
+    } else {
+        Judged::Gone
+    }
+}

@@ -1,0 +1,439 @@
+//! What outlives a restart: the link's timing, the update under way, what still has to be reported.
+
+use deltagate_flash::{AppendError, FlashError, Record, RecordLog, Region};
+use embedded_storage::nor_flash::NorFlash;
+use wire_checkin::{Format, Job, JobPath, LastUpdate, Outcome};
+
+const LINK: u8 = 1;
+const JOB_STARTED: u8 = 2;
+const STAGED: u8 = 3;
+const ARMED: u8 = 4;
+const JOB_ENDED: u8 = 5;
+const OUTCOME: u8 = 6;
+const REPORTED: u8 = 7;
+
+/// The timing of the link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) ack_timeout_ms: u32,
+    pub(crate) round_trip_ms: u32,
+}
+
+/// One entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JournalRecord {
+    /// What the link was found to be.
+    Link(Link),
+    /// The spare slot is prepared for this payload and holds its envelope.
+    JobStarted(Job),
+    /// The payload is complete and its digest right.
+    Staged,
+    /// The image is verified; the boot log's Trial record comes next.
+    Armed,
+    /// There is no update under way any more.
+    JobEnded,
+    /// How an update ended.
+    Outcome(LastUpdate),
+    /// The gateway knows how an update ended.
+    Reported(Told),
+}
+
+/// Identifies an outcome that was reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) sequence: u64,
+    pub(crate) code: u8,
+}
+
+impl Told {
+    pub(crate) const fn of(update: &LastUpdate) -> Self {
+        Self {
+            sequence: update.sequence_number,
+            code: update.outcome.code(),
+        }
+    }
+}
+
+/// How far an update got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    Started,
+    Staged,
+    Armed,
+}
+
+/// An update under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct JournalJob {
+    pub(crate) job: Job,
+    pub(crate) stage: Stage,
+}
+
+/// What the journal says, all of it that matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct JournalState {
+    pub(crate) link: Option<Link>,
+    pub(crate) job: Option<JournalJob>,
+    /// To be reported.
+    pub(crate) outcome: Option<LastUpdate>,
+    /// The last one reported, so that a revert in the boot log is not reported for ever. Forgotten when the same image
+    /// is tried again.
+    pub(crate) reported: Option<Told>,
+}
+
+impl JournalState {
+    fn after(mut self, record: JournalRecord) -> Self {
+        match record {
+            JournalRecord::Link(link) => self.link = Some(link),
+            JournalRecord::JobStarted(job) => {
+                self.job = Some(JournalJob {
+                    job,
+                    stage: Stage::Started,
+                })
+            }
+            JournalRecord::Staged => self.advance(Stage::Staged),
+            JournalRecord::Armed => {
+                self.advance(Stage::Armed);
+                let tried = self.job.map(|job| job.job.sequence_number);
+                self.reported = self.reported.filter(|told| Some(told.sequence) != tried);
+            }
+            JournalRecord::JobEnded => self.job = None,
+            JournalRecord::Outcome(outcome) => self.outcome = Some(outcome),
+            JournalRecord::Reported(told) => {
+                self.outcome = self.outcome.filter(|outcome| Told::of(outcome) != told);
+                self.reported = Some(told);
+            }
+        }
+        self
+    }
+
+    fn advance(&mut self, stage: Stage) {
+        if let Some(job) = &mut self.job {
+            job.stage = job.stage.max(stage);
+        }
+    }
+
+    /// The fewest records whose fold is this state, oldest first.
+    fn live(&self) -> [Option<JournalRecord>; LIVE_MAX] {
+        let reached = |stage| self.job.is_some_and(|job| job.stage >= stage);
+        [
+            self.link.map(JournalRecord::Link),
+            self.job.map(|job| JournalRecord::JobStarted(job.job)),
+            reached(Stage::Staged).then_some(JournalRecord::Staged),
+            reached(Stage::Armed).then_some(JournalRecord::Armed),
+            self.reported.map(JournalRecord::Reported),
+            self.outcome.map(JournalRecord::Outcome),
+        ]
+    }
+}
+
+/// One record for each field of the state, and two for the stages.
+const LIVE_MAX: usize = 6;
+const _: () = assert!(LIVE_MAX <= deltagate_flash::RECORD_LIVE_MAX);
+
+/// The journal, opened: its state, and the way to add to it.
+pub(crate) struct Journal<'f, F> {
+    records: RecordLog<'f, F>,
+    state: JournalState,
+}
+
+impl<'f, F: NorFlash> Journal<'f, F> {
+    /// Reads the journal. A blank region is an empty one; records of unknown kinds are skipped.
+    pub(crate) fn open(region: Region<'f, F>) -> Result<Self, FlashError> {
+        let records = RecordLog::open(region)?;
+        let mut state = JournalState::default();
+        for record in records.records() {
+            if let Some(record) = JournalRecord::decode(&record?) {
+                state = state.after(record);
+            }
+        }
+        Ok(Self { records, state })
+    }
+
+    pub(crate) const fn state(&self) -> &JournalState {
+        &self.state
+    }
+
+    /// Appends `record`, atomically, unless it would change nothing.
+    pub(crate) fn append(&mut self, record: JournalRecord) -> Result<(), FlashError> {
+        let after = self.state.after(record);
+        if after == self.state {
+            return Ok(());
+        }
+        let encoded = record.encode();
+        let mut live = [encoded; LIVE_MAX];
+        let mut count = 0;
+        for (place, kept) in live.iter_mut().zip(self.state.live().into_iter().flatten()) {
+            *place = kept.encode();
+            count += 1;
+        }
+        match self.records.append(&encoded, live.get(..count).unwrap_or(&[])) {
+            Ok(()) => {
+                self.state = after;
+                Ok(())
+            }
+            Err(AppendError::Flash(error)) => Err(error),
+            // Ruled out by the assertion on LIVE_MAX and by the sector size that RecordLog asserts.
+            Err(_) => Err(FlashError::OutOfBounds),
+        }
+    }
+}
+
+impl JournalRecord {
+    fn encode(self) -> Record {
+        let mut bytes = Bytes {
+            buffer: [0; 40],
+            length: 0,
+        };
+        let kind = match self {
+            Self::Link(link) => {
+                bytes.put(&link.ack_timeout_ms.to_le_bytes());
+                bytes.put(&link.round_trip_ms.to_le_bytes());
+                LINK
+            }
+            Self::JobStarted(job) => {
+                bytes.put(&job.artefact_digest);
+                bytes.put(&[job.format.code()]);
+                bytes.put(&job.payload_bytes.to_le_bytes());
+                bytes.put(&job.sequence_number.to_le_bytes());
+                bytes.put(job.path.as_str().as_bytes());
+                JOB_STARTED
+            }
+            Self::Staged => STAGED,
+            Self::Armed => ARMED,
+            Self::JobEnded => JOB_ENDED,
+            Self::Outcome(update) => {
+                bytes.put(&update.sequence_number.to_le_bytes());
+                bytes.put(&[update.outcome.code(), u8::from(update.detail.is_some())]);
+                bytes.put(&update.detail.unwrap_or(0).to_le_bytes());
+                OUTCOME
+            }
+            Self::Reported(told) => {
+                bytes.put(&told.sequence.to_le_bytes());
+                bytes.put(&[told.code]);
+                REPORTED
+            }
+        };
+        let payload = bytes.buffer.get(..bytes.length).unwrap_or(&[]);
+        Record::new(kind, payload).expect("40 bytes fit a record")
+    }
+
+    /// `None` for a record of a kind or value that this version does not know.
+    fn decode(record: &Record) -> Option<Self> {
+        let mut bytes = record.payload();
+        let decoded = match record.kind() {
+            LINK => Self::Link(Link {
+                ack_timeout_ms: u32::from_le_bytes(take(&mut bytes)?),
+                round_trip_ms: u32::from_le_bytes(take(&mut bytes)?),
+            }),
+            JOB_STARTED => Self::JobStarted(Job {
+                artefact_digest: take(&mut bytes)?,
+                format: Format::from_code(u8::from_le_bytes(take(&mut bytes)?))?,
+                payload_bytes: u32::from_le_bytes(take(&mut bytes)?),
+                sequence_number: u64::from_le_bytes(take(&mut bytes)?),
+                path: JobPath::new(core::str::from_utf8(core::mem::take(&mut bytes)).ok()?)?,
+            }),
+            STAGED => Self::Staged,
+            ARMED => Self::Armed,
+            JOB_ENDED => Self::JobEnded,
+            OUTCOME => {
+                let sequence_number = u64::from_le_bytes(take(&mut bytes)?);
+                let [code, has_detail] = take(&mut bytes)?;
+                let detail = u32::from_le_bytes(take(&mut bytes)?);
+                let outcome = Outcome::from_code(code);
+                Self::Outcome(LastUpdate {
+                    sequence_number,
+                    outcome,
+                    detail: (has_detail == 1).then_some(detail),
+                })
+            }
+            REPORTED => {
+                let sequence = u64::from_le_bytes(take(&mut bytes)?);
+                Self::Reported(Told {
+                    sequence,
+                    code: u8::from_le_bytes(take(&mut bytes)?),
+                })
+            }
+            _ => return None,
+        };
+        bytes.is_empty().then_some(decoded)
+    }
+}
+
+/// A payload being put together; 40 bytes hold the longest, a JobStarted of 36.
+struct Bytes {
+    buffer: [u8; 40],
+    length: usize,
+}
+
+impl Bytes {
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.length + bytes.len();
+        if let Some(place) = self.buffer.get_mut(self.length..end) {
+            place.copy_from_slice(bytes);
+            self.length = end;
+        }
+    }
+}
+
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use core::cell::RefCell;
+
+    use deltagate_flash::Layout;
+    use deltagate_flash::sim::{SimFlash, explore_power_cuts};
+
+    use super::*;
+
+    const LAYOUT: Layout = Layout::packed(4096, 4 * 4096);
+
+    fn job(sequence_number: u64) -> Job {
+        Job {
+            path: JobPath::new("k3Tq9Za").unwrap(),
+            format: Format::Patch,
+            payload_bytes: 2_913,
+            artefact_digest: core::array::from_fn(|i| i as u8),
+            sequence_number,
+        }
+    }
+
+    fn refusal(sequence_number: u64) -> LastUpdate {
+        LastUpdate {
+            sequence_number,
+            outcome: Outcome::NoSpace,
+            detail: Some(77),
+        }
+    }
+
+    #[test]
+    fn every_record_comes_back_and_has_the_documented_layout() {
+        let records = [
+            JournalRecord::Link(Link {
+                ack_timeout_ms: 15_000,
+                round_trip_ms: 2_100,
+            }),
+            JournalRecord::JobStarted(job(u64::MAX)),
+            JournalRecord::Staged,
+            JournalRecord::Armed,
+            JournalRecord::JobEnded,
+            JournalRecord::Outcome(refusal(9)),
+            JournalRecord::Outcome(LastUpdate {
+                detail: None,
+                ..refusal(9)
+            }),
+            JournalRecord::Reported(Told::of(&refusal(9))),
+        ];
+        for record in records {
+            assert_eq!(JournalRecord::decode(&record.encode()), Some(record));
+        }
+        let started = JournalRecord::JobStarted(job(2)).encode();
+        assert_eq!(started.kind(), 2);
+        assert_eq!(
+            started.payload()[..16],
+            core::array::from_fn::<u8, 16, _>(|i| i as u8)
+        );
+        assert_eq!(
+            started.payload()[16..29],
+            [3, 0x61, 0x0B, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0]
+        );
+        assert_eq!(&started.payload()[29..], b"k3Tq9Za");
+    }
+
+    #[test]
+    fn unknown_kinds_and_odd_lengths_are_no_records() {
+        assert_eq!(JournalRecord::decode(&Record::new(99, &[]).unwrap()), None);
+        assert_eq!(JournalRecord::decode(&Record::new(STAGED, &[0]).unwrap()), None);
+        assert_eq!(JournalRecord::decode(&Record::new(LINK, &[0; 7]).unwrap()), None);
+    }
+
+    #[test]
+    fn arming_forgets_that_the_same_image_was_reported() {
+        let told = Told::of(&refusal(2));
+        let state = JournalState::default().after(JournalRecord::Reported(told));
+        let started = state
+            .after(JournalRecord::JobStarted(job(2)))
+            .after(JournalRecord::Staged);
+        assert_eq!(
+            started.reported,
+            Some(told),
+            "its old revert is still in the boot log"
+        );
+        assert_eq!(started.after(JournalRecord::Armed).reported, None);
+        let other = state
+            .after(JournalRecord::JobStarted(job(3)))
+            .after(JournalRecord::Armed);
+        assert_eq!(other.reported, Some(told));
+    }
+
+    #[test]
+    fn a_report_takes_away_only_the_outcome_it_is_about() {
+        let state = JournalState::default().after(JournalRecord::Outcome(refusal(4)));
+        let other = Told {
+            sequence: 3,
+            code: refusal(4).outcome.code(),
+        };
+        assert_eq!(
+            state.after(JournalRecord::Reported(other)).outcome,
+            Some(refusal(4))
+        );
+        assert_eq!(
+            state
+                .after(JournalRecord::Reported(Told::of(&refusal(4))))
+                .outcome,
+            None
+        );
+    }
+
+    #[test]
+    fn compaction_and_power_cuts_keep_the_state() {
+        let flash = RefCell::new(SimFlash::new(LAYOUT.end_bytes()));
+        let region = Region::new(&flash, LAYOUT.journal);
+        let mut journal = Journal::open(region).unwrap();
+        for sequence in 0..200 {
+            journal
+                .append(JournalRecord::Link(Link {
+                    ack_timeout_ms: 1,
+                    round_trip_ms: sequence as u32,
+                }))
+                .unwrap();
+            journal.append(JournalRecord::JobStarted(job(sequence))).unwrap();
+            journal.append(JournalRecord::Outcome(refusal(sequence))).unwrap();
+            assert_eq!(Journal::open(region).unwrap().state(), journal.state());
+        }
+        let before = *journal.state();
+        let initial = flash.into_inner();
+        for record in [
+            JournalRecord::Staged,
+            JournalRecord::Reported(Told::of(&refusal(199))),
+        ] {
+            explore_power_cuts(
+                &initial,
+                &[0, 3, 63, 4096],
+                |flash| {
+                    let cell = RefCell::new(flash);
+                    let mut journal = Journal::open(Region::new(&cell, LAYOUT.journal)).unwrap();
+                    let _ = journal.append(record);
+                },
+                |flash, _| {
+                    let cell = RefCell::new(flash);
+                    let state = *Journal::open(Region::new(&cell, LAYOUT.journal)).unwrap().state();
+                    assert!(state == before || state == before.after(record));
+                },
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_known_already_is_not_written_again() {
+        let flash = RefCell::new(SimFlash::new(LAYOUT.end_bytes()));
+        let mut journal = Journal::open(Region::new(&flash, LAYOUT.journal)).unwrap();
+        journal.append(JournalRecord::JobEnded).unwrap();
+        assert_eq!(flash.borrow().operations(), 0);
+    }
+}

@@ -1,0 +1,122 @@
+//! The agent's states, each with what only it needs.
+
+use wire_checkin::{ENVELOPE_BYTES_MAX, Job, LastUpdate};
+use wire_coap::Block2Fetch;
+use wire_patch::Decoder;
+
+use crate::accept::Update;
+use crate::apply::{Erasing, Hashing};
+
+/// Where the agent is; the table is on the crate's front page.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of it and no heap to box into"
+)]
+#[derive(Debug)]
+pub(crate) enum State<'m> {
+    /// Nothing to do before a time.
+    Idle { until_ms: u64 },
+    /// A check-in awaits its answer.
+    CheckingIn { reporting: Option<LastUpdate> },
+    /// The manifest did not fit the answer and is being fetched.
+    FetchingManifest {
+        job: Job,
+        transfer: Transfer,
+        envelope: Envelope,
+    },
+    /// The manifest is right; the spare slot is being erased, its header first (`erasing` is `None` until then).
+    Preparing {
+        update: Update,
+        envelope: Envelope,
+        erasing: Option<Erasing>,
+    },
+    /// The payload is being fetched.
+    Fetching { update: Update, transfer: Transfer },
+    /// The payload is complete and being hashed.
+    CheckingPayload { update: Update, hashing: Hashing },
+    /// Applying, first half: making room for the image.
+    Clearing { update: Update, erasing: Erasing },
+    /// Applying, second half. `written` bytes of the image are in flash.
+    Decoding {
+        update: Update,
+        decoder: Decoder<'m>,
+        written: u32,
+    },
+    /// The image is complete and being hashed.
+    Verifying { update: Update, hashing: Hashing },
+    /// The caller was told to restart.
+    Rebooting,
+}
+
+impl State<'_> {
+    /// Whether [`crate::Agent::work`] has something to do.
+    pub(crate) const fn has_work(&self) -> bool {
+        matches!(
+            self,
+            Self::Preparing { .. }
+                | Self::CheckingPayload { .. }
+                | Self::Clearing { .. }
+                | Self::Decoding { .. }
+                | Self::Verifying { .. }
+        )
+    }
+
+    /// When something is due besides the exchange.
+    pub(crate) const fn due_ms(&self) -> Option<u64> {
+        match self {
+            Self::Idle { until_ms } => Some(*until_ms),
+            Self::FetchingManifest { transfer, .. } | Self::Fetching { transfer, .. } => {
+                transfer.paused_until_ms
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A block-wise transfer and its patience.
+#[derive(Clone, Debug)]
+pub(crate) struct Transfer {
+    pub(crate) fetch: Block2Fetch,
+    /// No request before this time.
+    pub(crate) paused_until_ms: Option<u64>,
+    /// Blocks in a row that were not the one asked for.
+    pub(crate) faults: u8,
+}
+
+impl Transfer {
+    pub(crate) const fn new(fetch: Block2Fetch) -> Self {
+        Self {
+            fetch,
+            paused_until_ms: None,
+            faults: 0,
+        }
+    }
+}
+
+/// An envelope as it arrives.
+#[derive(Clone, Debug)]
+pub(crate) struct Envelope {
+    bytes: [u8; ENVELOPE_BYTES_MAX],
+    length: usize,
+}
+
+impl Envelope {
+    pub(crate) const EMPTY: Self = Self {
+        bytes: [0; ENVELOPE_BYTES_MAX],
+        length: 0,
+    };
+
+    /// Appends a piece; `None` when the whole would be longer than [`ENVELOPE_BYTES_MAX`].
+    pub(crate) fn append(&mut self, piece: &[u8]) -> Option<()> {
+        let end = self.length.checked_add(piece.len())?;
+        self.bytes.get_mut(self.length..end)?.copy_from_slice(piece);
+        self.length = end;
+        Some(())
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or(&[])
+    }
+}
+
+const _: () = assert!(ENVELOPE_BYTES_MAX <= deltagate_flash::ENVELOPE_BYTES_MAX);

@@ -1,0 +1,317 @@
+//! The work on the spare slot: preparing it, turning the payload into an image, verifying, arming the trial; and going
+//! on with all that after a restart.
+
+use deltagate_flash::{BootRecord, ENVELOPE_BYTES_MAX, Region, SlotHeaderFault};
+use embedded_storage::nor_flash::NorFlash;
+use wire_checkin::{Format, Job, Outcome};
+use wire_patch::{DecodeError, Decoder, HEADER_BYTES, Progress};
+
+use crate::accept::{Refusal, Update, check_patch, judge};
+use crate::apply::{Erasing, Hashing, Source, Target};
+use crate::core::{Core, FlashFailed};
+use crate::event::Event;
+use crate::journal::{JournalJob, JournalRecord, Stage};
+use crate::staging;
+use crate::state::{Envelope, State};
+
+/// Units of decoding in one step of work, about an output byte each: some tens of milliseconds on a slow core.
+const DECODE_BUDGET: u32 = 512;
+
+impl<'m, F: NorFlash> Core<'m, F> {
+    /// One step of `work`.
+    pub(crate) fn work(&mut self, now_ms: u64, state: State<'m>) -> Result<State<'m>, FlashFailed> {
+        match state {
+            State::Preparing {
+                update,
+                envelope,
+                erasing,
+            } => self.prepare(now_ms, update, envelope, erasing),
+            State::CheckingPayload { update, hashing } => self.check_payload(now_ms, update, hashing),
+            State::Clearing { update, mut erasing } => match erasing.step(self.spare_slot())? {
+                false => Ok(State::Clearing { update, erasing }),
+                true => self.begin_decoding(now_ms, update),
+            },
+            State::Decoding {
+                update,
+                decoder,
+                written,
+            } => self.decode(now_ms, update, decoder, written),
+            State::Verifying { update, hashing } => self.verify(now_ms, update, hashing),
+            other => Ok(other),
+        }
+    }
+
+    /// The header goes first: from then on the bootloader sees an empty slot, and no other update is resumed. The
+    /// journal's record comes last: it promises a slot that is erased and holds its envelope.
+    fn prepare(
+        &mut self,
+        now_ms: u64,
+        update: Update,
+        envelope: Envelope,
+        erasing: Option<Erasing>,
+    ) -> Result<State<'m>, FlashFailed> {
+        let slot = self.spare_slot();
+        let Some(mut erasing) = erasing else {
+            slot.erase_header()?;
+            let sector = Region::<F>::SECTOR_BYTES;
+            let erasing = Some(Erasing::new(update.payload_at, update.job.payload_bytes, sector));
+            return Ok(State::Preparing {
+                update,
+                envelope,
+                erasing,
+            });
+        };
+        if !erasing.step(slot)? {
+            return Ok(State::Preparing {
+                update,
+                envelope,
+                erasing: Some(erasing),
+            });
+        }
+        slot.write_envelope(envelope.as_bytes())?;
+        self.journal.append(JournalRecord::JobStarted(update.job))?;
+        self.fetch_payload(now_ms, update, 0)
+    }
+
+    fn check_payload(
+        &mut self,
+        now_ms: u64,
+        update: Update,
+        mut hashing: Hashing,
+    ) -> Result<State<'m>, FlashFailed> {
+        let Some(digest) = hashing.step(self.payload_region(&update)?)? else {
+            return Ok(State::CheckingPayload { update, hashing });
+        };
+        if !digest.starts_with(&update.job.artefact_digest) {
+            return self.drop_update(now_ms, update.job.sequence_number, Outcome::PayloadChanged.into());
+        }
+        self.journal.append(JournalRecord::Staged)?;
+        self.effects.event(Event::Staged);
+        Ok(self.begin_applying(update))
+    }
+
+    /// Applying always begins with erasing: a power cut may have left part of an image.
+    fn begin_applying(&mut self, update: Update) -> State<'m> {
+        self.effects.event(Event::Applying);
+        let erasing = Erasing::new(0, update.image.bytes, Region::<F>::SECTOR_BYTES);
+        State::Clearing { update, erasing }
+    }
+
+    fn begin_decoding(&mut self, now_ms: u64, update: Update) -> Result<State<'m>, FlashFailed> {
+        let sequence = update.job.sequence_number;
+        let start = self.patch_start(&update)?;
+        let header = match check_patch(&self.device(), &update, &start) {
+            Ok(header) => header,
+            Err(refusal) => return self.drop_update(now_ms, sequence, refusal),
+        };
+        match self.memory.take().map(|memory| Decoder::new(header, memory)) {
+            Some(Ok(decoder)) => Ok(State::Decoding {
+                update,
+                decoder,
+                written: 0,
+            }),
+            _ => self.drop_update(now_ms, sequence, Outcome::DecoderMemory.into()),
+        }
+    }
+
+    fn decode(
+        &mut self,
+        now_ms: u64,
+        update: Update,
+        mut decoder: Decoder<'m>,
+        written: u32,
+    ) -> Result<State<'m>, FlashFailed> {
+        let stepped = self.decode_step(&update, &mut decoder, written);
+        if let Ok((Progress::More, written)) = stepped {
+            return Ok(State::Decoding {
+                update,
+                decoder,
+                written,
+            });
+        }
+        let detail = decoder.produced();
+        self.memory = Some(decoder.into_memory());
+        match stepped {
+            Ok(_) => Ok(State::Verifying {
+                update,
+                hashing: Hashing::new(0, update.image.bytes),
+            }),
+            Err(DecodeError::BaseUnreadable | DecodeError::PatchUnreadable | DecodeError::OutputFailed) => {
+                Err(FlashFailed)
+            }
+            Err(_) => {
+                let refusal = Refusal {
+                    outcome: Outcome::PatchFailed,
+                    detail: Some(detail),
+                };
+                self.drop_update(now_ms, update.job.sequence_number, refusal)
+            }
+        }
+    }
+
+    fn decode_step(
+        &self,
+        update: &Update,
+        decoder: &mut Decoder<'m>,
+        written: u32,
+    ) -> Result<(Progress, u32), DecodeError> {
+        let region = self.running_image().map_err(|_| DecodeError::BaseUnreadable)?;
+        let mut base = Source {
+            region,
+            bytes: self.running.bytes,
+        };
+        let region = self
+            .payload_region(update)
+            .map_err(|_| DecodeError::PatchUnreadable)?;
+        let mut patch = Source {
+            region,
+            bytes: update.job.payload_bytes,
+        };
+        let mut target = Target {
+            slot: self.spare_slot(),
+            written,
+        };
+        let progress = decoder.step(&mut base, &mut patch, &mut target, DECODE_BUDGET)?;
+        Ok((progress, target.written))
+    }
+
+    fn verify(
+        &mut self,
+        now_ms: u64,
+        update: Update,
+        mut hashing: Hashing,
+    ) -> Result<State<'m>, FlashFailed> {
+        let image = self.spare_slot().image()?;
+        let Some(digest) = hashing.step(image)? else {
+            return Ok(State::Verifying { update, hashing });
+        };
+        if digest == update.image.digest {
+            return self.arm(&update);
+        }
+        // Of a full image the job names the digest too: bytes that differ from the job's are the link's fault.
+        let is_payload = update.job.format == Format::Full;
+        let outcome = if is_payload {
+            Outcome::PayloadChanged
+        } else {
+            Outcome::DigestMismatch
+        };
+        self.drop_update(now_ms, update.job.sequence_number, outcome.into())
+    }
+
+    /// Hands the image over to the bootloader. The journal's record comes first: it makes a revert of this trial
+    /// one to report, even when the same image was reverted and reported before.
+    fn arm(&mut self, update: &Update) -> Result<State<'m>, FlashFailed> {
+        let sequence = update.image.sequence;
+        self.journal.append(JournalRecord::Armed)?;
+        self.append_boot_record(BootRecord::Trial {
+            sequence,
+            slot: self.spare,
+        })?;
+        self.effects.event(Event::Verified { sequence });
+        self.effects.reboot();
+        self.client.cancel();
+        Ok(State::Rebooting)
+    }
+
+    /// The state in which an update that the journal knows goes on; `None` when there is none, or it is over.
+    pub(crate) fn resume(&mut self, now_ms: u64) -> Result<Option<State<'m>>, FlashFailed> {
+        let Some(JournalJob { job, stage }) = self.journal.state().job else {
+            return Ok(None);
+        };
+        let update = match self.resumable(&job, stage)? {
+            Some(update) if self.may_update() => update,
+            _ => {
+                self.journal.append(JournalRecord::JobEnded)?;
+                return Ok(None);
+            }
+        };
+        let sequence = update.image.sequence;
+        match stage {
+            Stage::Started => {
+                let block_bytes = self.config.block_size_max.bytes();
+                let payload = self.payload_region(&update)?;
+                let staged_bytes = staging::staged(payload, update.job.payload_bytes, block_bytes)?;
+                self.effects.event(Event::Resumed {
+                    sequence,
+                    staged_bytes,
+                });
+                self.resume_fetching(now_ms, update, staged_bytes).map(Some)
+            }
+            Stage::Staged | Stage::Armed => {
+                let staged_bytes = update.job.payload_bytes;
+                self.effects.event(Event::Resumed {
+                    sequence,
+                    staged_bytes,
+                });
+                Ok(Some(match (stage, update.job.format) {
+                    (Stage::Staged, Format::Patch) => self.begin_applying(update),
+                    _ => State::Verifying {
+                        update,
+                        hashing: Hashing::new(0, update.image.bytes),
+                    },
+                }))
+            }
+        }
+    }
+
+    fn resume_fetching(
+        &mut self,
+        now_ms: u64,
+        update: Update,
+        staged_bytes: u32,
+    ) -> Result<State<'m>, FlashFailed> {
+        if update.job.format == Format::Patch && staged_bytes as usize >= HEADER_BYTES {
+            let start = self.patch_start(&update)?;
+            if let Err(refusal) = check_patch(&self.device(), &update, &start) {
+                return self.drop_update(now_ms, update.job.sequence_number, refusal);
+            }
+        }
+        self.fetch_payload(now_ms, update, staged_bytes)
+    }
+
+    /// The update of a journal entry, judged again by the envelope in the spare slot: the agent or its configuration
+    /// may be another one than before, and so may the slot's content.
+    fn resumable(&self, job: &Job, stage: Stage) -> Result<Option<Update>, FlashFailed> {
+        let of_job = |sequence: u32| u64::from(sequence) == job.sequence_number;
+        let tried = self.boot_log.trial.is_some_and(|trial| of_job(trial.sequence))
+            || self
+                .boot_log
+                .reverted
+                .is_some_and(|reverted| of_job(reverted.sequence));
+        if stage == Stage::Armed && tried {
+            return Ok(None);
+        }
+        let mut buffer = [0; ENVELOPE_BYTES_MAX];
+        let envelope = match self.spare_slot().envelope(&mut buffer) {
+            Ok(envelope) => envelope,
+            Err(SlotHeaderFault::Flash(error)) => return Err(error.into()),
+            Err(_) => return Ok(None),
+        };
+        Ok(judge(&self.device(), job, envelope).ok())
+    }
+
+    /// Goes on with an update that the gateway offers again, under whatever path it has now.
+    pub(crate) fn resume_offered(
+        &mut self,
+        now_ms: u64,
+        job: &Job,
+    ) -> Result<Option<State<'m>>, FlashFailed> {
+        let Some(known) = self.journal.state().job else {
+            return Ok(None);
+        };
+        if (Job {
+            path: job.path,
+            ..known.job
+        }) != *job
+        {
+            return Ok(None);
+        }
+        if known.job.path != job.path {
+            self.journal.append(JournalRecord::JobStarted(*job))?;
+            if known.stage >= Stage::Staged {
+                self.journal.append(JournalRecord::Staged)?;
+            }
+        }
+        self.resume(now_ms)
+    }
+}
