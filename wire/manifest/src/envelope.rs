@@ -12,9 +12,9 @@ use crate::{
     VerifyError,
 };
 
-/// Longest envelope on the air and in a device's slot header, with the text severed. Ours with one signature has
-/// 2 (tag) + 1 (map) + 1 + 2 + 130 (authentication) + 1 + 2 + 190 (manifest) = 329 bytes; the rest is room for a second
-/// signature (92 bytes) while keys change, and for later members.
+/// Longest envelope on the air and in a device's slot header, with the text severed. Ours with one signature has at most
+/// 2 (tag) + 1 (map) + 3 + 125 (authentication) + 3 + 156 (manifest) = 290 bytes; the rest is room for two more
+/// signatures (86 bytes each) while keys change, and for later members.
 pub const ENVELOPE_BYTES_MAX: usize = 512;
 
 /// Envelope key of the image in a publisher's file.

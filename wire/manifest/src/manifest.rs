@@ -165,13 +165,3 @@ fn read_components(reader: &mut Reader<'_>) -> Result<ComponentIdentifier, Manif
         _ => Err(Unsupported::Components.into()),
     }
 }
-
-impl Parameters {
-    /// A size the profile takes.
-    pub(crate) fn checked_image_size(bytes: u64) -> Result<u32, ManifestError> {
-        match u32::try_from(bytes) {
-            Ok(size) if size <= IMAGE_BYTES_MAX => Ok(size),
-            _ => Err(Unsupported::ImageSize(bytes).into()),
-        }
-    }
-}

@@ -11,7 +11,7 @@
 //! policies are read and mean nothing to us.
 
 use crate::cbor::{Key, Keys, Reader};
-use crate::{Malformed, ManifestError, Unsupported};
+use crate::{IMAGE_BYTES_MAX, Malformed, ManifestError, Unsupported};
 
 const VENDOR_IDENTIFIER: i64 = 1;
 const CLASS_IDENTIFIER: i64 = 2;
@@ -45,7 +45,7 @@ pub(crate) fn read_shared(bytes: &[u8]) -> Result<Parameters, ManifestError> {
     commands.expect(CLASS_IDENTIFIER)?;
     commands.policy()?;
     commands.end()?;
-    Ok(parameters)
+    parameters.complete()
 }
 
 /// Reads a sequence of one command that takes a reporting policy.
@@ -106,30 +106,54 @@ fn name_of(command: i64) -> &'static str {
     crate::names::command(command).unwrap_or("a command of the profile")
 }
 
-fn read_parameters(reader: &mut Reader<'_>) -> Result<Parameters, ManifestError> {
-    let (mut vendor_id, mut class_id, mut image_digest, mut image_size) = (None, None, None, None);
+/// Parameters as far as an override set them. Whether all are there is asked last, so that a manifest which sets them
+/// elsewhere is refused by the name of the command it uses for that.
+#[derive(Default)]
+struct Overrides {
+    vendor_id: Option<[u8; 16]>,
+    class_id: Option<[u8; 16]>,
+    image_digest: Option<[u8; 32]>,
+    image_size: Option<u32>,
+}
+
+impl Overrides {
+    fn complete(self) -> Result<Parameters, ManifestError> {
+        Ok(Parameters {
+            vendor_id: self.vendor_id.ok_or(Unsupported::Without("vendor-identifier"))?,
+            class_id: self.class_id.ok_or(Unsupported::Without("class-identifier"))?,
+            image_digest: self.image_digest.ok_or(Unsupported::Without("image-digest"))?,
+            image_size: self.image_size.ok_or(Unsupported::Without("image-size"))?,
+        })
+    }
+}
+
+fn read_parameters(reader: &mut Reader<'_>) -> Result<Overrides, ManifestError> {
+    let mut overrides = Overrides::default();
     let mut keys = Keys::<PARAMETERS_MAX>::new("parameters");
     for _ in 0..reader.map()? {
         let key = reader.int()?;
         keys.insert(Key::Int(key))?;
         match key {
-            1 => vendor_id = Some(read_uuid(reader, key)?),
-            2 => class_id = Some(read_uuid(reader, key)?),
+            1 => overrides.vendor_id = Some(read_uuid(reader, key)?),
+            2 => overrides.class_id = Some(read_uuid(reader, key)?),
             3 => {
                 let mut digest = Reader::new(reader.bytes()?);
-                image_digest = Some(digest.digest()?);
+                overrides.image_digest = Some(digest.digest()?);
                 digest.end()?;
             }
-            14 => image_size = Some(Parameters::checked_image_size(reader.uint()?)?),
+            14 => overrides.image_size = Some(read_image_size(reader)?),
             other => return Err(Unsupported::Parameter(other).into()),
         }
     }
-    Ok(Parameters {
-        vendor_id: vendor_id.ok_or(Unsupported::Without("vendor-identifier"))?,
-        class_id: class_id.ok_or(Unsupported::Without("class-identifier"))?,
-        image_digest: image_digest.ok_or(Unsupported::Without("image-digest"))?,
-        image_size: image_size.ok_or(Unsupported::Without("image-size"))?,
-    })
+    Ok(overrides)
+}
+
+fn read_image_size(reader: &mut Reader<'_>) -> Result<u32, ManifestError> {
+    let bytes = reader.uint()?;
+    match u32::try_from(bytes) {
+        Ok(size) if size <= IMAGE_BYTES_MAX => Ok(size),
+        _ => Err(Unsupported::ImageSize(bytes).into()),
+    }
 }
 
 /// An RFC 9562 UUID; the draft also allows a private enterprise number (tag 112) as vendor.
