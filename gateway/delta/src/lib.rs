@@ -6,11 +6,13 @@
 //! | module | decides |
 //! |---|---|
 //! | `align` | which parts of the target are copied from where |
+//! | `repeats` | which of the rest the target has had before |
 //! | `stream` | nothing: writes a parse through the models that `wire-patch` shares with us |
 //! | `range` | nothing: turns bits and probabilities into bytes |
 
 mod align;
 mod range;
+mod repeats;
 mod stream;
 
 use sha2::{Digest, Sha256};
@@ -50,11 +52,14 @@ pub fn encode(base: &[u8], target: &[u8], options: &Options) -> Result<Vec<u8>, 
     let mut memory = vec![0; options.memory.bytes() as usize];
     let mut best: Option<Vec<u8>> = None;
     for gain in GAINS {
-        let triples = aligner.parse(gain);
-        let models = Models::new(options.memory, &mut memory).expect("memory was made for its class");
-        let stream = Stream::new(base, target, models).encode(&triples);
-        if best.as_ref().is_none_or(|best| stream.len() < best.len()) {
-            best = Some(stream);
+        let plain = aligner.parse(gain);
+        let repeating = repeats::with_repeats(base.len(), target, &plain);
+        for triples in [Some(plain), repeating].into_iter().flatten() {
+            let models = Models::new(options.memory, &mut memory).expect("memory was made for its class");
+            let stream = Stream::new(base, target, models).encode(&triples);
+            if best.as_ref().is_none_or(|best| stream.len() < best.len()) {
+                best = Some(stream);
+            }
         }
     }
     let mut patch = header.to_bytes().to_vec();

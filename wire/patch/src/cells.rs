@@ -6,7 +6,7 @@ use crate::logistic::{squash, stretch};
 /// `RATES[n]`: how far, of 65536, a counter that has seen `n` bits moves towards the next one.
 const RATES: [u16; 16] = [
     32_768, 26_214, 18_724, 14_563, 11_915, 10_082, 8_738, 7_710, 6_898, 6_241, 5_698, 5_242, 4_854, 4_519,
-    4_228, 3_640,
+    4_228, 4_200,
 ];
 
 /// A counter that has seen nothing: one half.

@@ -5,7 +5,7 @@ use crate::coder::BitCoder;
 use crate::header::MemoryClass;
 
 /// After this many hits in a row, the length of the run is coded instead of one hit at a time.
-const HITS_BEFORE_RUN: u32 = 32;
+const HITS_BEFORE_RUN: u32 = 64;
 
 /// What the base image says about the next byte of a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
