@@ -11,7 +11,7 @@ const READING_MS: u64 = 5_000;
 pub(crate) struct Thermometer {
     next_ms: u64,
     readings: u32,
-    #[cfg(any(statistics, test))]
+    #[cfg(statistics)]
     statistics: Statistics,
 }
 
@@ -20,7 +20,7 @@ impl Thermometer {
         Self {
             next_ms: READING_MS,
             readings: 0,
-            #[cfg(any(statistics, test))]
+            #[cfg(statistics)]
             statistics: Statistics::new(),
         }
     }

@@ -20,7 +20,7 @@
 
 use core::fmt;
 
-use deltagate_flash::{BootLogState, RevertReason, Reverted, Slot, TRIAL_BOOTS_MAX};
+use deltagate_flash::{BootInfo, BootLogState, RevertReason, Reverted, Slot, TRIAL_BOOTS_MAX};
 
 /// What to do at this boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,23 @@ pub struct Choice {
     pub sequence: u32,
     /// On what terms it runs.
     pub mode: Mode,
+}
+
+impl Choice {
+    /// What the image is told.
+    #[must_use]
+    pub const fn info(&self) -> BootInfo {
+        let attempt = match self.mode {
+            Mode::Trial { attempt } => attempt,
+            Mode::Confirmed | Mode::LastResort => 0,
+        };
+        BootInfo {
+            slot: self.slot,
+            on_trial: self.mode.is_on_trial(),
+            attempt,
+            sequence: self.sequence,
+        }
+    }
 }
 
 /// On what terms an image runs.

@@ -136,46 +136,44 @@ fn boot<F: NorFlash>(
     let mut verdicts = Verdicts { known: [None; 2] };
     loop {
         let decision = decide(&state, left_behind, &mut |slot| {
-            verdicts
-                .of(slot, || verify_slot(flash, layout, slot, &provision), log)
-                .map(|image| image.sequence)
+            let verdict = verdicts.of(slot, || verify_slot(flash, layout, slot, &provision), log);
+            verdict.map(|image| image.sequence)
         });
-        if let Some(Reverted { sequence, reason }) = decision.revert {
-            let record = BootRecord::Reverted { sequence, reason };
-            let written = boot_log.append(record).is_ok();
-            log(if written {
-                BootEvent::Reverted(Reverted { sequence, reason })
-            } else {
-                BootEvent::NotWritten(record)
-            });
+        if let Some(Reverted { sequence, reason }) = decision.revert
+            && write_down(&mut boot_log, BootRecord::Reverted { sequence, reason }, log)
+        {
+            log(BootEvent::Reverted(Reverted { sequence, reason }));
         }
         let choice = decision.boot?;
-        let attempt = match choice.mode {
-            Mode::Trial { attempt } => {
-                let record = BootRecord::Attempt {
-                    sequence: choice.sequence,
-                };
-                if boot_log.append(record).is_err() {
-                    log(BootEvent::NotWritten(record));
-                    state.trial = None;
-                    continue;
-                }
-                attempt
-            }
-            Mode::Confirmed | Mode::LastResort => 0,
+        let attempt = BootRecord::Attempt {
+            sequence: choice.sequence,
         };
+        if matches!(choice.mode, Mode::Trial { .. }) && !write_down(&mut boot_log, attempt, log) {
+            state.trial = None;
+            continue;
+        }
         let image = verdicts
             .of(choice.slot, || Err(SlotFault::Changed), log)
             .ok_or(Recovery::NoImage)?;
-        let info = BootInfo {
-            slot: choice.slot,
-            on_trial: choice.mode.is_on_trial(),
-            attempt,
-            sequence: choice.sequence,
-        };
         log(BootEvent::Starting(choice));
-        return Ok(Boot { image, info });
+        return Ok(Boot {
+            image,
+            info: choice.info(),
+        });
     }
+}
+
+/// Whether `record` is in the boot log now.
+fn write_down<F: NorFlash>(
+    boot_log: &mut BootLog<'_, F>,
+    record: BootRecord,
+    log: &mut dyn FnMut(BootEvent),
+) -> bool {
+    let written = boot_log.append(record).is_ok();
+    if !written {
+        log(BootEvent::NotWritten(record));
+    }
+    written
 }
 
 /// What is already known about the slots: a signature check is by far the longest part of a boot.
