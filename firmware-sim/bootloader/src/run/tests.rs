@@ -444,7 +444,6 @@ fn a_worn_out_boot_log_still_boots_the_confirmed_image() {
             Err(deltagate_flash::sim::SimFlashError::BitNotErased)
         }
     }
-    use embedded_storage::nor_flash::ReadNorFlash;
     let flash = RefCell::new(WornOut(Device::updated().0.into_inner()));
     assert_eq!(sequence(run(&flash, &LAYOUT, None, &mut |_| {})), 1);
 }
