@@ -1,1 +1,81 @@
 //! The gateway's decisions, sans-IO: sessions, resources, link shaping, artefact choice.
+//!
+//! [`Gateway`] is a state machine over `(now, input)`. It opens no socket or file, reads no clock, draws no random
+//! number. The shell feeds it datagrams, operators' commands and finished builds, stores what it says, then sends what
+//! it says. What a device gets is decided here and nowhere else:
+//!
+//! | file | its one job |
+//! |---|---|
+//! | `gateway` | the front: feeds the parts, keeps the order store-before-send |
+//! | `request`, `resources`, `blocks` | a datagram becomes a request, a route, a reply |
+//! | `checkin` | what a check-in changes and what it is answered |
+//! | `state`, `change`, `journal` | everything persistent, and the only way to alter it |
+//! | `assign`, `choice`, `decision` | what a device should run, as which artefact, and why not yet |
+//! | `offers` | paths, and what became of an image on a device |
+//! | `operator`, `command` | operators' commands and refusals |
+//! | `links`, `shaper`, `replies` | rate, queue, 5.03; the window of answered check-ins |
+//! | `meter` | bytes, airtime and progress, counted at once and stored coarsely |
+//! | `explain`, `views` | what an operator is shown |
+//!
+//! Left out: the raw bytes of images and artefacts (the shell's, read through [`Payloads`]), signature checks (done at
+//! import by the shell with `wire-manifest`), DTLS and OSCORE.
+//!
+//! ```
+//! use gateway_core::{CoreConfig, Effect, Gateway, Now};
+//!
+//! let mut gateway = Gateway::new(CoreConfig::default());
+//! gateway.handle_timeout(Now { monotonic_ms: 5, unix_s: 1_767_225_600 });
+//! while let Some(effect) = gateway.poll_effect() {
+//!     match effect {
+//!         Effect::Store(_change) => { /* one row, committed before anything is sent */ }
+//!         Effect::Build(_request) => { /* to the worker pool, back through handle_built */ }
+//!     }
+//! }
+//! assert_eq!(gateway.poll_transmit(), None);
+//! assert_eq!(gateway.poll_timeout(), None);
+//! ```
+
+mod assign;
+mod blocks;
+mod change;
+mod checkin;
+mod choice;
+mod command;
+mod config;
+mod decision;
+mod effect;
+mod explain;
+mod gateway;
+mod identity;
+mod journal;
+mod links;
+mod meter;
+mod offers;
+mod operator;
+mod records;
+mod replies;
+mod request;
+mod resources;
+mod shaper;
+mod state;
+mod units;
+mod views;
+
+pub use change::Change;
+pub use choice::{Candidate, Verdict};
+pub use command::{Command, Refusal, Reply};
+pub use config::{BLOCK_OVERHEAD_BYTES_MAX, CoreConfig, LinkConfig, LinkName, Prefix, PrefixError};
+pub use effect::{
+    BuildFormats, BuildKey, BuildOutcome, BuildRequest, Effect, PayloadError, Payloads, Transmit,
+};
+pub use gateway::Gateway;
+pub use identity::{ArtefactDigest, ClassId, ImageDigest, VendorId};
+pub use records::{
+    ArtefactRecord, Assignment, Counters, DeviceRecord, DeviceReport, GroupName, ImageRecord, LinkEvents,
+    Offer, OfferPath, Progress, Selector, Traffic, UpdateRecord, UpdateState,
+};
+pub use units::{AirTime, BitsPerSecond, Bytes, Now};
+pub use views::{
+    DeviceView, GroupView, ImageView, LinkView, NextStep, Stage, StatusView, TargetView, TransferView,
+    UpdateView,
+};

@@ -1,0 +1,187 @@
+//! A check-in: what it changes, and what it is answered. It alters the sender's row, offer and update, nobody else's.
+
+use crate::change::Change;
+use crate::choice;
+use crate::config::{CoreConfig, LinkConfig};
+use crate::decision::{self, Decision};
+use crate::identity::{ClassId, VendorId};
+use crate::journal::Journal;
+use crate::offers;
+use crate::records::{ArtefactRecord, DeviceRecord, DeviceReport, ImageRecord, OfferPath};
+use crate::units::{Bytes, Now};
+use wire_checkin::{ANSWER_BYTES_MAX, Answer, CheckIn, Job, JobPath};
+
+/// What a check-in led to.
+pub(crate) struct CheckedIn {
+    /// The body of the 2.04.
+    pub(crate) answer: Vec<u8>,
+    /// Whether it was an unknown device that the full list could not take.
+    pub(crate) not_recorded: bool,
+}
+
+/// Records a check-in and answers it.
+pub(crate) fn handle(
+    journal: &mut Journal,
+    config: &CoreConfig,
+    link: &LinkConfig,
+    now: Now,
+    said: &CheckIn,
+) -> CheckedIn {
+    let idle = Answer {
+        ack_timeout_ms: Some(link.ack_timeout_ms),
+        ..Answer::idle(config.check_in_interval_s)
+    };
+    let Some(device) = record(journal, config, link, said) else {
+        return CheckedIn {
+            answer: encode(&idle),
+            not_recorded: true,
+        };
+    };
+    if device.claimed && device.class_conflict().is_none() {
+        take_news(journal, now, said);
+    }
+    let decision = decision::decide(journal.state(), &device, link);
+    let answer = match decision {
+        Decision::NeedsBuilds { builds, .. } => {
+            builds.into_iter().for_each(|key| journal.build(key));
+            encode(&Answer {
+                next_check_in_s: config.building_interval_s,
+                ..idle
+            })
+        }
+        Decision::Offer { target, artefact, .. } => {
+            let (image, artefact) = (target.image.clone(), artefact.clone());
+            let path = offers::offer(journal, now, device.id, &artefact);
+            with_job(&idle, &image, &artefact, path, limit(&device, link))
+        }
+        _ => encode(&idle),
+    };
+    CheckedIn {
+        answer,
+        not_recorded: false,
+    }
+}
+
+/// Writes the device's row when it says something new. `None` when it is unknown and the list of unclaimed devices is
+/// full.
+fn record(
+    journal: &mut Journal,
+    config: &CoreConfig,
+    link: &LinkConfig,
+    said: &CheckIn,
+) -> Option<DeviceRecord> {
+    let report = report(said, link);
+    let known = journal.state().devices.get(&said.device_id);
+    let device = match known {
+        None => {
+            let unclaimed = journal
+                .state()
+                .devices
+                .values()
+                .filter(|device| !device.claimed)
+                .count();
+            if unclaimed >= config.unclaimed_max {
+                return None;
+            }
+            DeviceRecord {
+                id: said.device_id,
+                claimed: false,
+                class: Some(report.class),
+                report: Some(report),
+            }
+        }
+        Some(old) if old.claimed => DeviceRecord {
+            class: old.class.or(Some(report.class)),
+            report: Some(report),
+            ..old.clone()
+        },
+        Some(old) => DeviceRecord {
+            class: Some(report.class),
+            report: Some(report),
+            ..old.clone()
+        },
+    };
+    if known != Some(&device) {
+        journal.record(Change::Device(device.clone()));
+    }
+    Some(device)
+}
+
+fn report(said: &CheckIn, link: &LinkConfig) -> DeviceReport {
+    DeviceReport {
+        class: ClassId(said.class_id),
+        vendor: VendorId(said.vendor_id),
+        running: said.running_digest,
+        sequence_number: said.sequence_number,
+        slot_capacity: Bytes(said.slot_capacity_bytes.into()),
+        staging: said.staging_bytes.map(|bytes| Bytes(bytes.into())),
+        sector: Bytes(said.erase_sector_bytes.into()),
+        block_szx: said.block_szx_max,
+        round_trip_ms: said.round_trip_ms,
+        decoder_memory: Bytes(said.decoder_memory_bytes.into()),
+        formats: said.formats,
+        on_trial: said.on_trial,
+        link: link.name.clone(),
+    }
+}
+
+/// What became of the last update, then what runs now: an image that reverted after it was seen running is withheld.
+fn take_news(journal: &mut Journal, now: Now, said: &CheckIn) {
+    let running = journal
+        .state()
+        .image_by_prefix(&said.running_digest)
+        .map(|image| image.digest);
+    if let Some(last) = said.last_update {
+        offers::outcome(journal, now, said.device_id, last);
+    }
+    if let Some(image) = running {
+        offers::running(journal, now, said.device_id, image);
+    }
+}
+
+/// The longest answer that goes in one piece.
+fn limit(device: &DeviceRecord, link: &LinkConfig) -> usize {
+    let block = device
+        .report
+        .as_ref()
+        .map_or(16, |report| choice::block_size(report, link).bytes());
+    block as usize
+}
+
+/// With the envelope when all of it fits `limit`; else the device fetches it from `/path/m`.
+fn with_job(
+    idle: &Answer<'_>,
+    image: &ImageRecord,
+    artefact: &ArtefactRecord,
+    path: OfferPath,
+    limit: usize,
+) -> Vec<u8> {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ..] = artefact.digest.0;
+    let job = Job {
+        path: JobPath::new(path.as_str()).expect("an offer's path is 7 characters of [0-9A-Za-z]"),
+        format: artefact.format,
+        payload_bytes: u32::try_from(artefact.size.0).unwrap_or(u32::MAX),
+        artefact_digest: [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p],
+        sequence_number: image.sequence_number,
+    };
+    let without = Answer {
+        job: Some(job),
+        ..*idle
+    };
+    let with = encode(&Answer {
+        envelope: Some(&image.envelope),
+        ..without
+    });
+    if with.len() <= limit {
+        with
+    } else {
+        encode(&without)
+    }
+}
+
+fn encode(answer: &Answer<'_>) -> Vec<u8> {
+    let mut buffer = [0; ANSWER_BYTES_MAX];
+    let body = answer.encode(&mut buffer);
+    body.expect("ANSWER_BYTES_MAX suffices and envelopes were bounded at import")
+        .to_vec()
+}

@@ -1,0 +1,186 @@
+//! What an operator may ask, and how the core refuses.
+
+use crate::identity::{ClassId, ImageDigest, VendorId};
+use crate::records::{GroupName, ImageRecord, Selector};
+use core::fmt;
+use wire_checkin::DeviceId;
+
+/// An operator's command. Every one is safe to repeat: doing it twice is answered like once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Makes a verified image known. The shell has checked signature and digest, and keeps the raw bytes.
+    ImportImage(ImageRecord),
+    /// Lets a device be served. One that was never heard is recorded and waits for its first check-in.
+    ClaimDevice(DeviceId),
+    /// Removes a device with its offers, memberships, assignment and history.
+    ForgetDevice(DeviceId),
+    /// Makes an empty group.
+    CreateGroup(GroupName),
+    /// Removes a group and its assignment.
+    RemoveGroup(GroupName),
+    /// Adds a device, which claims it.
+    AddToGroup(GroupName, DeviceId),
+    /// Removes a device from a group.
+    RemoveFromGroup(GroupName, DeviceId),
+    /// Says what devices should run. Naming one device claims it.
+    Assign(Selector, ImageDigest),
+    /// Ends an assignment and withdraws the offers made because of it.
+    Cancel(Selector),
+    /// Lets a withheld image be offered to the device again, and failed builds for it be tried again.
+    /// Without an image: every withheld image of the device.
+    Retry(DeviceId, Option<ImageDigest>),
+}
+
+/// A command was carried out, or there was nothing left to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Something changed.
+    Done,
+    /// It was so already.
+    Unchanged,
+    /// Assigned; how many claimed devices it covers now.
+    Assigned {
+        /// Claimed devices that the selector covers.
+        devices: usize,
+    },
+    /// Released for another try.
+    Retrying {
+        /// Images released on the device.
+        images: usize,
+        /// Builds released.
+        builds: usize,
+    },
+}
+
+/// A command was not carried out; nothing changed. `Display` is one clause; [`Refusal::hint`] is the command to run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The device was never heard and never claimed.
+    #[error("device {0} is not known")]
+    UnknownDevice(DeviceId),
+    /// No such image was imported.
+    #[error("image {} is not known", .0.short_hex())]
+    UnknownImage(ImageDigest),
+    /// No such group.
+    #[error("group {0} does not exist")]
+    UnknownGroup(GroupName),
+    /// The selector has no assignment.
+    #[error("{0} has nothing assigned")]
+    NothingAssigned(Selector),
+    /// The image was never withheld from the device and no build for it failed.
+    #[error("device {0} has nothing to retry")]
+    NothingToRetry(DeviceId),
+    /// Image and devices are of different classes.
+    #[error("image {} is for class {image_class}, not for class {class}", .image.short_hex())]
+    WrongClass {
+        /// The image.
+        image: ImageDigest,
+        /// Its class.
+        image_class: ClassId,
+        /// What the selector is of.
+        class: ClassId,
+    },
+    /// A device of the selection is of another class.
+    #[error("image {} is for class {image_class}, but device {device} is of class {class}", .image.short_hex())]
+    WrongClassOfDevice {
+        /// The image.
+        image: ImageDigest,
+        /// Its class.
+        image_class: ClassId,
+        /// The device.
+        device: DeviceId,
+        /// Its class.
+        class: ClassId,
+    },
+    /// Image and device are from different vendors.
+    #[error("image {} is from vendor {image_vendor}, but device {device} is from vendor {vendor}", .image.short_hex())]
+    WrongVendor {
+        /// The image.
+        image: ImageDigest,
+        /// Its vendor.
+        image_vendor: VendorId,
+        /// The device.
+        device: DeviceId,
+        /// Its vendor.
+        vendor: VendorId,
+    },
+    /// The device runs this image's successor or an equal one.
+    #[error(
+        "image {} has sequence number {image_sequence}, but device {device} runs sequence number {running}",
+        .image.short_hex()
+    )]
+    NotNewer {
+        /// The image.
+        image: ImageDigest,
+        /// Its sequence number.
+        image_sequence: u64,
+        /// The device.
+        device: DeviceId,
+        /// Sequence number it runs.
+        running: u64,
+    },
+    /// The same image was imported before under another class, vendor or sequence number.
+    #[error("image {} is known with sequence number {known}, not {sequence_number}", .image.short_hex())]
+    ImageKnownOtherwise {
+        /// The image.
+        image: ImageDigest,
+        /// Sequence number on record.
+        known: u64,
+        /// Sequence number of this import.
+        sequence_number: u64,
+    },
+    /// The envelope is too long to be served.
+    #[error("envelope of {length} bytes is longer than {max} bytes")]
+    EnvelopeTooLong {
+        /// Its length with the text severed.
+        length: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// A limit of the configuration or of this version was reached.
+    #[error("there are already {max} {what}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// The limit.
+        max: usize,
+    },
+}
+
+impl Refusal {
+    /// The command that helps, as typed.
+    pub fn hint(&self) -> String {
+        match self {
+            Refusal::UnknownDevice(id) => {
+                format!("deltagate device list, or for one not heard yet: deltagate device claim {id}")
+            }
+            Refusal::UnknownImage(_) => "deltagate image list".into(),
+            Refusal::UnknownGroup(name) => format!("deltagate group create {name}"),
+            Refusal::NothingAssigned(_) => "deltagate update status".into(),
+            Refusal::NothingToRetry(id) => format!("deltagate device show {id}"),
+            Refusal::WrongClass { .. } => "deltagate image list".into(),
+            Refusal::WrongClassOfDevice { device, .. } | Refusal::WrongVendor { device, .. } => {
+                format!("deltagate device show {device}")
+            }
+            Refusal::NotNewer { device, .. } => format!(
+                "sign the image again with a higher sequence number: deltagate image sign --help; device: deltagate device show {device}"
+            ),
+            Refusal::ImageKnownOtherwise { .. } => "deltagate image list".into(),
+            Refusal::EnvelopeTooLong { .. } => "deltagate image sign --help".into(),
+            Refusal::TooMany { .. } => "deltagate device list --unclaimed".into(),
+        }
+    }
+}
+
+/// Shown by the CLI as what was done.
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reply::Done => f.write_str("done"),
+            Reply::Unchanged => f.write_str("nothing to do"),
+            Reply::Assigned { devices } => write!(f, "assigned to {devices} devices"),
+            Reply::Retrying { images, builds } => write!(f, "retrying {images} images and {builds} builds"),
+        }
+    }
+}

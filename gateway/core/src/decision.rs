@@ -1,0 +1,232 @@
+//! What a device is to be told, as a pure function of what is known. A check-in acts on it and an operator is shown it,
+//! so the two cannot disagree.
+
+use crate::assign;
+use crate::choice::{self, Candidate};
+use crate::config::LinkConfig;
+use crate::effect::{BuildFormats, BuildKey};
+use crate::identity::{ClassId, ImageDigest};
+use crate::records::{
+    ArtefactRecord, Assignment, DeviceRecord, DeviceReport, ImageRecord, UpdateRecord, UpdateState,
+};
+use crate::state::State;
+use crate::units::Bytes;
+use wire_checkin::{Format, Outcome};
+
+/// What to tell a device, with the facts that led there.
+#[derive(Debug)]
+pub(crate) enum Decision<'a> {
+    /// Nobody claimed it.
+    Unclaimed,
+    /// It was claimed and never heard.
+    Unheard,
+    /// It names another class than the one on record.
+    ClassConflict { recorded: ClassId, said: ClassId },
+    /// Nothing is assigned to it.
+    NoTarget,
+    /// It runs what it should.
+    UpToDate(Target<'a>),
+    /// The target is for another class or vendor; possible when it was assigned before the device was ever heard.
+    WrongKind(Target<'a>),
+    /// It runs the same or a higher sequence number.
+    NotNewer { target: Target<'a>, running: u64 },
+    /// It refused or reverted the target.
+    Withheld {
+        target: Target<'a>,
+        outcome: Outcome,
+        detail: Option<u32>,
+    },
+    /// Artefacts are missing; these builds give them.
+    NeedsBuilds {
+        target: Target<'a>,
+        builds: Vec<BuildKey>,
+    },
+    /// A build that the device depends on failed.
+    BuildFailed { target: Target<'a>, reason: &'a str },
+    /// There are artefacts, and it can take none.
+    NothingFits {
+        target: Target<'a>,
+        candidates: Vec<Candidate>,
+    },
+    /// It gets this one.
+    Offer {
+        target: Target<'a>,
+        artefact: &'a ArtefactRecord,
+        candidates: Vec<Candidate>,
+    },
+}
+
+/// The image a device should run, and who said so.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target<'a> {
+    pub(crate) image: &'a ImageRecord,
+    pub(crate) by: &'a Assignment,
+    /// What the device runs, when it was imported.
+    pub(crate) running: Option<&'a ImageRecord>,
+}
+
+/// Decides for one device as it last reported, over the link it was last heard on.
+pub(crate) fn decide<'a>(state: &'a State, device: &DeviceRecord, link: &LinkConfig) -> Decision<'a> {
+    if !device.claimed {
+        return Decision::Unclaimed;
+    }
+    let Some(report) = &device.report else {
+        return Decision::Unheard;
+    };
+    if let (Some(said), Some(recorded)) = (device.class_conflict(), device.class) {
+        return Decision::ClassConflict { recorded, said };
+    }
+    let Some(target) = target(state, device, report) else {
+        return Decision::NoTarget;
+    };
+    let image = target.image;
+    if report.running.matches(&image.digest.0) {
+        return Decision::UpToDate(target);
+    }
+    if image.class != report.class || image.vendor != report.vendor {
+        return Decision::WrongKind(target);
+    }
+    if image.sequence_number <= report.sequence_number {
+        return Decision::NotNewer {
+            target,
+            running: report.sequence_number,
+        };
+    }
+    let update = state.updates.get(&(device.id, image.digest));
+    if let Some(UpdateState::Withheld { outcome, detail }) = update.map(|update| update.state) {
+        return Decision::Withheld {
+            target,
+            outcome,
+            detail,
+        };
+    }
+    artefact(state, target, report, link, update)
+}
+
+fn target<'a>(state: &'a State, device: &DeviceRecord, report: &DeviceReport) -> Option<Target<'a>> {
+    let by = assign::assignment(state, device)?;
+    let image = state.images.get(&by.image)?;
+    Some(Target {
+        image,
+        by,
+        running: state.image_by_prefix(&report.running),
+    })
+}
+
+/// Waits until every build is settled, so that the choice is the same whichever ends first. A failed patch is not
+/// silently replaced by a full image: airtime is what an operator wants to be asked about.
+fn artefact<'a>(
+    state: &'a State,
+    target: Target<'a>,
+    report: &DeviceReport,
+    link: &LinkConfig,
+    update: Option<&UpdateRecord>,
+) -> Decision<'a> {
+    let running = target.running.map(|image| image.digest);
+    let keys = builds(target.image.digest, running, report);
+    let unsettled = |key: &&BuildKey| !state.built.contains(key) && !state.failed_builds.contains_key(key);
+    let missing: Vec<BuildKey> = keys.iter().filter(unsettled).copied().collect();
+    if !missing.is_empty() {
+        return Decision::NeedsBuilds {
+            target,
+            builds: missing,
+        };
+    }
+    // The last key is the delta when there is one: what the device depends on.
+    if let Some(key) = keys.last()
+        && let Some(reason) = state.failed_builds.get(key)
+    {
+        return Decision::BuildFailed { target, reason };
+    }
+    let keep = match update.map(|update| update.state) {
+        Some(UpdateState::Offered { path }) => state.offers.get(&path).map(|offer| offer.artefact),
+        _ => None,
+    };
+    let artefacts = state.artefacts_of(target.image.digest);
+    let candidates = choice::choose(target.image, running, artefacts, report, link, keep);
+    let chosen = candidates
+        .iter()
+        .find(|candidate| is_chosen(candidate))
+        .map(|candidate| candidate.artefact);
+    let artefact = state.artefacts_of(target.image.digest).find(|artefact| {
+        Some(artefact.digest) == chosen && (artefact.base.is_none() || artefact.base == running)
+    });
+    match artefact {
+        Some(artefact) => Decision::Offer {
+            target,
+            artefact,
+            candidates,
+        },
+        None => Decision::NothingFits { target, candidates },
+    }
+}
+
+fn is_chosen(candidate: &Candidate) -> bool {
+    matches!(
+        candidate.verdict,
+        choice::Verdict::Chosen | choice::Verdict::AlreadyOffered
+    )
+}
+
+/// The builds that a device's choice depends on: what needs no base, then the deltas when it runs a known image and
+/// decodes any.
+pub(crate) fn builds(
+    target: ImageDigest,
+    running: Option<ImageDigest>,
+    report: &DeviceReport,
+) -> Vec<BuildKey> {
+    let baseless = baseless_build(target);
+    let patch_memory = report
+        .formats
+        .contains(Format::Patch)
+        .then(|| patch_memory(report.decoder_memory))
+        .flatten();
+    let formats = BuildFormats {
+        full: false,
+        lz4: false,
+        bsdiff: report.formats.contains(Format::Bsdiff),
+        patch_memory,
+    };
+    match running {
+        Some(base) if formats.bsdiff || formats.patch_memory.is_some() => {
+            vec![
+                baseless,
+                BuildKey {
+                    base: Some(base),
+                    target,
+                    formats,
+                },
+            ]
+        }
+        _ => vec![baseless],
+    }
+}
+
+/// The build of payloads that any device of the class can take: started at import.
+pub(crate) fn baseless_build(target: ImageDigest) -> BuildKey {
+    let formats = BuildFormats {
+        full: true,
+        lz4: true,
+        bsdiff: false,
+        patch_memory: None,
+    };
+    BuildKey {
+        base: None,
+        target,
+        formats,
+    }
+}
+
+/// The memory a patch is made for: the device's, rounded down to a power of two and bounded, so that similar devices
+/// share one patch. `None` below the smallest.
+fn patch_memory(has: Bytes) -> Option<Bytes> {
+    if has < PATCH_MEMORY_MIN {
+        return None;
+    }
+    Some(Bytes(1 << has.0.ilog2()).min(PATCH_MEMORY_MAX))
+}
+
+/// The smallest decoder of the patch format.
+const PATCH_MEMORY_MIN: Bytes = Bytes(4_096);
+/// The largest decoder of the patch format.
+const PATCH_MEMORY_MAX: Bytes = Bytes(131_072);

@@ -1,0 +1,97 @@
+//! Decisions as they are made: each is applied to the state and handed to the shell in one step.
+
+use crate::change::Change;
+use crate::decision::{self, Decision};
+use crate::effect::{BuildKey, BuildOutcome, BuildRequest, Effect};
+use crate::links::Links;
+use crate::state::State;
+use crate::units::Now;
+use std::collections::{BTreeSet, VecDeque};
+use wire_checkin::DeviceId;
+
+/// The state with what the shell has yet to do about it.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    state: State,
+    effects: VecDeque<Effect>,
+    /// Builds asked for and not answered. Not stored: after a restart the next check-in asks again.
+    building: BTreeSet<BuildKey>,
+}
+
+impl Journal {
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// For counters and progress only, which are stored late and coarsely by [`crate::meter::Meter`].
+    pub(crate) fn counters_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+
+    /// Makes a decision.
+    pub(crate) fn record(&mut self, change: Change) {
+        self.state.apply(change.clone());
+        self.effects.push_back(Effect::Store(change));
+    }
+
+    /// Replays a decision made before.
+    pub(crate) fn restore(&mut self, change: Change) {
+        self.state.apply(change);
+    }
+
+    pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    pub(crate) fn building(&self) -> &BTreeSet<BuildKey> {
+        &self.building
+    }
+
+    /// Asks for a build once, however many devices wait for it. One that is done or has failed is not asked for.
+    pub(crate) fn build(&mut self, key: BuildKey) {
+        let settled = self.state.built.contains(&key) || self.state.failed_builds.contains_key(&key);
+        if !settled && self.building.insert(key) {
+            self.effects.push_back(Effect::Build(BuildRequest { key }));
+        }
+    }
+
+    /// Takes a build's result. One that nobody asked for is ignored.
+    pub(crate) fn built(&mut self, now: Now, outcome: BuildOutcome) {
+        let BuildOutcome { key, result } = outcome;
+        if !self.building.remove(&key) {
+            return;
+        }
+        let artefacts = result.and_then(|artefacts| {
+            let fits =
+                |artefact: &crate::ArtefactRecord| artefact.target == key.target && artefact.base == key.base;
+            match artefacts.iter().all(fits) && !artefacts.is_empty() {
+                true => Ok(artefacts),
+                false => Err("the build gave no artefact for what was asked".to_string()),
+            }
+        });
+        match artefacts {
+            Ok(artefacts) => {
+                artefacts
+                    .into_iter()
+                    .for_each(|artefact| self.record(Change::Artefact(artefact)));
+                self.record(Change::Built(key));
+            }
+            Err(reason) => self.record(Change::BuildFailed {
+                key,
+                reason,
+                failed_unix_s: now.unix_s,
+            }),
+        }
+    }
+
+    /// Asks for what a device's choice still lacks.
+    pub(crate) fn plan_builds(&mut self, links: &Links, id: DeviceId) {
+        let Some(device) = self.state.devices.get(&id) else {
+            return;
+        };
+        let link = links.of_device(device);
+        if let Decision::NeedsBuilds { builds, .. } = decision::decide(&self.state, device, link) {
+            builds.into_iter().for_each(|key| self.build(key));
+        }
+    }
+}

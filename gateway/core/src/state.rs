@@ -1,0 +1,221 @@
+//! Everything that survives a restart. It is altered by [`State::apply`] and by nothing else, live as well as when it
+//! is restored, so that a restored gateway cannot differ from the one that wrote the changes.
+
+use crate::change::Change;
+use crate::config::LinkName;
+use crate::effect::BuildKey;
+use crate::identity::{ArtefactDigest, ImageDigest};
+use crate::records::{
+    ArtefactRecord, Assignment, Counters, DeviceRecord, GroupName, ImageRecord, LinkEvents, Offer, OfferPath,
+    Progress, Selector, UpdateRecord,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use wire_checkin::{DeviceId, DigestPrefix, Format};
+
+/// Artefacts in an order that keeps those of one target together.
+type ArtefactKey = (ImageDigest, Option<ImageDigest>, ArtefactDigest);
+
+/// The rows, by key.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) images: BTreeMap<ImageDigest, ImageRecord>,
+    artefacts: BTreeMap<ArtefactKey, ArtefactRecord>,
+    pub(crate) devices: BTreeMap<DeviceId, DeviceRecord>,
+    pub(crate) groups: BTreeMap<GroupName, BTreeSet<DeviceId>>,
+    pub(crate) assignments: BTreeMap<Selector, Assignment>,
+    pub(crate) offers: BTreeMap<OfferPath, Offer>,
+    offers_of: BTreeSet<(DeviceId, OfferPath)>,
+    pub(crate) updates: BTreeMap<(DeviceId, ImageDigest), UpdateRecord>,
+    pub(crate) built: BTreeSet<BuildKey>,
+    pub(crate) failed_builds: BTreeMap<BuildKey, String>,
+    pub(crate) progress: BTreeMap<OfferPath, Progress>,
+    pub(crate) device_counters: BTreeMap<DeviceId, DeviceCounters>,
+    pub(crate) link_counters: BTreeMap<LinkName, LinkCounters>,
+}
+
+/// Live values behind [`Change::DeviceCounters`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct DeviceCounters {
+    pub(crate) counters: Counters,
+    pub(crate) last_seen_unix_s: u64,
+}
+
+/// Live values behind [`Change::LinkCounters`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LinkCounters {
+    pub(crate) total: Counters,
+    pub(crate) unattributed: Counters,
+    pub(crate) events: LinkEvents,
+}
+
+impl State {
+    /// Writes or removes one row.
+    pub(crate) fn apply(&mut self, change: Change) {
+        match change {
+            Change::Image(image) => {
+                self.images.insert(image.digest, image);
+            }
+            Change::Artefact(artefact) => {
+                let key = (artefact.target, artefact.base, artefact.digest);
+                self.artefacts.insert(key, artefact);
+            }
+            Change::Device(device) => {
+                self.devices.insert(device.id, device);
+            }
+            Change::DeviceForgotten(id) => self.forget_device(id),
+            Change::GroupCreated(name) => {
+                self.groups.entry(name).or_default();
+            }
+            Change::GroupRemoved(name) => {
+                self.groups.remove(&name);
+            }
+            Change::MemberAdded(name, id) => {
+                self.groups.entry(name).or_default().insert(id);
+            }
+            Change::MemberRemoved(name, id) => {
+                if let Some(members) = self.groups.get_mut(&name) {
+                    members.remove(&id);
+                }
+            }
+            Change::Assigned(assignment) => {
+                self.assignments.insert(assignment.selector.clone(), assignment);
+            }
+            Change::Unassigned(selector) => {
+                self.assignments.remove(&selector);
+            }
+            Change::Offered(offer) => {
+                self.offers_of.insert((offer.device, offer.path));
+                self.offers.insert(offer.path, offer);
+            }
+            Change::OfferWithdrawn(path) => self.withdraw(path),
+            Change::Update(update) => {
+                self.updates.insert((update.device, update.image), update);
+            }
+            Change::UpdateForgotten(id, image) => {
+                self.updates.remove(&(id, image));
+            }
+            Change::Built(key) => {
+                self.built.insert(key);
+                self.failed_builds.remove(&key);
+            }
+            Change::BuildFailed { key, reason, .. } => {
+                self.failed_builds.insert(key, reason);
+            }
+            Change::BuildReleased(key) => {
+                self.failed_builds.remove(&key);
+            }
+            Change::LinkCounters {
+                link,
+                total,
+                unattributed,
+                events,
+            } => {
+                self.link_counters.insert(
+                    link,
+                    LinkCounters {
+                        total,
+                        unattributed,
+                        events,
+                    },
+                );
+            }
+            Change::DeviceCounters {
+                device,
+                counters,
+                last_seen_unix_s,
+            } => {
+                self.device_counters.insert(
+                    device,
+                    DeviceCounters {
+                        counters,
+                        last_seen_unix_s,
+                    },
+                );
+            }
+            Change::Served { path, progress } => {
+                self.progress.insert(path, progress);
+            }
+        }
+    }
+
+    fn forget_device(&mut self, id: DeviceId) {
+        self.devices.remove(&id);
+        self.device_counters.remove(&id);
+        for members in self.groups.values_mut() {
+            members.remove(&id);
+        }
+    }
+
+    fn withdraw(&mut self, path: OfferPath) {
+        self.progress.remove(&path);
+        if let Some(offer) = self.offers.remove(&path) {
+            self.offers_of.remove(&(offer.device, path));
+        }
+    }
+
+    /// The image a device runs, when exactly one imported image begins with what the device said.
+    pub(crate) fn image_by_prefix(&self, prefix: &DigestPrefix) -> Option<&ImageRecord> {
+        only(
+            self.images
+                .values()
+                .filter(|image| prefix.matches(&image.digest.0)),
+        )
+    }
+
+    /// The image that `/i/<16 hex digits>` names.
+    pub(crate) fn image_by_short(&self, short: [u8; 8]) -> Option<&ImageRecord> {
+        only(self.images.values().filter(|image| image.digest.short() == short))
+    }
+
+    /// Artefacts that give `target`, those without a base first.
+    pub(crate) fn artefacts_of(&self, target: ImageDigest) -> impl Iterator<Item = &ArtefactRecord> {
+        let first = (target, None, ArtefactDigest([0; 32]));
+        let last = (target, Some(ImageDigest([0xFF; 32])), ArtefactDigest([0xFF; 32]));
+        self.artefacts.range(first..=last).map(|(_, artefact)| artefact)
+    }
+
+    /// How many artefacts are ready.
+    pub(crate) fn artefact_count(&self) -> usize {
+        self.artefacts.len()
+    }
+
+    /// The artefact that an offer serves.
+    pub(crate) fn artefact_of(&self, offer: &Offer) -> Option<&ArtefactRecord> {
+        self.artefacts_of(offer.image)
+            .find(|artefact| artefact.digest == offer.artefact)
+    }
+
+    /// The plain payload of an image.
+    pub(crate) fn full_artefact(&self, image: ImageDigest) -> Option<&ArtefactRecord> {
+        self.artefacts_of(image)
+            .find(|artefact| artefact.format == Format::Full)
+    }
+
+    /// Every offer that stands for a device.
+    pub(crate) fn offers_of(&self, id: DeviceId) -> impl Iterator<Item = &Offer> {
+        let first = (id, OfferPath([0; OfferPath::LENGTH]));
+        let last = (id, OfferPath([0xFF; OfferPath::LENGTH]));
+        self.offers_of
+            .range(first..=last)
+            .filter_map(|(_, path)| self.offers.get(path))
+    }
+
+    /// What became of images on a device.
+    pub(crate) fn updates_of(&self, id: DeviceId) -> impl Iterator<Item = &UpdateRecord> {
+        let range = (id, ImageDigest([0; 32]))..=(id, ImageDigest([0xFF; 32]));
+        self.updates.range(range).map(|(_, update)| update)
+    }
+
+    /// Groups that a device is in.
+    pub(crate) fn groups_of(&self, id: DeviceId) -> impl Iterator<Item = &GroupName> {
+        self.groups
+            .iter()
+            .filter(move |(_, members)| members.contains(&id))
+            .map(|(name, _)| name)
+    }
+}
+
+fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
+    let item = items.next()?;
+    items.next().is_none().then_some(item)
+}
