@@ -22,6 +22,8 @@ const QUEUE_BYTES: usize = 2 * DATAGRAM_BYTES_MAX;
 /// Kept apart from what they describe: all zeros, they take no room in the image.
 static RECEIVED_BYTES: Once<[u8; QUEUE_BYTES]> = Once::new([0; QUEUE_BYTES]);
 static SENDING_BYTES: Once<[u8; QUEUE_BYTES]> = Once::new([0; QUEUE_BYTES]);
+static RECEIVED_FRAME: Once<[u8; ETHERNET_FRAME_BYTES_MAX]> = Once::new([0; ETHERNET_FRAME_BYTES_MAX]);
+static SENDING_FRAME: Once<[u8; ETHERNET_FRAME_BYTES_MAX]> = Once::new([0; ETHERNET_FRAME_BYTES_MAX]);
 static TABLES: Once<Tables> = Once::new(Tables {
     sockets: [SocketStorage::EMPTY],
     received: [udp::PacketMetadata::EMPTY; QUEUE_DATAGRAMS],
@@ -48,7 +50,11 @@ impl Network {
         let tables = TABLES.take().expect("made once");
         let received = RECEIVED_BYTES.take().expect("made once");
         let sending = SENDING_BYTES.take().expect("made once");
-        let mut device = Lan { ethernet };
+        let mut device = Lan {
+            ethernet,
+            received: RECEIVED_FRAME.take().expect("made once"),
+            sending: SENDING_FRAME.take().expect("made once"),
+        };
         let config = Config::new(EthernetAddress(address).into());
         let mut interface = Interface::new(config, &mut device, at(now_ms));
         interface.update_ip_addrs(|addresses| {
@@ -112,29 +118,35 @@ fn at(now_ms: u64) -> Instant {
     Instant::from_millis(now_ms as i64)
 }
 
-/// The controller as smoltcp wants it.
+/// The controller as smoltcp wants it, with a frame's room in each direction.
 struct Lan {
     ethernet: Ethernet,
+    received: &'static mut [u8; ETHERNET_FRAME_BYTES_MAX],
+    sending: &'static mut [u8; ETHERNET_FRAME_BYTES_MAX],
 }
 
 impl Device for Lan {
-    type RxToken<'a> = Received;
+    type RxToken<'a> = Received<'a>;
     type TxToken<'a> = Sending<'a>;
 
-    fn receive(&mut self, _now: Instant) -> Option<(Received, Sending<'_>)> {
-        let mut frame = [0; ETHERNET_FRAME_BYTES_MAX];
-        let length = self.ethernet.receive(&mut frame)?;
+    fn receive(&mut self, _now: Instant) -> Option<(Received<'_>, Sending<'_>)> {
+        let length = self.ethernet.receive(self.received)?;
+        let sending = Sending {
+            ethernet: &mut self.ethernet,
+            frame: self.sending,
+        };
         Some((
-            Received { frame, length },
-            Sending {
-                ethernet: &mut self.ethernet,
+            Received {
+                frame: &self.received[..length],
             },
+            sending,
         ))
     }
 
     fn transmit(&mut self, _now: Instant) -> Option<Sending<'_>> {
         Some(Sending {
             ethernet: &mut self.ethernet,
+            frame: self.sending,
         })
     }
 
@@ -147,25 +159,24 @@ impl Device for Lan {
     }
 }
 
-struct Received {
-    frame: [u8; ETHERNET_FRAME_BYTES_MAX],
-    length: usize,
+struct Received<'a> {
+    frame: &'a [u8],
 }
 
-impl RxToken for Received {
+impl RxToken for Received<'_> {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, handle: F) -> R {
-        handle(&self.frame[..self.length])
+        handle(self.frame)
     }
 }
 
 struct Sending<'a> {
     ethernet: &'a mut Ethernet,
+    frame: &'a mut [u8; ETHERNET_FRAME_BYTES_MAX],
 }
 
 impl TxToken for Sending<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, fill: F) -> R {
-        let mut frame = [0; ETHERNET_FRAME_BYTES_MAX];
-        let frame = &mut frame[..length];
+        let frame = &mut self.frame[..length];
         let result = fill(frame);
         // A frame the controller has no room for is lost, as on any Ethernet.
         let _ = self.ethernet.transmit(frame);
