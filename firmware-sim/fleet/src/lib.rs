@@ -13,10 +13,16 @@
 
 pub mod agenda;
 pub mod bridge;
+pub mod compromised;
+pub mod demo;
 pub mod factory;
+pub mod firmware;
+pub mod gateway;
 pub mod lines;
 pub mod link;
 pub mod qemu;
+pub mod rig;
 pub mod rng;
+pub mod sim;
 pub mod tap;
 pub mod watched;

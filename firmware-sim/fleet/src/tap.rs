@@ -3,18 +3,30 @@
 //! An independent witness: tests and the demo believe neither side about how often something was
 //! sent, because both could be wrong in the same way.
 
+use crate::link::IP_UDP_HEADER_BYTES;
 use std::collections::VecDeque;
 use wire_checkin::{Answer, Format};
 use wire_coap::{Code, Kind, Message, MessageId, Token};
 
-/// What was said so far. A request counts when the device sends it, whatever becomes of it.
+/// What was said so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
-    /// Confirmable requests of each purpose, retransmissions not counted.
+    /// How often and how much.
+    pub counts: Counts,
+    /// Jobs that the gateway offered, each check-in answer with a job once.
+    pub offers: Vec<Offer>,
+}
+
+/// What was counted. A request counts when the device sends it, whatever becomes of it.
+///
+/// Bytes are those of whole packets, IP and UDP headers included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Check-ins, retransmissions not counted.
     pub check_ins: u32,
-    /// Blocks of payload asked for.
+    /// Blocks of payload asked for, retransmissions not counted.
     pub payload_requests: u32,
-    /// Blocks of manifest asked for.
+    /// Blocks of manifest asked for, retransmissions not counted.
     pub manifest_requests: u32,
     /// Requests that were sent again.
     pub retransmissions: u32,
@@ -22,30 +34,53 @@ pub struct Observed {
     pub payload_replies: u32,
     /// Replies with 5.03: ask again later.
     pub busy_replies: u32,
-    /// Jobs that the gateway offered, each check-in answer with a job counted once.
-    pub offers: Vec<Offer>,
+    /// Bytes of everything, lost and repeated packets included.
+    pub bytes: u64,
+    /// Bytes of check-ins and their answers, the first copy of each.
+    pub check_in_bytes: u64,
+    /// Bytes of requests for payload, the first copy of each.
+    pub payload_request_bytes: u64,
+    /// Bytes of replies with payload, the first copy of each.
+    pub payload_reply_bytes: u64,
 }
 
-impl Observed {
+impl Counts {
     /// Requests that each need one round trip on a link without loss.
     pub fn round_trips(&self) -> u32 {
         self.check_ins + self.payload_requests + self.manifest_requests
     }
 
+    /// What was counted since `earlier`.
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            check_ins: self.check_ins - earlier.check_ins,
+            payload_requests: self.payload_requests - earlier.payload_requests,
+            manifest_requests: self.manifest_requests - earlier.manifest_requests,
+            retransmissions: self.retransmissions - earlier.retransmissions,
+            payload_replies: self.payload_replies - earlier.payload_replies,
+            busy_replies: self.busy_replies - earlier.busy_replies,
+            bytes: self.bytes - earlier.bytes,
+            check_in_bytes: self.check_in_bytes - earlier.check_in_bytes,
+            payload_request_bytes: self.payload_request_bytes - earlier.payload_request_bytes,
+            payload_reply_bytes: self.payload_reply_bytes - earlier.payload_reply_bytes,
+        }
+    }
+}
+
+impl Observed {
     /// How often the image with this sequence number was offered.
     pub fn offers_of(&self, sequence_number: u64) -> usize {
-        self.offers
-            .iter()
-            .filter(|offer| offer.sequence_number == sequence_number)
-            .count()
+        self.offers.iter().filter(|offer| offer.sequence_number == sequence_number).count()
     }
 }
 
 /// One offer: the job in a check-in answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
-    /// When the gateway sent it, on the bridge's or the simulation's clock.
-    pub at_us: u64,
+    /// When the device asked, on the bridge's or the simulation's clock.
+    pub asked_at_us: u64,
+    /// What had been counted just before the device asked.
+    pub before: Counts,
     /// Which image.
     pub sequence_number: u64,
     /// How it is encoded.
@@ -80,11 +115,17 @@ struct Request {
     token: Token,
     purpose: Purpose,
     answered: bool,
+    at_us: u64,
+    before: Counts,
 }
 
 impl Tap {
     /// Hears a datagram from the device.
-    pub fn uplink(&mut self, _now_us: u64, datagram: &[u8], observed: &mut Observed) {
+    pub fn uplink(&mut self, now_us: u64, datagram: &[u8], observed: &mut Observed) {
+        let before = observed.counts;
+        let counts = &mut observed.counts;
+        let bytes = (IP_UDP_HEADER_BYTES + datagram.len()) as u64;
+        counts.bytes += bytes;
         let Ok(message) = Message::parse(datagram) else {
             return;
         };
@@ -92,15 +133,21 @@ impl Tap {
             return;
         }
         if self.find(&message).is_some() {
-            observed.retransmissions += 1;
+            counts.retransmissions += 1;
             return;
         }
         let purpose = purpose(&message);
-        *match purpose {
-            Purpose::CheckIn => &mut observed.check_ins,
-            Purpose::Payload => &mut observed.payload_requests,
-            Purpose::Manifest => &mut observed.manifest_requests,
-        } += 1;
+        match purpose {
+            Purpose::CheckIn => {
+                counts.check_ins += 1;
+                counts.check_in_bytes += bytes;
+            }
+            Purpose::Payload => {
+                counts.payload_requests += 1;
+                counts.payload_request_bytes += bytes;
+            }
+            Purpose::Manifest => counts.manifest_requests += 1,
+        }
         if self.requests.len() == REQUESTS_MAX {
             self.requests.pop_front();
         }
@@ -109,11 +156,16 @@ impl Tap {
             token: message.token(),
             purpose,
             answered: false,
+            at_us: now_us,
+            before,
         });
     }
 
     /// Hears a datagram from the gateway.
-    pub fn downlink(&mut self, now_us: u64, datagram: &[u8], observed: &mut Observed) {
+    pub fn downlink(&mut self, datagram: &[u8], observed: &mut Observed) {
+        let counts = &mut observed.counts;
+        let bytes = (IP_UDP_HEADER_BYTES + datagram.len()) as u64;
+        counts.bytes += bytes;
         let Ok(message) = Message::parse(datagram) else {
             return;
         };
@@ -125,10 +177,14 @@ impl Tap {
         }
         request.answered = true;
         match (request.purpose, message.code()) {
-            (_, Code::SERVICE_UNAVAILABLE) => observed.busy_replies += 1,
-            (Purpose::Payload, Code::CONTENT) => observed.payload_replies += 1,
+            (_, Code::SERVICE_UNAVAILABLE) => counts.busy_replies += 1,
+            (Purpose::Payload, Code::CONTENT) => {
+                counts.payload_replies += 1;
+                counts.payload_reply_bytes += bytes;
+            }
             (Purpose::CheckIn, Code::CHANGED) => {
-                observed.offers.extend(offer(now_us, message.payload()));
+                counts.check_in_bytes += bytes;
+                observed.offers.extend(offer(request, message.payload()));
             }
             _ => {}
         }
@@ -154,10 +210,11 @@ fn purpose(message: &Message<'_>) -> Purpose {
     }
 }
 
-fn offer(at_us: u64, body: &[u8]) -> Option<Offer> {
+fn offer(request: &Request, body: &[u8]) -> Option<Offer> {
     let job = Answer::decode(body).ok()?.job?;
     Some(Offer {
-        at_us,
+        asked_at_us: request.at_us,
+        before: request.before,
         sequence_number: job.sequence_number,
         format: job.format,
         payload_bytes: job.payload_bytes,
@@ -200,11 +257,11 @@ mod tests {
         for datagram in [&check_in, &check_in, &block, &manifest] {
             tap.uplink(0, datagram, &mut observed);
         }
-        assert_eq!(observed.check_ins, 1);
-        assert_eq!(observed.payload_requests, 1);
-        assert_eq!(observed.manifest_requests, 1);
-        assert_eq!(observed.retransmissions, 1);
-        assert_eq!(observed.round_trips(), 3);
+        assert_eq!(observed.counts.check_ins, 1);
+        assert_eq!(observed.counts.payload_requests, 1);
+        assert_eq!(observed.counts.manifest_requests, 1);
+        assert_eq!(observed.counts.retransmissions, 1);
+        assert_eq!(observed.counts.round_trips(), 3);
     }
 
     #[test]
@@ -224,8 +281,8 @@ mod tests {
         let body = answer.encode(&mut body).unwrap();
         tap.uplink(0, &message(Kind::Confirmable, Code::POST, 1, &["c"], b""), &mut observed);
         let reply = message(Kind::Acknowledgement, Code::CHANGED, 1, &[], body);
-        tap.downlink(5, &reply, &mut observed);
-        tap.downlink(6, &reply, &mut observed);
+        tap.downlink(&reply, &mut observed);
+        tap.downlink(&reply, &mut observed);
         assert_eq!(observed.offers_of(3), 1);
         assert_eq!(observed.offers_of(2), 0);
         assert_eq!(observed.offers[0].payload_bytes, 700);
@@ -235,7 +292,8 @@ mod tests {
     fn a_reply_to_nothing_is_not_counted() {
         let (mut tap, mut observed) = (Tap::default(), Observed::default());
         let reply = message(Kind::Acknowledgement, Code::CONTENT, 9, &[], b"x");
-        tap.downlink(0, &reply, &mut observed);
-        assert_eq!(observed, Observed::default());
+        tap.downlink(&reply, &mut observed);
+        let only_bytes = Counts { bytes: 28 + reply.len() as u64, ..Counts::default() };
+        assert_eq!(observed.counts, only_bytes);
     }
 }

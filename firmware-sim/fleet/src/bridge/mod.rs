@@ -22,7 +22,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// What a bridge connects, and through which link.
@@ -84,6 +84,7 @@ pub struct Bridge {
     bridge_path: PathBuf,
     seen: Watched<Seen>,
     gateway: Watched<SocketAddr>,
+    start: Instant,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -112,14 +113,16 @@ impl Bridge {
             seen.clone(),
             gateway.clone(),
         );
+        let start = Instant::now();
         let thread = std::thread::Builder::new()
             .name(format!("bridge-{number}"))
-            .spawn(move || runtime.block_on(carrier.run(stopped)))?;
+            .spawn(move || runtime.block_on(carrier.run(start.into(), stopped)))?;
         Ok(Self {
             qemu_path,
             bridge_path,
             seen,
             gateway,
+            start,
             stop: Some(stop),
             thread: Some(thread),
         })
@@ -143,6 +146,11 @@ impl Bridge {
     /// Waits until what the bridge saw satisfies `fact`, or `None` after `patience`.
     pub fn wait_until(&self, patience: Duration, fact: impl FnMut(&Seen) -> bool) -> Option<Seen> {
         self.seen.wait_until(patience, fact)
+    }
+
+    /// The bridge's clock, which the times in [`Seen`] are of.
+    pub fn now_us(&self) -> u64 {
+        self.start.elapsed().as_micros() as u64
     }
 
     /// Sends the device's packets elsewhere from now on.

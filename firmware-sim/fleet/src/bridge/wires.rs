@@ -82,8 +82,8 @@ impl Carrier {
     }
 
     /// Runs until the other end of `stopped` is dropped.
-    pub(super) async fn run(&mut self, mut stopped: oneshot::Receiver<()>) {
-        let start = Instant::now();
+    /// Times are counted from `start`.
+    pub(super) async fn run(&mut self, start: Instant, mut stopped: oneshot::Receiver<()>) {
         let mut frame = [0; DATAGRAM_BYTES_MAX];
         let mut datagram = [0; DATAGRAM_BYTES_MAX];
         loop {
@@ -131,7 +131,7 @@ impl Carrier {
             return;
         }
         self.seen.update(|seen| {
-            self.tap.downlink(now_us, payload, &mut seen.observed);
+            self.tap.downlink(payload, &mut seen.observed);
         });
         self.cross(now_us, Direction::Down, payload, Arrival::AtDevice);
     }

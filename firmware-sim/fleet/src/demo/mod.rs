@@ -1,0 +1,155 @@
+//! `fleet demo`: one update over an emulated NB-IoT link, then one that goes wrong.
+//!
+//! It believes nobody alone: the device runs version 2 only if its UART says so *and* the gateway's inventory says so,
+//! and the bad image was offered once only if the bridge, which hears both, counted one offer.
+
+mod report;
+mod screen;
+mod sizes;
+mod table;
+
+pub use report::{Cost, Grouped, PerBlock, Seconds};
+
+use crate::bridge::DeviceNumber;
+use crate::firmware::Firmware;
+use crate::gateway::{self, Deltagate};
+use crate::link::LinkProfile;
+use crate::rig::{Result, Rig, RigConfig};
+use screen::Screen;
+use sizes::Sizes;
+use std::path::PathBuf;
+use std::time::Duration;
+use table::Table;
+
+/// What the demo needs.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DemoConfig {
+    /// The gateway's binary.
+    #[arg(long)]
+    deltagate: PathBuf,
+    /// The folder that scripts/firmware filled.
+    #[arg(long)]
+    firmware: PathBuf,
+    /// Chooses which packets the link loses.
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+}
+
+/// Longest wait for one step. The whole demo is meant to stay below five minutes.
+const STEP_PATIENCE: Duration = Duration::from_secs(180);
+
+/// Check-ins watched after the rollback, to see that the image is not offered again.
+const QUIET_CHECK_INS: u32 = 2;
+
+/// The image of the bad release.
+const BAD_SEQUENCE: u32 = 3;
+
+/// Runs the demo. An error says what was not shown.
+pub fn run(config: &DemoConfig) -> Result<()> {
+    let firmware = Firmware::at(&config.firmware);
+    let screen = Screen::new();
+    let profile = LinkProfile::NB_IOT;
+    screen.say("the publisher makes a key; a device is shipped with version 1 and that key");
+    let mut rig = Rig::new(RigConfig {
+        firmware: firmware.clone(),
+        deltagate: Deltagate::at(&config.deltagate),
+        profile,
+        seed: config.seed,
+        device: DeviceNumber(1),
+        ack_timeout_ms: 5_000,
+        check_in_interval_s: 10,
+    })?;
+    let cost = good_update(&screen, &mut rig)?;
+    bad_update(&screen, &rig)?;
+    let table = Table {
+        cost,
+        per_block: PerBlock::measured(&cost.counts, cost.payload_bytes, BLOCK_BYTES)
+            .ok_or("no payload crossed the link")?,
+        image: firmware.read("v2.bin")?,
+        sizes: Sizes::read(&firmware)?,
+        profile,
+    };
+    println!("\n{table}");
+    screen.say("shown: version 2 runs, and the version that hangs was rolled back, reported and offered once");
+    Ok(())
+}
+
+fn good_update(screen: &Screen, rig: &mut Rig) -> Result<Cost> {
+    import(rig, "v1.bin", 1)?;
+    screen.say("the device is switched on, behind a link of 26 kbit/s down, 62 kbit/s up, 2 s round trip, 5 % loss");
+    rig.machine.start()?;
+    let mark = follow(screen, rig, 0, "checked in")?;
+    rig.gateway.run(&["device", "claim", &rig.device_id()])?;
+    screen.say("the operator claims the device; version 2 is signed, imported and assigned to it");
+    assign(rig, "v2.bin", 2)?;
+    let mark = follow(screen, rig, mark, "app: version 2")?;
+    follow(screen, rig, mark, "sequence 2 confirmed")?;
+    let end_us = rig.bridge.now_us();
+    let observed = rig.bridge.seen().observed;
+    let device = gateway::device(&rig.gateway, &rig.device_id())?;
+    if device.running_sequence != Some(2) || device.on_trial {
+        return Err(format!("the device says that it runs version 2, the gateway says {device:?}").into());
+    }
+    screen.say("the gateway's inventory says so too: version 2, confirmed");
+    let offer = observed
+        .offers
+        .iter()
+        .find(|offer| offer.sequence_number == 2)
+        .ok_or("no offer of version 2 crossed the link")?;
+    Ok(Cost {
+        payload_bytes: u64::from(offer.payload_bytes),
+        counts: observed.counts.since(&offer.before),
+        taken: Duration::from_micros(end_us.saturating_sub(offer.asked_at_us)),
+    })
+}
+
+fn bad_update(screen: &Screen, rig: &Rig) -> Result<()> {
+    screen.say("now version 3, signed just as well, which hangs as soon as it runs");
+    let mark = rig.machine.serial().mark();
+    assign(rig, "v3-hang.bin", BAD_SEQUENCE)?;
+    let mark = follow(screen, rig, mark, "app: hanging")?;
+    let mark = follow(screen, rig, mark, "app: version 2")?;
+    let mark = follow(screen, rig, mark, "sequence 3 reported")?;
+    screen.say("rolled back and reported; is it offered again?");
+    let mut mark = mark;
+    for _ in 0..QUIET_CHECK_INS {
+        mark = follow(screen, rig, mark, "checked in")?;
+    }
+    let offers = rig.bridge.seen().observed.offers_of(u64::from(BAD_SEQUENCE));
+    let device = gateway::device(&rig.gateway, &rig.device_id())?;
+    let update = device
+        .update(BAD_SEQUENCE)
+        .ok_or("the gateway does not remember the bad update")?;
+    if offers != 1 || update.state != "withheld" || device.running_sequence != Some(2) {
+        return Err(format!("version 3 was offered {offers} times; the gateway says {device:?}").into());
+    }
+    screen.say(&format!(
+        "no: offered {offers} time, now withheld ({}) until an operator says `update retry`",
+        update.outcome
+    ));
+    Ok(())
+}
+
+/// Every block but the last, on this link.
+const BLOCK_BYTES: u64 = 1_024;
+
+fn follow(screen: &Screen, rig: &Rig, from: usize, words: &str) -> Result<usize> {
+    screen
+        .follow(rig, from, STEP_PATIENCE, |line| line.contains(words))
+        .ok_or_else(|| {
+            let log = rig.gateway.log().lines_from(0).join("\n");
+            format!("the device never said {words:?}; the gateway's log:\n{log}").into()
+        })
+}
+
+fn import(rig: &Rig, image: &str, sequence: u32) -> Result<()> {
+    let signed = rig.sign(image, sequence)?;
+    rig.gateway.run(&["image", "import", &signed.display().to_string()])?;
+    Ok(())
+}
+
+fn assign(rig: &Rig, image: &str, sequence: u32) -> Result<()> {
+    import(rig, image, sequence)?;
+    rig.gateway.run(&["update", "assign", &rig.digest(image)?, "--device", &rig.device_id()])?;
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! The table at the end: what the update cost, beside what it would have cost.
+
+use crate::link::{BitsPerSecond, LinkProfile};
+use crate::tap::Counts;
+use std::fmt;
+use std::time::Duration;
+
+/// What one update cost, as measured at the bridge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Bytes of payload.
+    pub payload_bytes: u64,
+    /// Everything said from the check-in that got the job to the answer that confirmed the new image.
+    pub counts: Counts,
+    /// The time between these two.
+    pub taken: Duration,
+}
+
+/// What one block costs beside its payload, as measured in the transfer that was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PerBlock {
+    /// A request, in bytes on the air.
+    pub request_bytes: u64,
+    /// A reply without its payload, in bytes on the air.
+    pub reply_overhead_bytes: u64,
+    /// Payload of a full block.
+    pub block_bytes: u64,
+}
+
+impl PerBlock {
+    /// Measures a whole transfer of `payload_bytes`; `None` if nothing was transferred. Rounded up.
+    pub fn measured(counts: &Counts, payload_bytes: u64, block_bytes: u64) -> Option<Self> {
+        let requests = u64::from(counts.payload_requests);
+        let replies = u64::from(counts.payload_replies);
+        if requests == 0 || replies == 0 {
+            return None;
+        }
+        let overhead_bytes = counts.payload_reply_bytes.saturating_sub(payload_bytes);
+        Some(Self {
+            request_bytes: counts.payload_request_bytes.div_ceil(requests),
+            reply_overhead_bytes: overhead_bytes.div_ceil(replies),
+            block_bytes,
+        })
+    }
+
+    /// Bytes on the air both ways for a payload, without loss and without check-ins.
+    pub fn air_bytes(&self, payload_bytes: u64) -> u64 {
+        let blocks = payload_bytes.div_ceil(self.block_bytes);
+        payload_bytes + blocks * (self.request_bytes + self.reply_overhead_bytes)
+    }
+
+    /// The least time the link allows for a payload: one request at a time, each waiting for its reply, none lost.
+    pub fn least_time(&self, payload_bytes: u64, profile: &LinkProfile) -> Duration {
+        let blocks = payload_bytes.div_ceil(self.block_bytes);
+        let air_us = |rate: BitsPerSecond, bytes: u64| rate.airtime_us(bytes as usize);
+        let up_us = air_us(profile.rate_up, blocks * self.request_bytes);
+        let down_us = air_us(profile.rate_down, payload_bytes + blocks * self.reply_overhead_bytes);
+        Duration::from_micros(up_us + down_us + blocks * 2 * profile.delay_us)
+    }
+}
+
+/// The least time of the two check-ins of an update: a round trip each, and their bytes at the slower rate.
+pub fn least_check_ins(profile: &LinkProfile, bytes: u64) -> Duration {
+    let rate = profile.rate_up.min(profile.rate_down);
+    Duration::from_micros(4 * profile.delay_us + rate.airtime_us(bytes as usize))
+}
+
+/// A number with a comma between thousands.
+pub struct Grouped(pub u64);
+
+impl fmt::Display for Grouped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+        for (index, digit) in digits.chars().enumerate() {
+            if index > 0 && (digits.len() - index).is_multiple_of(3) {
+                text.push(',');
+            }
+            text.push(digit);
+        }
+        f.pad(&text)
+    }
+}
+
+/// A duration in seconds with one decimal.
+pub struct Seconds(pub Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tenths = self.0.as_millis().div_ceil(100);
+        f.pad(&format!("{}.{}", tenths / 10, tenths % 10))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLOCK: PerBlock = PerBlock {
+        request_bytes: 50,
+        reply_overhead_bytes: 45,
+        block_bytes: 1_024,
+    };
+
+    #[test]
+    fn a_payload_costs_itself_and_one_exchange_for_each_block() {
+        assert_eq!(BLOCK.air_bytes(1_024), 1_024 + 95);
+        assert_eq!(BLOCK.air_bytes(1_025), 1_025 + 2 * 95);
+    }
+
+    #[test]
+    fn the_least_time_is_airtime_and_a_round_trip_for_each_block() {
+        let profile = LinkProfile {
+            rate_up: BitsPerSecond(8_000),
+            rate_down: BitsPerSecond(8_000),
+            delay_us: 1_000_000,
+            ..LinkProfile::FAST
+        };
+        let least = BLOCK.least_time(2_048, &profile);
+        // 100 bytes up, 2,048 + 90 bytes down at a byte a millisecond, and four seconds of delay.
+        assert_eq!(least, Duration::from_millis(100 + 2_138 + 4_000));
+    }
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(Grouped(1_234_567).to_string(), "1,234,567");
+        assert_eq!(Grouped(12).to_string(), "12");
+        assert_eq!(format!("{:>6}", Grouped(1_000)), " 1,000");
+        assert_eq!(Seconds(Duration::from_millis(1_240)).to_string(), "1.3");
+    }
+}

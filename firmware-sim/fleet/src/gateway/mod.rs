@@ -1,0 +1,12 @@
+//! The real `deltagate` binary as a process: started, asked, killed, started again.
+//!
+//! Everything goes through the command line and the JSON that technicians get, so that what is
+//! tested is what they use.
+
+mod command;
+mod inventory;
+mod process;
+
+pub use command::{CommandFailed, Deltagate, Identity, Publisher};
+pub use inventory::{DeviceSummary, UpdateSummary, device};
+pub use process::{Gateway, GatewayConfig};

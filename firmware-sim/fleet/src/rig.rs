@@ -1,0 +1,211 @@
+//! One emulated device, its link and its gateway, put together: what tests on QEMU and the demo use.
+
+use crate::bridge::{Bridge, BridgeConfig, DeviceNumber};
+use crate::factory::{self, Shipped};
+use crate::firmware::Firmware;
+use crate::gateway::{Deltagate, Gateway, GatewayConfig, Identity, Publisher};
+use crate::link::LinkProfile;
+use crate::qemu::{Machine, MachineConfig};
+use ed25519_dalek::VerifyingKey;
+use ed25519_dalek::pkcs8::DecodePublicKey;
+use sha2::{Digest, Sha256};
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+use wire_manifest::{ENVELOPE_BYTES_MAX, Envelope, sever_text};
+
+/// The vendor of the emulated devices.
+pub const VENDOR: &str = "example.com";
+
+/// The class of the emulated devices.
+pub const CLASS: &str = "thermometer";
+
+/// Anything may go wrong when real processes are put together, and all of it ends the test.
+pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// What a rig is made of.
+#[derive(Clone, Debug)]
+pub struct RigConfig {
+    /// The firmware that was built.
+    pub firmware: Firmware,
+    /// The gateway's binary.
+    pub deltagate: Deltagate,
+    /// The link between device and gateway.
+    pub profile: LinkProfile,
+    /// The link's seed.
+    pub seed: u64,
+    /// Which device this is; two rigs in one process may share a number.
+    pub device: DeviceNumber,
+    /// RFC 7252 ACK_TIMEOUT that the gateway tells the device.
+    pub ack_timeout_ms: u32,
+    /// Seconds between check-ins.
+    pub check_in_interval_s: u32,
+}
+
+/// A device with version 1, switched off, and a running gateway that trusts its publisher.
+///
+/// Everything ends when it is dropped: the device, the bridge, the gateway, the files.
+#[derive(Debug)]
+pub struct Rig {
+    /// The device.
+    pub machine: Machine,
+    /// The gateway.
+    pub gateway: Gateway,
+    /// The link.
+    pub bridge: Bridge,
+    /// Whose images the device believes.
+    pub publisher: Publisher,
+    config: RigConfig,
+    // Last, so that the files are removed when nobody uses them any more.
+    directory: TempDir,
+}
+
+impl Rig {
+    /// Makes keys, ships the device with version 1, starts gateway and bridge.
+    pub fn new(config: RigConfig) -> Result<Self> {
+        // Short names: the path of a unix socket has 108 bytes.
+        let directory = tempfile::Builder::new().prefix("fleet").tempdir()?;
+        let publisher = Publisher::generate(&config.deltagate, directory.path(), "publisher")?;
+        let flash = directory.path().join("flash.img");
+        ship(&config.firmware, &publisher, directory.path(), &flash)?;
+        let gateway = Gateway::start(
+            &config.deltagate,
+            &directory.path().join("gateway"),
+            &gateway_config(&config, vec![publisher.public_key().to_owned()]),
+        )?;
+        let bridge = Bridge::start(&BridgeConfig {
+            directory: directory.path().to_owned(),
+            device: config.device,
+            profile: config.profile,
+            seed: config.seed,
+            gateway: gateway.address().ok_or("the gateway is not running")?,
+        })?;
+        let machine = Machine::new(MachineConfig {
+            bootloader: config.firmware.bootloader()?,
+            flash,
+            serial_log: directory.path().join("uart.log"),
+            network: (bridge.qemu_path().to_owned(), bridge.bridge_path().to_owned()),
+            mac: config.device.mac_text(),
+        })?;
+        Ok(Self {
+            machine,
+            gateway,
+            bridge,
+            publisher,
+            config,
+            directory,
+        })
+    }
+
+    /// The device's id as commands take it.
+    pub fn device_id(&self) -> String {
+        self.config.device.id_text()
+    }
+
+    /// The rig's folder.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Signs a firmware file as this device's class and gives the signed file.
+    pub fn sign(&self, image: &str, sequence: u32) -> Result<PathBuf> {
+        self.sign_as(&self.publisher, CLASS, image, sequence)
+    }
+
+    /// Signs a firmware file with another key or for another class.
+    pub fn sign_as(&self, publisher: &Publisher, class: &str, image: &str, sequence: u32) -> Result<PathBuf> {
+        sign(
+            &self.config.firmware,
+            publisher,
+            class,
+            image,
+            sequence,
+            self.directory.path(),
+        )
+    }
+
+    /// The digest by which commands name a firmware file, in hex.
+    pub fn digest(&self, image: &str) -> Result<String> {
+        let digest = Sha256::digest(self.config.firmware.read(image)?);
+        Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// Starts a second gateway that trusts these keys, and makes the device talk to it.
+    pub fn divert(&self, trust: &[&Publisher]) -> Result<Gateway> {
+        let keys = trust.iter().map(|publisher| publisher.public_key().to_owned());
+        let gateway = Gateway::start(
+            &self.config.deltagate,
+            &self.directory.path().join("other"),
+            &gateway_config(&self.config, keys.collect()),
+        )?;
+        self.bridge
+            .set_gateway(gateway.address().ok_or("the gateway is not running")?);
+        Ok(gateway)
+    }
+
+    /// Makes a key that the device does not trust.
+    pub fn stranger(&self) -> Result<Publisher> {
+        Ok(Publisher::generate(
+            &self.config.deltagate,
+            self.directory.path(),
+            "stranger",
+        )?)
+    }
+
+    /// Restarts the killed gateway and makes the device find it at its new port.
+    pub fn restart_gateway(&mut self) -> Result<()> {
+        let address = self.gateway.restart()?;
+        self.bridge.set_gateway(address);
+        Ok(())
+    }
+}
+
+fn gateway_config(config: &RigConfig, trust: Vec<PathBuf>) -> GatewayConfig {
+    GatewayConfig {
+        trust,
+        check_in_interval_s: config.check_in_interval_s,
+        rate_bits_per_second: config.profile.rate_down.0,
+        ack_timeout_ms: config.ack_timeout_ms,
+        mtu: config.profile.mtu_bytes,
+    }
+}
+
+fn sign(
+    firmware: &Firmware,
+    publisher: &Publisher,
+    class: &str,
+    image: &str,
+    sequence: u32,
+    directory: &Path,
+) -> Result<PathBuf> {
+    let to = directory.join(format!("{class}-{sequence}-{image}.suit"));
+    let version = format!("{sequence}.0.0");
+    let identity = Identity {
+        vendor: VENDOR,
+        class,
+        version: &version,
+        sequence,
+    };
+    publisher.sign(&firmware.path(image)?, &identity, &to)?;
+    Ok(to)
+}
+
+/// Signs version 1 and writes the flash of a device that runs it.
+fn ship(firmware: &Firmware, publisher: &Publisher, directory: &Path, flash: &Path) -> Result<()> {
+    let signed = std::fs::read(sign(firmware, publisher, CLASS, "v1.bin", 1, directory)?)?;
+    let mut buffer = [0; ENVELOPE_BYTES_MAX];
+    let envelope = sever_text(&signed, &mut buffer)?;
+    let manifest = Envelope::parse(envelope)?.interpret()?;
+    let manifest = manifest.dangerous_unverified();
+    let anchor = VerifyingKey::from_public_key_pem(&std::fs::read_to_string(publisher.public_key())?)
+        .map_err(|error| format!("reading the public key: {error}"))?;
+    let shipped = Shipped {
+        vendor_id: manifest.vendor_id,
+        class_id: manifest.class_id,
+        trust_anchors: &[anchor.to_bytes()],
+        envelope,
+        image: &firmware.read("v1.bin")?,
+        sequence: 1,
+    };
+    Ok(factory::write_flash_file(flash, &shipped)?)
+}

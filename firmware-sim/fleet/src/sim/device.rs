@@ -1,0 +1,327 @@
+//! One simulated device: the real bootloader and the real agent on a simulated flash.
+
+use super::release::{Behaviour, SignedImage};
+use deltagate_agent::{Agent, Config, DATAGRAM_BYTES_MAX, Effect, Event};
+use deltagate_bootloader::Boot;
+use deltagate_flash::sim::{PowerCut, SimFlash};
+use deltagate_flash::{BootInfo, BootLog, Layout, Provision, Region, RevertReason};
+use std::cell::RefCell;
+
+/// Flash of every simulated device: two slots of 128 KiB.
+pub const LAYOUT: Layout = Layout::packed(4096, 32 * 4096);
+
+/// Memory a simulated device gives to a decoder.
+pub const DECODER_MEMORY_BYTES: usize = 16 * 1_024;
+
+/// How long a boot takes.
+const BOOT_US: u64 = 500_000;
+
+/// How long the watchdog waits for a hanging image.
+const WATCHDOG_US: u64 = 8_000_000;
+
+/// How long one bounded step of the agent's work takes: an erase, or a few hundred bytes decoded.
+const WORK_STEP_US: u64 = 2_000;
+
+/// What a device is made of and what outlives its agent.
+#[derive(Debug)]
+pub struct Hardware {
+    /// The flash, across power cycles.
+    pub flash: RefCell<SimFlash>,
+    /// One decoder memory for each boot, so that each agent borrows its own.
+    pub memories: Vec<Vec<u8>>,
+}
+
+/// Boots that one device may need in one run. A run in which a device needs more has failed.
+pub const BOOTS_MAX: usize = 64;
+
+impl Hardware {
+    /// A device with this flash.
+    pub fn new(flash: SimFlash) -> Self {
+        Self {
+            flash: RefCell::new(flash),
+            memories: vec![vec![0; DECODER_MEMORY_BYTES]; BOOTS_MAX],
+        }
+    }
+}
+
+/// What a device did when it was given the chance.
+#[derive(Debug)]
+pub struct Acted {
+    /// Datagrams for the gateway.
+    pub sent: Vec<Vec<u8>>,
+    /// When to wake it next; a later word of the device replaces this one.
+    pub wake_us: Option<u64>,
+}
+
+/// Why a device broke one of its promises.
+pub type Broken = String;
+
+/// What runs on the device.
+enum Running<'h> {
+    /// Off, or in the bootloader, until a time.
+    Booting { until_us: u64 },
+    /// An image whose agent works; a dead network swallows what it says.
+    Agent {
+        agent: Box<Agent<'h, SimFlash>>,
+        network: bool,
+    },
+    /// An image that does nothing until the watchdog bites.
+    Hanging { until_us: u64 },
+}
+
+/// A device on virtual time.
+pub struct Device<'h> {
+    id: [u8; 6],
+    flash: &'h RefCell<SimFlash>,
+    memories: std::slice::IterMut<'h, Vec<u8>>,
+    releases: &'h [SignedImage],
+    running: Running<'h>,
+    left_behind: Option<RevertReason>,
+    seed: u64,
+    boots: u64,
+    history: Vec<Moment>,
+}
+
+/// Something that happened on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// The bootloader started the image with this sequence number.
+    Booted {
+        /// Of the image.
+        sequence: u32,
+        /// Whether it is on trial.
+        on_trial: bool,
+    },
+    /// The agent said something.
+    Said(Event),
+    /// The power was cut.
+    PowerCut,
+}
+
+impl<'h> Device<'h> {
+    /// A device that boots at time zero.
+    pub fn new(id: [u8; 6], hardware: &'h mut Hardware, releases: &'h [SignedImage], seed: u64) -> Self {
+        Self {
+            id,
+            flash: &hardware.flash,
+            memories: hardware.memories.iter_mut(),
+            releases,
+            running: Running::Booting { until_us: BOOT_US },
+            left_behind: None,
+            seed,
+            boots: 0,
+            history: Vec::new(),
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> [u8; 6] {
+        self.id
+    }
+
+    /// What happened so far.
+    pub fn history(&self) -> &[Moment] {
+        &self.history
+    }
+
+    fn wake_us(&self, now_us: u64) -> Option<u64> {
+        match &self.running {
+            Running::Booting { until_us } | Running::Hanging { until_us } => Some(*until_us),
+            Running::Agent { agent, .. } => agent
+                .poll_timeout()
+                .map(|at_ms| (at_ms * 1_000).max(now_us)),
+        }
+    }
+
+    /// Hands it a datagram, and lets it act on it as [`Device::wake`] does.
+    pub fn receive(&mut self, now_us: u64, datagram: &[u8]) -> Result<Acted, Broken> {
+        if let Running::Agent {
+            agent,
+            network: true,
+        } = &mut self.running
+        {
+            agent.handle_datagram(now_us / 1_000, datagram);
+        }
+        Ok(self.act(now_us))
+    }
+
+    /// Lets it do what is due.
+    pub fn wake(&mut self, now_us: u64) -> Result<Acted, Broken> {
+        match &mut self.running {
+            Running::Booting { until_us } if *until_us <= now_us => self.boot(now_us)?,
+            Running::Hanging { until_us } if *until_us <= now_us => {
+                self.restart(now_us, Some(RevertReason::Watchdog));
+            }
+            Running::Agent { agent, .. } => agent.handle_timeout(now_us / 1_000),
+            _ => {}
+        }
+        Ok(self.act(now_us))
+    }
+
+    /// Drains the agent, and gives it one step of work when it is up to nothing else.
+    fn act(&mut self, now_us: u64) -> Acted {
+        let mut sent = self.drain(now_us);
+        let mut more = false;
+        if let Running::Agent { agent, .. } = &mut self.running {
+            more = agent.work(now_us / 1_000);
+            sent.extend(self.drain(now_us));
+        }
+        let working = more && matches!(self.running, Running::Agent { .. });
+        Acted {
+            sent,
+            wake_us: if working {
+                Some(now_us + WORK_STEP_US)
+            } else {
+                self.wake_us(now_us)
+            },
+        }
+    }
+
+    /// Cuts the power now and gives it back.
+    pub fn cut_power(&mut self, now_us: u64) {
+        self.history.push(Moment::PowerCut);
+        self.flash.borrow_mut().restart();
+        self.restart(now_us, None);
+    }
+
+    /// Cuts the power in the middle of the `operations`th flash operation from now.
+    pub fn cut_power_in(&mut self, operations: u64, torn_at: u32) {
+        let mut flash = self.flash.borrow_mut();
+        let operation = flash.operations() + operations;
+        flash.cut_power_at(PowerCut { operation, torn_at });
+    }
+
+    /// The highest sequence number this device has confirmed.
+    pub fn confirmed(&self) -> Option<u32> {
+        BootLog::open(Region::new(self.flash, LAYOUT.boot_log))
+            .ok()?
+            .state()
+            .confirmed
+    }
+
+    /// Retransmissions its agent counted since it started.
+    pub fn retransmissions(&self) -> u32 {
+        match &self.running {
+            Running::Agent { agent, .. } => agent.stats().retransmissions,
+            _ => 0,
+        }
+    }
+
+    fn restart(&mut self, now_us: u64, left_behind: Option<RevertReason>) {
+        self.left_behind = left_behind;
+        self.running = Running::Booting {
+            until_us: now_us + BOOT_US,
+        };
+    }
+
+    fn boot(&mut self, now_us: u64) -> Result<(), Broken> {
+        self.boots += 1;
+        let left_behind = self.left_behind.take();
+        let outcome = deltagate_bootloader::run(self.flash, &LAYOUT, left_behind, &mut |_| {});
+        if !self.flash.borrow().is_powered() {
+            self.cut_power(now_us);
+            return Ok(());
+        }
+        let boot = outcome.map_err(|recovery| format!("boot {} ended in recovery: {recovery}", self.boots))?;
+        let release = self.judge(&boot)?;
+        self.history.push(Moment::Booted {
+            sequence: boot.info.sequence,
+            on_trial: boot.info.on_trial,
+        });
+        match release.behaviour {
+            Behaviour::Good => self.start_agent(now_us, boot.info, true),
+            Behaviour::DeadNetwork => self.start_agent(now_us, boot.info, false),
+            Behaviour::Faults => {
+                self.restart(now_us, Some(RevertReason::Fault));
+                Ok(())
+            }
+            Behaviour::Hangs => {
+                self.running = Running::Hanging {
+                    until_us: now_us + WATCHDOG_US,
+                };
+                Ok(())
+            }
+        }
+    }
+
+    /// The promise of every boot: a release we signed, bit for bit, and never below the highest
+    /// confirmed sequence number.
+    fn judge(&self, boot: &Boot) -> Result<&'h SignedImage, Broken> {
+        let release = self
+            .releases
+            .iter()
+            .find(|release| u64::from(release.sequence) == u64::from(boot.info.sequence))
+            .ok_or_else(|| format!("booted sequence {} that nobody signed", boot.info.sequence))?;
+        let slot = deltagate_flash::SlotRegion::new(Region::new(self.flash, LAYOUT.slot(boot.info.slot)));
+        let mut image = vec![0; release.image.len()];
+        slot.read_image(deltagate_flash::ImageOffset(0), &mut image)
+            .map_err(|error| format!("reading the booted slot: {error}"))?;
+        if image != release.image {
+            return Err(format!("booted sequence {} with other bytes", release.sequence));
+        }
+        match self.confirmed() {
+            Some(confirmed) if boot.info.sequence < confirmed => Err(format!(
+                "booted sequence {} below the confirmed {confirmed}",
+                boot.info.sequence
+            )),
+            _ => Ok(release),
+        }
+    }
+
+    fn start_agent(&mut self, now_us: u64, boot: BootInfo, network: bool) -> Result<(), Broken> {
+        let provision = Provision::read(Region::new(self.flash, LAYOUT.provision))
+            .map_err(|fault| format!("provision record: {fault}"))?;
+        let memory = self
+            .memories
+            .next()
+            .ok_or_else(|| format!("needed more than {BOOTS_MAX} boots"))?;
+        let mut config = Config::new(LAYOUT, &self.id).ok_or("six bytes are a device id")?;
+        config.checkin_interval_s = 60;
+        config.contact_ms_max = 120_000;
+        let agent = Agent::new(
+            config,
+            provision,
+            self.flash,
+            boot,
+            memory,
+            self.seed ^ (self.boots << 48),
+            now_us / 1_000,
+        );
+        if !self.flash.borrow().is_powered() {
+            self.cut_power(now_us);
+            return Ok(());
+        }
+        let agent = Box::new(agent.map_err(|error| format!("the agent does not start: {error}"))?);
+        self.running = Running::Agent { agent, network };
+        Ok(())
+    }
+
+    /// Takes what the agent has to say. What it said while its power failed was never said.
+    fn drain(&mut self, now_us: u64) -> Vec<Vec<u8>> {
+        let Running::Agent { agent, network } = &mut self.running else {
+            return Vec::new();
+        };
+        let mut sent = Vec::new();
+        let mut buffer = [0; DATAGRAM_BYTES_MAX];
+        while let Some(length) = agent.poll_transmit(&mut buffer) {
+            if *network {
+                sent.push(buffer[..length].to_vec());
+            }
+        }
+        let mut reboot = false;
+        while let Some(effect) = agent.poll_effect() {
+            match effect {
+                Effect::Event(event) => self.history.push(Moment::Said(event)),
+                Effect::Reboot => reboot = true,
+            }
+        }
+        if !self.flash.borrow().is_powered() {
+            self.cut_power(now_us);
+            return Vec::new();
+        }
+        if reboot {
+            self.restart(now_us, None);
+        }
+        sent
+    }
+}

@@ -1,0 +1,204 @@
+//! The gateway's shell on virtual time: stores changes before it sends, builds artefacts, restarts.
+
+use super::release::SignedImage;
+use gateway_core::{
+    ArtefactDigest, ArtefactRecord, BuildOutcome, BuildRequest, Bytes, Change, Command, CoreConfig, Effect, Gateway,
+    ImageDigest, Now, PayloadError, Payloads, Refusal, Reply, Transmit, UpdateState,
+};
+use gateway_delta::Options;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use wire_checkin::{DeviceId, Format};
+use wire_patch::MemoryClass;
+
+/// Start of the simulation in seconds since 1970: 2026-01-01. Only shown, never decided upon.
+const UNIX_START_S: u64 = 1_767_225_600;
+
+/// What the disk of a simulated gateway holds: what survives its restart.
+#[derive(Debug, Default)]
+pub struct Disk {
+    changes: Vec<Change>,
+    payloads: BTreeMap<ArtefactDigest, Vec<u8>>,
+    images: BTreeMap<ImageDigest, Vec<u8>>,
+}
+
+impl Payloads for Disk {
+    fn read(&self, artefact: &ArtefactDigest, offset: u64, buffer: &mut [u8]) -> Result<usize, PayloadError> {
+        let payload = self.payloads.get(artefact).ok_or_else(|| PayloadError {
+            reason: format!("no artefact {artefact}"),
+        })?;
+        let rest = payload.get(offset as usize..).unwrap_or_default();
+        let length = rest.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&rest[..length]);
+        Ok(length)
+    }
+}
+
+/// A gateway with its disk.
+pub struct GatewaySide {
+    config: CoreConfig,
+    core: Gateway,
+    disk: Disk,
+    withheld: BTreeSet<(DeviceId, ImageDigest)>,
+    builds: Vec<BuildRequest>,
+    builds_started: u32,
+}
+
+impl GatewaySide {
+    /// A gateway that knows nothing yet.
+    pub fn new(config: CoreConfig) -> Self {
+        Self {
+            core: Gateway::new(config.clone()),
+            config,
+            disk: Disk::default(),
+            withheld: BTreeSet::new(),
+            builds: Vec::new(),
+            builds_started: 0,
+        }
+    }
+
+    /// Loses everything but the disk, as `kill -9` does, and starts again from it.
+    pub fn restart(&mut self) {
+        self.builds.clear();
+        self.core = Gateway::new(self.config.clone());
+        for change in &self.disk.changes {
+            self.core.restore(change.clone());
+        }
+    }
+
+    /// Imports an image that the caller has signed.
+    pub fn import(&mut self, now_us: u64, release: &SignedImage) -> Result<(), Refusal> {
+        let record = release.record();
+        self.disk
+            .images
+            .insert(record.digest, release.image.clone());
+        self.command(now_us, Command::ImportImage(record)).map(|_| ())
+    }
+
+    /// Carries out an operator's command.
+    pub fn command(&mut self, now_us: u64, command: Command) -> Result<Reply, Refusal> {
+        self.core.handle_command(now(now_us), command)
+    }
+
+    /// Takes a datagram.
+    pub fn receive(&mut self, now_us: u64, peer: SocketAddr, datagram: &[u8]) {
+        self.core
+            .handle_datagram(now(now_us), peer, datagram, &self.disk);
+    }
+
+    /// Does what is due.
+    pub fn wake(&mut self, now_us: u64) {
+        self.core.handle_timeout(now(now_us));
+    }
+
+    /// Takes a finished build.
+    pub fn built(&mut self, now_us: u64, outcome: BuildOutcome) {
+        self.core.handle_built(now(now_us), outcome);
+    }
+
+    /// Stores every decision, then gives what is to be sent. An error is a broken promise.
+    pub fn drain(&mut self) -> Result<Vec<Transmit>, String> {
+        while let Some(effect) = self.core.poll_effect() {
+            match effect {
+                Effect::Store(change) => self.store(change)?,
+                Effect::Build(request) => {
+                    self.builds_started += 1;
+                    self.builds.push(request);
+                }
+            }
+        }
+        Ok(std::iter::from_fn(|| self.core.poll_transmit()).collect())
+    }
+
+    /// Builds to carry out, each given once.
+    pub fn take_builds(&mut self) -> Vec<BuildRequest> {
+        std::mem::take(&mut self.builds)
+    }
+
+    /// Carries out a build: what the worker pool of the real gateway does.
+    pub fn build(&mut self, now_us: u64, request: &BuildRequest) -> BuildOutcome {
+        let key = request.key;
+        let mut artefacts = Vec::new();
+        let target = self.disk.images.get(&key.target).cloned().unwrap_or_default();
+        if key.formats.full {
+            artefacts.push(self.artefact(now_us, request, Format::Full, 0, target.clone()));
+        }
+        let base = key.base.and_then(|base| self.disk.images.get(&base).cloned());
+        if let (Some(memory), Some(base)) = (key.formats.patch_memory, base)
+            && let Some(memory) = MemoryClass::fitting(memory.0 as u32)
+            && let Ok(patch) = gateway_delta::encode(&base, &target, &Options { memory })
+        {
+            artefacts.push(self.artefact(now_us, request, Format::Patch, memory.bytes(), patch));
+        }
+        BuildOutcome {
+            key,
+            result: if artefacts.is_empty() {
+                Err("no format can be built".into())
+            } else {
+                Ok(artefacts)
+            },
+        }
+    }
+
+    /// When to wake it.
+    pub fn wake_us(&self) -> Option<u64> {
+        self.core.poll_timeout().map(|at_ms| at_ms * 1_000)
+    }
+
+    /// How many builds were ever started.
+    pub fn builds_started(&self) -> u32 {
+        self.builds_started
+    }
+
+    /// What the core knows.
+    pub fn core(&self) -> &Gateway {
+        &self.core
+    }
+
+    fn artefact(
+        &mut self,
+        now_us: u64,
+        request: &BuildRequest,
+        format: Format,
+        decoder_memory: u32,
+        payload: Vec<u8>,
+    ) -> ArtefactRecord {
+        let record = ArtefactRecord {
+            digest: ArtefactDigest(Sha256::digest(&payload).into()),
+            target: request.key.target,
+            base: if format.is_delta() { request.key.base } else { None },
+            format,
+            size: Bytes(payload.len() as u64),
+            decoder_memory: Bytes(u64::from(decoder_memory)),
+            built_unix_s: now(now_us).unix_s,
+        };
+        self.disk.payloads.insert(record.digest, payload);
+        record
+    }
+
+    /// The promise of every offer: what a device reverted or refused is not offered again.
+    fn store(&mut self, change: Change) -> Result<(), String> {
+        if let Change::Update(update) = &change {
+            let key = (update.device, update.image);
+            match update.state {
+                UpdateState::Withheld { .. } => {
+                    self.withheld.insert(key);
+                }
+                UpdateState::Offered { .. } if self.withheld.contains(&key) => {
+                    return Err(format!("withheld image {} offered again", update.image));
+                }
+                _ => {}
+            }
+        }
+        self.disk.changes.push(change);
+        Ok(())
+    }
+}
+
+fn now(now_us: u64) -> Now {
+    Now {
+        monotonic_ms: now_us / 1_000,
+        unix_s: UNIX_START_S + now_us / 1_000_000,
+    }
+}

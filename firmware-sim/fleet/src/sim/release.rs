@@ -1,0 +1,168 @@
+//! Signed images for the simulation, and what they do when they run.
+
+use crate::rng::Rng;
+use ed25519_dalek::{Signer, SigningKey};
+use gateway_core::{Bytes, ClassId, ImageDigest, ImageRecord, VendorId};
+use sha2::{Digest, Sha256};
+use wire_manifest::{Anchor, ENVELOPE_BYTES_MAX, Release};
+
+/// What an image does once it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behaviour {
+    /// It runs the agent.
+    Good,
+    /// It does nothing, and the watchdog bites.
+    Hangs,
+    /// It faults at once.
+    Faults,
+    /// It runs the agent and its network is dead.
+    DeadNetwork,
+}
+
+/// Every simulated device is of this vendor.
+pub const VENDOR_ID: [u8; 16] = [0xa0; 16];
+
+/// Every simulated device is of this class.
+pub const CLASS_ID: [u8; 16] = [0xc0; 16];
+
+/// A publisher with a key drawn from a seed, for tests only.
+#[derive(Debug)]
+pub struct Publisher {
+    key: SigningKey,
+}
+
+impl Publisher {
+    /// The publisher of this seed.
+    pub fn new(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let mut secret = [0; 32];
+        for chunk in secret.chunks_exact_mut(8) {
+            chunk.copy_from_slice(&rng.next_u64().to_le_bytes());
+        }
+        Self {
+            key: SigningKey::from_bytes(&secret),
+        }
+    }
+
+    /// The key that devices trust.
+    pub fn anchor(&self) -> [u8; 32] {
+        self.key.verifying_key().to_bytes()
+    }
+
+    /// Signs an image.
+    pub fn sign(&self, sequence: u32, image: Vec<u8>, behaviour: Behaviour) -> SignedImage {
+        let release = Release {
+            sequence_number: u64::from(sequence),
+            vendor_id: VENDOR_ID,
+            class_id: CLASS_ID,
+            image_digest: Sha256::digest(&image).into(),
+            image_size: image.len() as u32,
+            text: None,
+            image: None,
+        };
+        let key_id = Anchor { key: self.anchor() }.key_id();
+        let mut buffer = [0; ENVELOPE_BYTES_MAX];
+        let envelope = release
+            .encode(&mut buffer, key_id, |bytes| self.key.sign(bytes).to_bytes())
+            .expect("an envelope without text and image fits")
+            .to_vec();
+        SignedImage {
+            sequence,
+            image,
+            envelope,
+            behaviour,
+            key_id: key_id.0,
+        }
+    }
+}
+
+/// A signed image.
+#[derive(Clone, Debug)]
+pub struct SignedImage {
+    /// Its sequence number.
+    pub sequence: u32,
+    /// Its bytes.
+    pub image: Vec<u8>,
+    /// Its signed envelope without text.
+    pub envelope: Vec<u8>,
+    /// What it does.
+    pub behaviour: Behaviour,
+    key_id: [u8; 8],
+}
+
+impl SignedImage {
+    /// Its identity.
+    pub fn digest(&self) -> ImageDigest {
+        ImageDigest(Sha256::digest(&self.image).into())
+    }
+
+    /// What the gateway knows of it after the import.
+    pub fn record(&self) -> ImageRecord {
+        ImageRecord {
+            digest: self.digest(),
+            size: Bytes(self.image.len() as u64),
+            vendor: VendorId(VENDOR_ID),
+            class: ClassId(CLASS_ID),
+            sequence_number: u64::from(self.sequence),
+            version: format!("{}.0.0", self.sequence),
+            description: String::new(),
+            envelope: self.envelope.clone(),
+            key_id: self.key_id,
+            imported_unix_s: 0,
+        }
+    }
+}
+
+/// Images as a linker might make them: a base, and `count - 1` descendants that each change a few
+/// dozen bytes here and there and grow by a new function of a few hundred.
+pub fn similar_images(seed: u64, bytes: usize, count: usize) -> Vec<Vec<u8>> {
+    let mut rng = Rng::for_stream(seed, 3);
+    // Half of the bytes repeat earlier ones, as instructions do.
+    let mut image = Vec::with_capacity(bytes);
+    while image.len() < bytes {
+        if image.len() > 64 && rng.happens(500_000) {
+            let from = rng.below(image.len() as u64 - 32) as usize;
+            image.extend_from_within(from..from + 16);
+        } else {
+            image.extend_from_slice(&rng.next_u64().to_le_bytes());
+        }
+    }
+    let mut images = vec![image.clone()];
+    while images.len() < count {
+        for _ in 0..24 {
+            let at = rng.below(image.len() as u64) as usize;
+            image[at] = image[at].wrapping_add(1 + rng.below(255) as u8);
+        }
+        let at = rng.below(image.len() as u64) as usize;
+        let function: Vec<u8> = (0..40).flat_map(|_| rng.next_u64().to_le_bytes()).collect();
+        image.splice(at..at, function);
+        images.push(image.clone());
+    }
+    images
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire_manifest::{TrustAnchors, verify};
+
+    #[test]
+    fn a_device_that_trusts_the_publisher_verifies_its_images() {
+        let publisher = Publisher::new(1);
+        let signed = publisher.sign(5, vec![7; 100], Behaviour::Good);
+        let anchors = [Anchor { key: publisher.anchor() }];
+        let manifest = verify(&signed.envelope, &TrustAnchors::new(&anchors)).unwrap();
+        assert_eq!(manifest.sequence_number, 5);
+        assert_eq!(manifest.image_digest, signed.digest().0);
+        let others = [Anchor { key: Publisher::new(2).anchor() }];
+        assert!(verify(&signed.envelope, &TrustAnchors::new(&others)).is_err());
+    }
+
+    #[test]
+    fn descendants_are_different_and_similar() {
+        let images = similar_images(1, 8_192, 3);
+        assert_eq!(images[0].len(), 8_192);
+        assert_eq!(images[2].len(), 8_192 + 2 * 320);
+        assert_ne!(images[0][..], images[1][..8_192]);
+    }
+}

@@ -1,0 +1,112 @@
+//! What the tests on QEMU share: a rig over a fast link, and facts to wait for.
+
+#![allow(dead_code, reason = "each test program uses its own part")]
+
+use fleet::bridge::DeviceNumber;
+use fleet::firmware::Firmware;
+use fleet::gateway::{Deltagate, Gateway};
+use fleet::link::{BitsPerSecond, LinkProfile};
+use fleet::rig::{Rig, RigConfig};
+use std::path::Path;
+use std::time::Duration;
+
+/// Longest wait for anything that normally takes seconds, on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Fast, and slow enough that a transfer can be caught in the middle: about 20 round trips a second,
+/// and an MTU that makes blocks of 128 bytes.
+pub const CATCHABLE: LinkProfile = LinkProfile {
+    rate_up: BitsPerSecond(1_000_000),
+    rate_down: BitsPerSecond(1_000_000),
+    delay_us: 25_000,
+    mtu_bytes: 250,
+    ..LinkProfile::FAST
+};
+
+/// A device with version 1 and its gateway, over this link.
+pub fn rig(profile: LinkProfile) -> Rig {
+    let config = RigConfig {
+        firmware: Firmware::of_checkout(),
+        deltagate: Deltagate::locate().unwrap_or_else(|error| panic!("{error}")),
+        profile,
+        seed: 1,
+        device: DeviceNumber(1),
+        ack_timeout_ms: 2_000,
+        check_in_interval_s: 1,
+    };
+    Rig::new(config).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A rig whose device runs version 1, has checked in and is claimed.
+pub fn running_rig(profile: LinkProfile) -> Rig {
+    let mut rig = rig(profile);
+    let first = rig.sign("v1.bin", 1).unwrap();
+    import(&rig.gateway, &first);
+    run(&rig.gateway, &["device", "claim", &rig.device_id()]);
+    rig.machine.start().unwrap();
+    line(&rig, 0, "app: version 1");
+    line(&rig, 0, "checked in");
+    rig
+}
+
+/// Imports a signed file.
+pub fn import(gateway: &Gateway, signed: &Path) {
+    run(gateway, &["image", "import", &signed.display().to_string()]);
+}
+
+/// Signs a firmware file with this sequence number, imports it and assigns it to the device.
+pub fn assign(rig: &Rig, image: &str, sequence: u32) {
+    let signed = rig.sign(image, sequence).unwrap();
+    import(&rig.gateway, &signed);
+    assign_imported(rig, &rig.gateway, image);
+}
+
+/// Assigns an imported image to the device.
+pub fn assign_imported(rig: &Rig, gateway: &Gateway, image: &str) {
+    let digest = rig.digest(image).unwrap();
+    run(gateway, &["update", "assign", &digest, "--device", &rig.device_id()]);
+}
+
+/// Runs a command that must succeed.
+pub fn run(gateway: &Gateway, arguments: &[&str]) -> String {
+    gateway.run(arguments).unwrap_or_else(|failed| panic!("{failed}"))
+}
+
+/// Waits for a serial line with `words`, the `from`th or later; the mark behind it.
+pub fn line(rig: &Rig, from: usize, words: &str) -> usize {
+    line_within(rig, from, words, PATIENCE)
+}
+
+/// As [`line`], with another patience.
+pub fn line_within(rig: &Rig, from: usize, words: &str, patience: Duration) -> usize {
+    match rig.machine.wait_for_line(from, patience, |line| line.contains(words)) {
+        Some((mark, _)) => mark,
+        None => panic!(
+            "no serial line with {words:?}; the device said:\n{}\nthe gateway said:\n{}",
+            rig.machine.serial().lines_from(0).join("\n"),
+            rig.gateway.log().lines_from(0).join("\n"),
+        ),
+    }
+}
+
+/// How many serial lines have `words`.
+pub fn count(rig: &Rig, words: &str) -> usize {
+    rig.machine.serial().count(|line| line.contains(words))
+}
+
+/// Waits until the bridge saw this many more check-ins than now.
+pub fn more_check_ins(rig: &Rig, more: u32) {
+    let goal = rig.bridge.seen().observed.counts.check_ins + more;
+    rig.bridge
+        .wait_until(PATIENCE, |seen| seen.observed.counts.check_ins >= goal)
+        .expect("the device keeps checking in");
+}
+
+/// Waits until the device runs this sequence number and the gateway's inventory says so too.
+pub fn runs(rig: &Rig, from: usize, version: u32) {
+    line(rig, from, &format!("app: version {version}"));
+    line(rig, from, &format!("sequence {version} confirmed"));
+    let inventory = fleet::gateway::device(&rig.gateway, &rig.device_id()).unwrap();
+    assert_eq!(inventory.running_sequence, Some(u64::from(version)));
+    assert!(!inventory.on_trial);
+}
