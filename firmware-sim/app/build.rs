@@ -1,11 +1,15 @@
 //! Chooses what this build of the firmware is, and links the bare-metal binary.
 //!
 //! - `DELTAGATE_APP_VERSION`: the text it prints, `1.0.0` if not given. From 2 on it reports temperature statistics.
+//! - `DELTAGATE_APP_CONTACT_S`: how long it may be on trial without contact, in seconds; 120 if not given.
 //! - `DELTAGATE_APP_BEHAVIOUR`: `normal`, or how this image is broken: `hang`, `fault`, `dead-network`.
 
 use std::env::var;
 
 const BEHAVIOURS: [&str; 4] = ["normal", "hang", "fault", "dead-network"];
+
+/// Three check-ins with the ACK timeout of a slow link, 15 s, the last two retransmitted.
+const CONTACT_S: &str = "120";
 
 fn main() {
     println!("cargo:rerun-if-env-changed=DELTAGATE_APP_VERSION");
@@ -27,6 +31,14 @@ fn main() {
     if major >= 2 {
         println!("cargo:rustc-cfg=statistics");
     }
+
+    println!("cargo:rerun-if-env-changed=DELTAGATE_APP_CONTACT_S");
+    let contact_s = var("DELTAGATE_APP_CONTACT_S").unwrap_or_else(|_| CONTACT_S.into());
+    assert!(
+        contact_s.parse::<u16>().is_ok(),
+        "DELTAGATE_APP_CONTACT_S {contact_s:?} is no number of seconds"
+    );
+    println!("cargo:rustc-env=DELTAGATE_APP_CONTACT_S={contact_s}");
 
     let behaviour = var("DELTAGATE_APP_BEHAVIOUR").unwrap_or_else(|_| "normal".into());
     assert!(

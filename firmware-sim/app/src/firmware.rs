@@ -15,8 +15,11 @@ const VERSION: &str = env!("DELTAGATE_APP_VERSION");
 
 /// What the patch decoder may use, reported at check-in.
 const DECODER_BYTES: usize = 16 * 1024;
-/// How long an image on trial may be without contact: three slow check-ins on a link of 15 s ACK timeout.
-const CONTACT_MS_MAX: u64 = 120_000;
+/// How long an image on trial may be without contact.
+const CONTACT_MS_MAX: u64 = match u16::from_str_radix(env!("DELTAGATE_APP_CONTACT_S"), 10) {
+    Ok(seconds) => seconds as u64 * 1_000,
+    Err(_) => panic!("build.rs checked it"),
+};
 /// How long the loop sleeps at most: well within the watchdog's 8 s.
 const SLEEP_MS_MAX: u64 = 500;
 
