@@ -3,7 +3,7 @@
 use deltagate_flash::FlashError;
 use embedded_storage::nor_flash::NorFlash;
 use wire_checkin::{Format, Job, Outcome};
-use wire_coap::{Block2Fetch, Code, ETag, FetchError, FetchPlan, FetchedBlock, Message, Taken};
+use wire_coap::{Block2Fetch, BlockSize, Code, ETag, FetchError, FetchPlan, FetchedBlock, Message, Taken};
 use wire_patch::HEADER_BYTES;
 
 use crate::accept::{Update, check_patch};
@@ -11,6 +11,7 @@ use crate::apply::Hashing;
 use crate::checkin::asked_to_wait;
 use crate::core::{Core, FlashFailed};
 use crate::event::Event;
+use crate::journal::JournalRecord;
 use crate::staging;
 use crate::state::{Envelope, State, Transfer};
 
@@ -79,18 +80,19 @@ impl<'m, F: NorFlash> Core<'m, F> {
         })
     }
 
-    /// Begins to fetch the payload at `offset`, the beginning of a block.
+    /// Begins to fetch the payload at `offset`, the beginning of a block of `size`.
     pub(crate) fn fetch_payload(
         &mut self,
         now_ms: u64,
         update: Update,
         offset: u32,
+        size: BlockSize,
     ) -> Result<State<'m>, FlashFailed> {
         let plan = FetchPlan {
             etag: Some(ETag::from_array(update.job.etag())),
             total: Some(update.job.payload_bytes),
             offset,
-            size: self.config.block_size_max,
+            size,
         };
         let Ok(fetch) = Block2Fetch::new(plan) else {
             let refusal = Outcome::RefusedUnsupported.into();
@@ -138,6 +140,11 @@ impl<'m, F: NorFlash> Core<'m, F> {
             number: offset / block_bytes + 1,
             count,
         });
+        if transfer.fetch.size() < self.config.block_size_max {
+            // A restart then need not go back by a whole block of the size the device would have liked.
+            self.journal
+                .append(JournalRecord::SmallerBlocks(transfer.fetch.size()))?;
+        }
         let (before, now) = (offset as usize, transfer.fetch.offset() as usize);
         let header_came = before < HEADER_BYTES && (now >= HEADER_BYTES || last);
         if header_came && update.job.format == Format::Patch {

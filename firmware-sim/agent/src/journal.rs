@@ -3,6 +3,7 @@
 use deltagate_flash::{AppendError, FlashError, Record, RecordLog, Region};
 use embedded_storage::nor_flash::NorFlash;
 use wire_checkin::{Format, Job, JobPath, LastUpdate, Outcome};
+use wire_coap::BlockSize;
 
 const LINK: u8 = 1;
 const JOB_STARTED: u8 = 2;
@@ -11,6 +12,7 @@ const ARMED: u8 = 4;
 const JOB_ENDED: u8 = 5;
 const OUTCOME: u8 = 6;
 const REPORTED: u8 = 7;
+const SMALLER_BLOCKS: u8 = 8;
 
 /// The timing of the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub(crate) enum JournalRecord {
     Link(Link),
     /// The spare slot is prepared for this payload and holds its envelope.
     JobStarted(Job),
+    /// The gateway answers in blocks of this size, smaller than the device asked for.
+    SmallerBlocks(BlockSize),
     /// The payload is complete and its digest right.
     Staged,
     /// The image is verified; the boot log's Trial record comes next.
@@ -67,6 +71,8 @@ pub(crate) enum Stage {
 pub(crate) struct JournalJob {
     pub(crate) job: Job,
     pub(crate) stage: Stage,
+    /// The size of the blocks it is staged in, when not the device's largest.
+    pub(crate) block_size: Option<BlockSize>,
 }
 
 /// What the journal says, all of it that matters.
@@ -89,7 +95,13 @@ impl JournalState {
                 self.job = Some(JournalJob {
                     job,
                     stage: Stage::Started,
+                    block_size: None,
                 })
+            }
+            JournalRecord::SmallerBlocks(size) => {
+                if let Some(job) = &mut self.job {
+                    job.block_size = Some(size);
+                }
             }
             JournalRecord::Staged => self.advance(Stage::Staged),
             JournalRecord::Armed => {
@@ -119,6 +131,9 @@ impl JournalState {
         [
             self.link.map(JournalRecord::Link),
             self.job.map(|job| JournalRecord::JobStarted(job.job)),
+            self.job
+                .and_then(|job| job.block_size)
+                .map(JournalRecord::SmallerBlocks),
             reached(Stage::Staged).then_some(JournalRecord::Staged),
             reached(Stage::Armed).then_some(JournalRecord::Armed),
             self.reported.map(JournalRecord::Reported),
@@ -127,8 +142,8 @@ impl JournalState {
     }
 }
 
-/// One record for each field of the state, and two for the stages.
-const LIVE_MAX: usize = 6;
+/// One record for each field of the state, and three for those of the job.
+const LIVE_MAX: usize = 7;
 const _: () = assert!(LIVE_MAX <= deltagate_flash::RECORD_LIVE_MAX);
 
 /// The journal, opened: its state, and the way to add to it.
@@ -199,6 +214,10 @@ impl JournalRecord {
                 bytes.put(job.path.as_str().as_bytes());
                 JOB_STARTED
             }
+            Self::SmallerBlocks(size) => {
+                bytes.put(&[size.szx()]);
+                SMALLER_BLOCKS
+            }
             Self::Staged => STAGED,
             Self::Armed => ARMED,
             Self::JobEnded => JOB_ENDED,
@@ -233,6 +252,7 @@ impl JournalRecord {
                 sequence_number: u64::from_le_bytes(take(&mut bytes)?),
                 path: JobPath::new(core::str::from_utf8(core::mem::take(&mut bytes)).ok()?)?,
             }),
+            SMALLER_BLOCKS => Self::SmallerBlocks(BlockSize::from_szx(u8::from_le_bytes(take(&mut bytes)?))?),
             STAGED => Self::Staged,
             ARMED => Self::Armed,
             JOB_ENDED => Self::JobEnded,
@@ -319,6 +339,7 @@ mod tests {
                 round_trip_ms: 2_100,
             }),
             JournalRecord::JobStarted(job(u64::MAX)),
+            JournalRecord::SmallerBlocks(BlockSize::B128),
             JournalRecord::Staged,
             JournalRecord::Armed,
             JournalRecord::JobEnded,

@@ -54,6 +54,7 @@
 //! 5 JobEnded
 //! 6 Outcome        0 sequence u64   8 code u8   9 has detail u8   10 detail u32     to be reported
 //! 7 Reported       0 sequence u64   8 code u8                                       the gateway has it
+//! 8 SmallerBlocks  0 szx u8         (of the job started last: how the gateway answers)
 //! ```
 
 #![no_std]

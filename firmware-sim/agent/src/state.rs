@@ -8,10 +8,6 @@ use crate::accept::Update;
 use crate::apply::{Erasing, Hashing};
 
 /// Where the agent is; the table is on the crate's front page.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one of it and no heap to box into"
-)]
 #[derive(Debug)]
 pub(crate) enum State<'m> {
     /// Nothing to do before a time.

@@ -4,6 +4,7 @@
 use deltagate_flash::{BootRecord, ENVELOPE_BYTES_MAX, Region, SlotHeaderFault};
 use embedded_storage::nor_flash::NorFlash;
 use wire_checkin::{Format, Job, Outcome};
+use wire_coap::BlockSize;
 use wire_patch::{DecodeError, Decoder, HEADER_BYTES, Progress};
 
 use crate::accept::{Refusal, Update, check_patch, judge};
@@ -70,7 +71,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
         }
         slot.write_envelope(envelope.as_bytes())?;
         self.journal.append(JournalRecord::JobStarted(update.job))?;
-        self.fetch_payload(now_ms, update, 0)
+        self.fetch_payload(now_ms, update, 0, self.config.block_size_max)
     }
 
     fn check_payload(
@@ -215,7 +216,12 @@ impl<'m, F: NorFlash> Core<'m, F> {
 
     /// The state in which an update that the journal knows goes on; `None` when there is none, or it is over.
     pub(crate) fn resume(&mut self, now_ms: u64) -> Result<Option<State<'m>>, FlashFailed> {
-        let Some(JournalJob { job, stage }) = self.journal.state().job else {
+        let Some(JournalJob {
+            job,
+            stage,
+            block_size,
+        }) = self.journal.state().job
+        else {
             return Ok(None);
         };
         let update = match self.resumable(&job, stage)? {
@@ -228,14 +234,15 @@ impl<'m, F: NorFlash> Core<'m, F> {
         let sequence = update.image.sequence;
         match stage {
             Stage::Started => {
-                let block_bytes = self.config.block_size_max.bytes();
+                let largest = self.config.block_size_max;
+                let size = block_size.map_or(largest, |size| size.min(largest));
                 let payload = self.payload_region(&update)?;
-                let staged_bytes = staging::staged(payload, update.job.payload_bytes, block_bytes)?;
+                let staged_bytes = staging::staged(payload, update.job.payload_bytes, size.bytes())?;
                 self.effects.event(Event::Resumed {
                     sequence,
                     staged_bytes,
                 });
-                self.resume_fetching(now_ms, update, staged_bytes).map(Some)
+                self.resume_fetching(now_ms, update, staged_bytes, size).map(Some)
             }
             Stage::Staged | Stage::Armed => {
                 let staged_bytes = update.job.payload_bytes;
@@ -259,6 +266,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
         now_ms: u64,
         update: Update,
         staged_bytes: u32,
+        size: BlockSize,
     ) -> Result<State<'m>, FlashFailed> {
         if update.job.format == Format::Patch && staged_bytes as usize >= HEADER_BYTES {
             let start = self.patch_start(&update)?;
@@ -266,7 +274,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
                 return self.drop_update(now_ms, update.job.sequence_number, refusal);
             }
         }
-        self.fetch_payload(now_ms, update, staged_bytes)
+        self.fetch_payload(now_ms, update, staged_bytes, size)
     }
 
     /// The update of a journal entry, judged again by the envelope in the spare slot: the agent or its configuration
@@ -308,6 +316,9 @@ impl<'m, F: NorFlash> Core<'m, F> {
         }
         if known.job.path != job.path {
             self.journal.append(JournalRecord::JobStarted(*job))?;
+            if let Some(size) = known.block_size {
+                self.journal.append(JournalRecord::SmallerBlocks(size))?;
+            }
             if known.stage >= Stage::Staged {
                 self.journal.append(JournalRecord::Staged)?;
             }

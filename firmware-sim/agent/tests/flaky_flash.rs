@@ -1,0 +1,134 @@
+//! A flash that fails once, without a power cut: the agent waits, asks again, and loses nothing it had.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod support;
+
+use std::cell::RefCell;
+
+use deltagate_agent::{Agent, Config, DATAGRAM_BYTES_MAX, Effect, Event};
+use deltagate_flash::sim::{SimFlash, SimFlashError};
+use deltagate_flash::{BootInfo, Slot};
+use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
+use support::{Device, Gateway, LAYOUT, Offer, Vendor, image};
+use wire_checkin::{Job, JobPath};
+
+/// Refuses one operation, then works again.
+struct Flaky {
+    inner: SimFlash,
+    operations_left: Option<u64>,
+}
+
+impl Flaky {
+    fn operate(&mut self) -> Result<(), SimFlashError> {
+        self.operations_left = match self.operations_left {
+            Some(0) => {
+                self.operations_left = None;
+                return Err(SimFlashError::OutOfBounds);
+            }
+            left => left.map(|left| left - 1),
+        };
+        Ok(())
+    }
+}
+
+impl ErrorType for Flaky {
+    type Error = SimFlashError;
+}
+
+impl ReadNorFlash for Flaky {
+    const READ_SIZE: usize = 1;
+
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), SimFlashError> {
+        self.inner.read(offset, bytes)
+    }
+
+    fn capacity(&self) -> usize {
+        self.inner.capacity()
+    }
+}
+
+impl NorFlash for Flaky {
+    const WRITE_SIZE: usize = SimFlash::WRITE_SIZE;
+    const ERASE_SIZE: usize = SimFlash::ERASE_SIZE;
+
+    fn erase(&mut self, from: u32, to: u32) -> Result<(), SimFlashError> {
+        self.operate()?;
+        self.inner.erase(from, to)
+    }
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), SimFlashError> {
+        self.operate()?;
+        self.inner.write(offset, bytes)
+    }
+}
+
+/// Runs until the restart into the trial; what the agent said.
+fn update(flash: &RefCell<Flaky>, gateway: &mut Gateway, renamed: Option<JobPath>) -> Vec<Event> {
+    let mut memory = vec![0; 4_096];
+    let config = Config::new(LAYOUT, &[1]).unwrap();
+    let boot = BootInfo {
+        slot: Slot::A,
+        on_trial: false,
+        attempt: 0,
+        sequence: 1,
+    };
+    let mut agent = Agent::new(config, Vendor::OURS.provision(), flash, boot, &mut memory, 3, 0).unwrap();
+    let (mut now_ms, mut said) = (0, Vec::new());
+    for _ in 0..500 {
+        while agent.work(now_ms) {}
+        while let Some(effect) = agent.poll_effect() {
+            match effect {
+                Effect::Event(event) => said.push(event),
+                Effect::Reboot => return said,
+            }
+        }
+        if said.contains(&Event::FlashFailed)
+            && let (Some(path), Some(offer)) = (renamed, gateway.offer.as_mut())
+        {
+            offer.job = Job { path, ..offer.job };
+        }
+        let mut buffer = [0; DATAGRAM_BYTES_MAX];
+        if let Some(length) = agent.poll_transmit(&mut buffer) {
+            for reply in gateway.handle(&buffer[..length]) {
+                agent.handle_datagram(now_ms, &reply);
+            }
+        } else if let Some(at_ms) = agent.poll_timeout() {
+            now_ms = now_ms.max(at_ms);
+            agent.handle_timeout(now_ms);
+        }
+    }
+    panic!("no trial: {said:?}");
+}
+
+#[test]
+fn whatever_operation_fails_the_update_goes_on_and_staged_blocks_are_kept() {
+    let v1 = Vendor::OURS.release(1, image(1, 5_003));
+    let v2 = Vendor::OURS.release(2, image(2, 5_003));
+    let offer = Offer::patch(&v1, &v2);
+    let blocks = offer.payload.len().div_ceil(128);
+    for renamed in [None, JobPath::new("renamed")] {
+        for failing in 0.. {
+            let mut gateway = Gateway::new(Some(offer.clone()));
+            let Device { flash, .. } = Device::new(&v1, Gateway::new(None));
+            let flaky = Flaky {
+                inner: flash.into_inner(),
+                operations_left: Some(failing),
+            };
+            let flaky = RefCell::new(flaky);
+            let said = update(&flaky, &mut gateway, renamed);
+            if flaky.borrow().operations_left.is_some() {
+                assert!(failing > 80, "every operation failed once");
+                break;
+            }
+            assert!(said.contains(&Event::FlashFailed) && said.contains(&Event::Verified { sequence: 2 }));
+            assert!(!said.iter().any(|event| matches!(event, Event::Dropped { .. })));
+            let resumed = said.iter().any(|event| matches!(event, Event::Resumed { .. }));
+            let asked = gateway.blocks().len();
+            assert!(
+                asked <= blocks + 2 || !resumed,
+                "operation {failing}: {asked} of {blocks} blocks"
+            );
+        }
+    }
+}

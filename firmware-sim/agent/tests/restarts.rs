@@ -1,0 +1,209 @@
+//! Restarts and power cuts, at every operation of the flash.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod support;
+
+use deltagate_agent::Event;
+use deltagate_flash::sim::PowerCut;
+use support::{Device, Gateway, Offer, Release, Vendor, image};
+use wire_checkin::Outcome;
+use wire_coap::BlockSize;
+
+const IMAGE_BYTES: usize = 5_003;
+
+fn release(sequence: u32) -> Release {
+    Vendor::OURS.release(sequence, image(sequence as u8, IMAGE_BYTES))
+}
+
+fn confirmed(sequence: u32) -> impl Fn(&Device) -> bool {
+    move |device| device.events.contains(&Event::Confirmed { sequence })
+}
+
+/// Cuts the power at every operation of an update, and at several bytes of each; again at the `again`th operation after
+/// that.
+fn cut_everywhere(offer: &Offer, step: usize, again: Option<u64>) {
+    let device = |cut| {
+        let mut device = Device::new(&release(1), Gateway::new(Some(offer.clone())));
+        device.cut = cut;
+        device
+    };
+    let mut uncut = device(None);
+    uncut.flash.borrow_mut().restart();
+    uncut.run_until(confirmed(2));
+    // Operations after the restart into the trial count too: SimFlash counts from its last power cut.
+    let operations = uncut.flash.borrow().operations();
+    assert!(operations > 40, "{operations}");
+    let mut cuts = 0;
+    for operation in (0..operations).step_by(step) {
+        for torn_at in [0, 3, 4_096] {
+            let mut device = device(Some(PowerCut { operation, torn_at }));
+            device.cut_again = again.map(|operation| PowerCut {
+                operation,
+                torn_at: 3,
+            });
+            device.run_until(confirmed_by_log(2));
+            assert!(device.power_cuts >= 1, "operation {operation} did not happen");
+            cuts += device.power_cuts;
+            assert_eq!(
+                device.boots.last().unwrap().sequence,
+                2,
+                "operation {operation} byte {torn_at}"
+            );
+            let failed = |event: &Event| matches!(event, Event::Dropped { .. } | Event::Reverting { .. });
+            assert_eq!(device.said(failed), 0, "operation {operation} byte {torn_at}");
+        }
+    }
+    let runs = 3 * operations.div_ceil(step as u64) as usize;
+    assert!(
+        cuts >= runs + again.map_or(0, |_| runs / 2),
+        "{cuts} cuts in {runs} runs"
+    );
+}
+
+/// The power may go away between the confirmation and what the agent says of it.
+fn confirmed_by_log(sequence: u32) -> impl Fn(&Device) -> bool {
+    move |device| {
+        device
+            .boots
+            .last()
+            .is_some_and(|boot| boot.sequence == sequence && !boot.on_trial)
+            || device.events.contains(&Event::Confirmed { sequence })
+    }
+}
+
+#[test]
+fn a_patch_survives_a_power_cut_at_every_operation() {
+    cut_everywhere(&Offer::patch(&release(1), &release(2)), 1, None);
+}
+
+#[test]
+fn a_full_image_survives_power_cuts() {
+    cut_everywhere(&Offer::full(&release(2)), 2, None);
+}
+
+#[test]
+fn a_second_cut_during_the_recovery_is_survived_too() {
+    let offer = Offer::patch(&release(1), &release(2));
+    for again in [0, 1, 2, 5] {
+        cut_everywhere(&offer, 7, Some(again));
+    }
+}
+
+#[test]
+fn a_restart_asks_for_at_most_one_staged_block_again_and_for_no_check_in() {
+    let offer = Offer::full(&release(2));
+    let blocks = offer.payload.len().div_ceil(128) as u32;
+    for stop_at in [1, 2, 17, blocks as usize] {
+        let mut device = Device::new(&release(1), Gateway::new(Some(offer.clone())));
+        device.run_until(|device| device.said(|event| matches!(event, Event::Block { .. })) == stop_at);
+        device.run_until(confirmed(2));
+        let asked = device.gateway.blocks();
+        let distinct = asked.iter().collect::<std::collections::BTreeSet<_>>().len();
+        assert_eq!(distinct, blocks as usize);
+        // One block again, and the request that was on its way when the device stopped.
+        assert!(asked.len() <= distinct + 2, "{asked:?}");
+        assert_eq!(device.gateway.check_ins().len(), 2);
+        assert_eq!(device.said(|event| matches!(event, Event::Resumed { .. })), 1);
+    }
+}
+
+#[test]
+fn a_lost_gateway_is_waited_for_and_the_transfer_goes_on() {
+    let offer = Offer::patch(&release(1), &release(2));
+    let mut device = Device::new(&release(1), Gateway::new(Some(offer)));
+    device.run_until(|device| device.gateway.blocks().len() == 2);
+    device.link.loss_percent = 100;
+    device.run_until(|device| device.said(|event| matches!(event, Event::Unanswered { .. })) == 2);
+    device.link.loss_percent = 0;
+    device.run_until(confirmed(2));
+    assert_eq!(device.gateway.check_ins().len(), 2);
+}
+
+#[test]
+fn a_staged_payload_is_not_fetched_again_after_a_restart() {
+    let offer = Offer::patch(&release(1), &release(2));
+    let mut device = Device::new(&release(1), Gateway::new(Some(offer.clone())));
+    device.run_until(|device| device.said(|event| matches!(event, Event::Staged)) == 1);
+    let staged = device.gateway.blocks().len();
+    device.run_until(confirmed(2));
+    assert_eq!(
+        device.gateway.blocks().len(),
+        staged,
+        "nothing staged is fetched again"
+    );
+}
+
+#[test]
+fn a_staging_begun_with_larger_blocks_goes_on_with_smaller_ones() {
+    let offer = Offer::full(&release(2));
+    let mut device = Device::new(&release(1), Gateway::new(Some(offer)));
+    device.run_until(|device| device.gateway.blocks().len() == 5);
+    device.gateway.block_size_max = BlockSize::B32;
+    device.config.block_size_max = BlockSize::B64;
+    device.run_until(confirmed(2));
+    assert_eq!(device.gateway.check_ins().len(), 2);
+}
+
+#[test]
+fn without_contact_the_trial_ends_and_is_reported_once() {
+    let mut device = Device::new(
+        &release(1),
+        Gateway::new(Some(Offer::patch(&release(1), &release(2)))),
+    );
+    device.deaf_sequence = Some(2);
+    device.run_until(|device| device.said(|event| matches!(event, Event::Reported { .. })) == 1);
+    let sequences: Vec<_> = device
+        .boots
+        .iter()
+        .map(|boot| (boot.sequence, boot.on_trial))
+        .collect();
+    assert_eq!(
+        sequences,
+        [(1, false), (2, true), (1, false)],
+        "one trial of the stated minutes"
+    );
+    assert_eq!(device.boot_log().confirmed, Some(1));
+    let check_ins = device.gateway.check_ins();
+    let last = check_ins.last().unwrap().last_update.unwrap();
+    assert_eq!(
+        (last.sequence_number, last.outcome),
+        (2, Outcome::RevertedNoContact)
+    );
+    let count = check_ins.len();
+    device.run_until(|device| device.gateway.check_ins().len() >= count + 3);
+    assert!(
+        device.gateway.check_ins()[count..]
+            .iter()
+            .all(|check_in| check_in.last_update.is_none())
+    );
+    assert_eq!(device.said(|event| matches!(event, Event::Offered { .. })), 1);
+}
+
+#[test]
+fn an_image_reverted_and_retried_is_reported_again() {
+    let offer = Offer::patch(&release(1), &release(2));
+    let mut device = Device::new(&release(1), Gateway::new(Some(offer)));
+    device.deaf_sequence = Some(2);
+    device.run_until(|device| device.said(|event| matches!(event, Event::Reported { .. })) == 1);
+    // `update retry`: the gateway forgets.
+    device.gateway.requests.clear();
+    device.run_until(|device| device.said(|event| matches!(event, Event::Reported { .. })) == 2);
+    assert_eq!(device.said(|event| matches!(event, Event::Reverting { .. })), 2);
+    device.gateway.requests.clear();
+    device.deaf_sequence = None;
+    device.run_until(confirmed(2));
+}
+
+#[test]
+fn an_answer_that_is_no_answer_confirms_nothing() {
+    let mut gateway = Gateway::new(Some(Offer::patch(&release(1), &release(2))));
+    gateway.tamper = Some(Box::new(|message, _| {
+        let check_in = message.code() == wire_coap::Code::POST;
+        let on_trial = check_in && wire_checkin::CheckIn::decode(message.payload()).unwrap().on_trial;
+        on_trial.then(|| support::respond(message, wire_coap::Code::CHANGED, &[], &[0xFF]))
+    }));
+    let mut device = Device::new(&release(1), gateway);
+    device.run_until(|device| device.said(|event| matches!(event, Event::Reverting { .. })) == 1);
+    assert_eq!(device.boot_log().confirmed, Some(1));
+}

@@ -1,0 +1,296 @@
+//! A device: flash, bootloader, agent, and the link to its gateway, on virtual time.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use deltagate_agent::{Agent, Config, DATAGRAM_BYTES_MAX, Effect, Event, Stats};
+use deltagate_flash::sim::{PowerCut, SimFlash};
+use deltagate_flash::{BootInfo, BootLog, BootLogState, BootRecord, Layout, Region, Slot, SlotRegion};
+use wire_coap::BlockSize;
+
+use super::{Gateway, Release, Rng, Vendor};
+
+/// Two slots of a header sector and four sectors.
+pub const LAYOUT: Layout = Layout::packed(4096, 5 * 4096);
+/// How long a boot takes.
+pub const BOOT_MS: u64 = 500;
+/// By when every scenario must have come to its end.
+pub const DEADLINE_MS: u64 = 48 * 3_600_000;
+
+const MEMORY_BYTES: usize = 4_096;
+
+/// What happens to datagrams.
+#[derive(Debug, Clone)]
+pub struct Link {
+    pub delay_ms: u64,
+    pub jitter_ms: u64,
+    pub loss_percent: u64,
+    pub duplicate_percent: u64,
+    pub rng: Rng,
+}
+
+impl Link {
+    pub fn perfect() -> Self {
+        Self {
+            delay_ms: 500,
+            jitter_ms: 0,
+            loss_percent: 0,
+            duplicate_percent: 0,
+            rng: Rng::new(1),
+        }
+    }
+
+    pub fn bad(seed: u64) -> Self {
+        Self {
+            delay_ms: 300,
+            jitter_ms: 9_000,
+            loss_percent: 20,
+            duplicate_percent: 20,
+            rng: Rng::new(seed),
+        }
+    }
+
+    /// When the copies of a datagram arrive.
+    fn carry(&mut self, now_ms: u64) -> Vec<u64> {
+        let copies = if self.rng.chance(self.duplicate_percent) {
+            2
+        } else {
+            1
+        };
+        let arrivals = (0..copies).filter_map(|_| {
+            let lost = self.rng.chance(self.loss_percent);
+            let jitter = self.rng.next() % (self.jitter_ms + 1);
+            (!lost).then_some(now_ms + self.delay_ms + jitter)
+        });
+        arrivals.collect()
+    }
+}
+
+/// The device and all around it.
+pub struct Device {
+    pub flash: RefCell<SimFlash>,
+    pub config: Config,
+    pub gateway: Gateway,
+    pub link: Link,
+    pub now_ms: u64,
+    pub seed: u64,
+    pub boots: Vec<BootInfo>,
+    pub events: Vec<Event>,
+    pub stats: Stats,
+    /// The image of this sequence number has no network.
+    pub deaf_sequence: Option<u32>,
+    /// The next power cut, in flash operations from the next boot on.
+    pub cut: Option<PowerCut>,
+    /// The one after that, from the boot after it on.
+    pub cut_again: Option<PowerCut>,
+    pub power_cuts: usize,
+    on_way: BTreeMap<(u64, u64), (End, Vec<u8>)>,
+    sent: u64,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Gateway,
+    Device,
+}
+
+enum Ended {
+    Reboot,
+    PowerLost,
+    Done,
+}
+
+impl Device {
+    /// A device from the factory that runs `release`, confirmed, and believes `Vendor::OURS`.
+    pub fn new(release: &Release, gateway: Gateway) -> Self {
+        let flash = RefCell::new(SimFlash::new(LAYOUT.end_bytes()));
+        Vendor::OURS
+            .provision()
+            .write(Region::new(&flash, LAYOUT.provision))
+            .unwrap();
+        let slot = SlotRegion::new(Region::new(&flash, LAYOUT.slot(Slot::A)));
+        slot.write_envelope(&release.envelope).unwrap();
+        let mut image = release.image.clone();
+        image.resize(image.len().next_multiple_of(4), 0xFF);
+        slot.program_image(deltagate_flash::ImageOffset(0), &image)
+            .unwrap();
+        let confirmed = BootRecord::Confirmed {
+            sequence: release.sequence,
+        };
+        BootLog::open(Region::new(&flash, LAYOUT.boot_log))
+            .unwrap()
+            .append(confirmed)
+            .unwrap();
+        let mut config = Config::new(LAYOUT, &[1, 2, 3, 4, 5, 6]).unwrap();
+        config.block_size_max = BlockSize::B128;
+        Self {
+            flash,
+            config,
+            gateway,
+            link: Link::perfect(),
+            now_ms: 0,
+            seed: 1,
+            boots: Vec::new(),
+            events: Vec::new(),
+            stats: Stats::default(),
+            deaf_sequence: None,
+            cut: None,
+            cut_again: None,
+            power_cuts: 0,
+            on_way: BTreeMap::new(),
+            sent: 0,
+        }
+    }
+
+    pub fn boot_log(&self) -> BootLogState {
+        BootLog::open(Region::new(&self.flash, LAYOUT.boot_log))
+            .unwrap()
+            .state()
+    }
+
+    pub fn said(&self, what: impl Fn(&Event) -> bool) -> usize {
+        self.events.iter().filter(|event| what(event)).count()
+    }
+
+    /// Runs until `done` holds; panics when that takes longer than [`DEADLINE_MS`].
+    pub fn run_until(&mut self, done: impl Fn(&Device) -> bool) {
+        let mut memory = vec![0; MEMORY_BYTES];
+        loop {
+            match self.power_on(&mut memory, &done) {
+                Ended::Done => return,
+                Ended::Reboot => {}
+                Ended::PowerLost => {
+                    self.flash.borrow_mut().restart();
+                    self.power_cuts += 1;
+                    self.cut = self.cut_again.take();
+                }
+            }
+            self.now_ms += BOOT_MS;
+        }
+    }
+
+    fn power_on(&mut self, memory: &mut [u8], done: &impl Fn(&Device) -> bool) -> Ended {
+        let before = self.boot_log();
+        if let Some(cut) = self.cut.take() {
+            let operation = cut.operation + self.flash.borrow().operations();
+            self.flash
+                .borrow_mut()
+                .cut_power_at(PowerCut { operation, ..cut });
+        }
+        let booted = deltagate_bootloader::run(&self.flash, &LAYOUT, None, &mut |_| {});
+        if !self.flash.borrow().is_powered() {
+            return Ended::PowerLost;
+        }
+        let boot = booted.expect("an image boots").info;
+        assert!(
+            Some(boot.sequence) >= before.confirmed,
+            "never older than confirmed"
+        );
+        self.boots.push(boot);
+        self.seed += 1;
+        // The agent borrows the flash for as long as it lives, and the device is needed beside it.
+        let flash = std::mem::replace(&mut self.flash, RefCell::new(SimFlash::new(0)));
+        let ended = self.run_agent(&flash, memory, boot, done);
+        self.flash = flash;
+        match ended {
+            Ended::Done => Ended::Done,
+            _ if !self.flash.borrow().is_powered() => Ended::PowerLost,
+            ended => ended,
+        }
+    }
+
+    fn run_agent(
+        &mut self,
+        flash: &RefCell<SimFlash>,
+        memory: &mut [u8],
+        boot: BootInfo,
+        done: &impl Fn(&Device) -> bool,
+    ) -> Ended {
+        let provision = Vendor::OURS.provision();
+        let agent = Agent::new(
+            self.config,
+            provision,
+            flash,
+            boot,
+            memory,
+            self.seed,
+            self.now_ms,
+        );
+        if !flash.borrow().is_powered() {
+            return Ended::PowerLost;
+        }
+        let mut agent = agent.expect("the agent starts");
+        loop {
+            let reboot = self.drain(&mut agent, boot.sequence);
+            self.stats = agent.stats();
+            if !flash.borrow().is_powered() {
+                return Ended::PowerLost;
+            }
+            if reboot {
+                return Ended::Reboot;
+            }
+            if done(self) {
+                return Ended::Done;
+            }
+            assert!(self.now_ms < DEADLINE_MS, "too late: {:?}", self.events.last());
+            if agent.work(self.now_ms) {
+                self.now_ms += 2;
+                continue;
+            }
+            let reboot = self.drain(&mut agent, boot.sequence);
+            if reboot || !flash.borrow().is_powered() {
+                return Ended::Reboot;
+            }
+            self.advance(&mut agent);
+        }
+    }
+
+    /// Lets the next thing happen.
+    fn advance(&mut self, agent: &mut Agent<'_, SimFlash>) {
+        let arrival = self.on_way.first_key_value().map(|((at_ms, _), _)| *at_ms);
+        let timeout = agent.poll_timeout();
+        let next = arrival
+            .into_iter()
+            .chain(timeout)
+            .min()
+            .expect("the agent is never without a time");
+        self.now_ms = self.now_ms.max(next);
+        if arrival != Some(next) {
+            agent.handle_timeout(self.now_ms);
+            return;
+        }
+        let (_, (end, datagram)) = self.on_way.pop_first().unwrap();
+        match end {
+            End::Device => agent.handle_datagram(self.now_ms, &datagram),
+            End::Gateway => {
+                for reply in self.gateway.handle(&datagram) {
+                    self.send(End::Device, reply);
+                }
+            }
+        }
+    }
+
+    fn drain(&mut self, agent: &mut Agent<'_, SimFlash>, sequence: u32) -> bool {
+        let mut buffer = [0; DATAGRAM_BYTES_MAX];
+        while let Some(length) = agent.poll_transmit(&mut buffer) {
+            if self.deaf_sequence != Some(sequence) {
+                self.send(End::Gateway, buffer[..length].to_vec());
+            }
+        }
+        let mut reboot = false;
+        while let Some(effect) = agent.poll_effect() {
+            match effect {
+                Effect::Event(event) => self.events.push(event),
+                Effect::Reboot => reboot = true,
+            }
+        }
+        reboot
+    }
+
+    fn send(&mut self, to: End, datagram: Vec<u8>) {
+        for at_ms in self.link.carry(self.now_ms) {
+            self.sent += 1;
+            self.on_way.insert((at_ms, self.sent), (to, datagram.clone()));
+        }
+    }
+}
