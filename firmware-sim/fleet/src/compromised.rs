@@ -63,7 +63,12 @@ impl CompromisedGateway {
                 .name("compromised".into())
                 .spawn(move || serve(&socket, &bait, &heard, &stopping))?
         };
-        Ok(Self { address, heard, stopping, thread: Some(thread) })
+        Ok(Self {
+            address,
+            heard,
+            stopping,
+            thread: Some(thread),
+        })
     }
 
     /// Where it listens.
@@ -135,8 +140,14 @@ fn answer(datagram: &[u8], bait: &Bait, heard: &Watched<Heard>) -> Option<Vec<u8
 /// A piggybacked response (RFC 7252 §5.2.1).
 fn reply(request: &Message<'_>, code: Code, body: &[u8]) -> Option<Vec<u8>> {
     let mut buffer = [0; DATAGRAM_BYTES_MAX];
-    let mut writer =
-        Writer::new(&mut buffer, Kind::Acknowledgement, code, request.message_id(), request.token()).ok()?;
+    let mut writer = Writer::new(
+        &mut buffer,
+        Kind::Acknowledgement,
+        code,
+        request.message_id(),
+        request.token(),
+    )
+    .ok()?;
     if !body.is_empty() {
         writer.content_format(ContentFormat::CBOR).ok()?;
         writer.payload(body).ok()?;

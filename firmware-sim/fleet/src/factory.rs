@@ -6,8 +6,8 @@
 use crate::qemu::FLASH_FILE_BYTES;
 use deltagate_flash::sim::SimFlash;
 use deltagate_flash::{
-    AppendError, BootLog, BootRecord, FlashError, ImageOffset, Layout, Provision, Region, Slot, SlotHeaderFault,
-    SlotRegion, TRUST_ANCHORS_MAX,
+    AppendError, BootLog, BootRecord, FlashError, ImageOffset, Layout, Provision, Region, Slot,
+    SlotHeaderFault, SlotRegion, TRUST_ANCHORS_MAX,
 };
 use std::cell::RefCell;
 use std::io;
@@ -157,9 +157,6 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("flash");
         write_flash_file(&path, &shipped()).unwrap();
-        assert_eq!(
-            std::fs::metadata(&path).unwrap().len(),
-            FLASH_FILE_BYTES as u64
-        );
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), FLASH_FILE_BYTES as u64);
     }
 }

@@ -112,9 +112,13 @@ mod tests {
     fn a_line_is_found_only_behind_the_mark() {
         let (_directory, lines) = lines();
         lines.read_all(&b"one\ntwo\r\nthree"[..]);
-        let (mark, line) = lines.wait_for(0, Duration::ZERO, |line| line.starts_with('t')).unwrap();
+        let (mark, line) = lines
+            .wait_for(0, Duration::ZERO, |line| line.starts_with('t'))
+            .unwrap();
         assert_eq!((mark, line.as_str()), (2, "two"));
-        let (mark, line) = lines.wait_for(mark, Duration::ZERO, |line| line.starts_with('t')).unwrap();
+        let (mark, line) = lines
+            .wait_for(mark, Duration::ZERO, |line| line.starts_with('t'))
+            .unwrap();
         assert_eq!((mark, line.as_str()), (3, "three"));
         assert_eq!(lines.wait_for(mark, Duration::ZERO, |_| true), None);
     }

@@ -10,6 +10,7 @@ use ed25519_dalek::VerifyingKey;
 use ed25519_dalek::pkcs8::DecodePublicKey;
 use sha2::{Digest, Sha256};
 use std::error::Error;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use wire_manifest::{ENVELOPE_BYTES_MAX, Envelope, sever_text};
@@ -20,8 +21,29 @@ pub const VENDOR: &str = "example.com";
 /// The class of the emulated devices.
 pub const CLASS: &str = "thermometer";
 
-/// Anything may go wrong when real processes are put together, and all of it ends the test.
-pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+/// Why real processes could not be put together, or did not do what was expected of them. Whatever it is, it ends the
+/// test or the demo, so its text is all there is.
+#[derive(Debug)]
+pub struct Failure(Box<dyn Error + Send + Sync>);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// Any error, or a text.
+impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
 
 /// What a rig is made of.
 #[derive(Clone, Debug)]
@@ -62,7 +84,7 @@ pub struct Rig {
 
 impl Rig {
     /// Makes keys, ships the device with version 1, starts gateway and bridge.
-    pub fn new(config: RigConfig) -> Result<Self> {
+    pub fn new(config: RigConfig) -> Result<Self, Failure> {
         // Short names: the path of a unix socket has 108 bytes.
         let directory = tempfile::Builder::new().prefix("fleet").tempdir()?;
         let publisher = Publisher::generate(&config.deltagate, directory.path(), "publisher")?;
@@ -108,12 +130,18 @@ impl Rig {
     }
 
     /// Signs a firmware file as this device's class and gives the signed file.
-    pub fn sign(&self, image: &str, sequence: u32) -> Result<PathBuf> {
+    pub fn sign(&self, image: &str, sequence: u32) -> Result<PathBuf, Failure> {
         self.sign_as(&self.publisher, CLASS, image, sequence)
     }
 
     /// Signs a firmware file with another key or for another class.
-    pub fn sign_as(&self, publisher: &Publisher, class: &str, image: &str, sequence: u32) -> Result<PathBuf> {
+    pub fn sign_as(
+        &self,
+        publisher: &Publisher,
+        class: &str,
+        image: &str,
+        sequence: u32,
+    ) -> Result<PathBuf, Failure> {
         sign(
             &self.config.firmware,
             publisher,
@@ -125,13 +153,13 @@ impl Rig {
     }
 
     /// The digest by which commands name a firmware file, in hex.
-    pub fn digest(&self, image: &str) -> Result<String> {
+    pub fn digest(&self, image: &str) -> Result<String, Failure> {
         let digest = Sha256::digest(self.config.firmware.read(image)?);
         Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// Starts a second gateway that trusts these keys, and makes the device talk to it.
-    pub fn divert(&self, trust: &[&Publisher]) -> Result<Gateway> {
+    pub fn divert(&self, trust: &[&Publisher]) -> Result<Gateway, Failure> {
         let keys = trust.iter().map(|publisher| publisher.public_key().to_owned());
         let gateway = Gateway::start(
             &self.config.deltagate,
@@ -144,7 +172,7 @@ impl Rig {
     }
 
     /// Makes a key that the device does not trust.
-    pub fn stranger(&self) -> Result<Publisher> {
+    pub fn stranger(&self) -> Result<Publisher, Failure> {
         Ok(Publisher::generate(
             &self.config.deltagate,
             self.directory.path(),
@@ -153,7 +181,7 @@ impl Rig {
     }
 
     /// Restarts the killed gateway and makes the device find it at its new port.
-    pub fn restart_gateway(&mut self) -> Result<()> {
+    pub fn restart_gateway(&mut self) -> Result<(), Failure> {
         let address = self.gateway.restart()?;
         self.bridge.set_gateway(address);
         Ok(())
@@ -177,7 +205,7 @@ fn sign(
     image: &str,
     sequence: u32,
     directory: &Path,
-) -> Result<PathBuf> {
+) -> Result<PathBuf, Failure> {
     let to = directory.join(format!("{class}-{sequence}-{image}.suit"));
     let version = format!("{sequence}.0.0");
     let identity = Identity {
@@ -191,7 +219,7 @@ fn sign(
 }
 
 /// Signs version 1 and writes the flash of a device that runs it.
-fn ship(firmware: &Firmware, publisher: &Publisher, directory: &Path, flash: &Path) -> Result<()> {
+fn ship(firmware: &Firmware, publisher: &Publisher, directory: &Path, flash: &Path) -> Result<(), Failure> {
     let signed = std::fs::read(sign(firmware, publisher, CLASS, "v1.bin", 1, directory)?)?;
     let mut buffer = [0; ENVELOPE_BYTES_MAX];
     let envelope = sever_text(&signed, &mut buffer)?;

@@ -70,7 +70,10 @@ impl Counts {
 impl Observed {
     /// How often the image with this sequence number was offered.
     pub fn offers_of(&self, sequence_number: u64) -> usize {
-        self.offers.iter().filter(|offer| offer.sequence_number == sequence_number).count()
+        self.offers
+            .iter()
+            .filter(|offer| offer.sequence_number == sequence_number)
+            .count()
     }
 }
 
@@ -236,10 +239,7 @@ mod tests {
         }
         if code == Code::GET {
             writer
-                .block(
-                    OptionNumber::BLOCK2,
-                    BlockValue::first(BlockSize::B64),
-                )
+                .block(OptionNumber::BLOCK2, BlockValue::first(BlockSize::B64))
                 .unwrap();
         }
         if !payload.is_empty() {
@@ -279,7 +279,11 @@ mod tests {
         };
         let mut body = [0; ANSWER_BYTES_MAX];
         let body = answer.encode(&mut body).unwrap();
-        tap.uplink(0, &message(Kind::Confirmable, Code::POST, 1, &["c"], b""), &mut observed);
+        tap.uplink(
+            0,
+            &message(Kind::Confirmable, Code::POST, 1, &["c"], b""),
+            &mut observed,
+        );
         let reply = message(Kind::Acknowledgement, Code::CHANGED, 1, &[], body);
         tap.downlink(&reply, &mut observed);
         tap.downlink(&reply, &mut observed);
@@ -293,7 +297,10 @@ mod tests {
         let (mut tap, mut observed) = (Tap::default(), Observed::default());
         let reply = message(Kind::Acknowledgement, Code::CONTENT, 9, &[], b"x");
         tap.downlink(&reply, &mut observed);
-        let only_bytes = Counts { bytes: 28 + reply.len() as u64, ..Counts::default() };
+        let only_bytes = Counts {
+            bytes: 28 + reply.len() as u64,
+            ..Counts::default()
+        };
         assert_eq!(observed.counts, only_bytes);
     }
 }

@@ -23,5 +23,8 @@ fn a_transfer_goes_on_after_the_gateway_was_killed_and_started_again() {
 
     let observed = rig.bridge.seen().observed;
     assert_eq!(observed.offers_of(2), 1, "the old path is still good");
-    assert!(observed.counts.payload_requests <= blocks + 1, "nothing was fetched twice");
+    assert!(
+        observed.counts.payload_requests <= blocks + 1,
+        "nothing was fetched twice"
+    );
 }

@@ -15,8 +15,14 @@ fn a_signed_image_reaches_the_device_as_a_delta_and_is_confirmed() {
     assert_eq!(observed.offers_of(2), 1);
     let offer = &observed.offers[0];
     assert_eq!(offer.format, wire_checkin::Format::Patch);
-    assert_eq!(observed.counts.payload_requests, offer.payload_bytes.div_ceil(1_024));
-    assert_eq!(observed.counts.manifest_requests, 0, "the manifest came with the offer");
+    assert_eq!(
+        observed.counts.payload_requests,
+        offer.payload_bytes.div_ceil(1_024)
+    );
+    assert_eq!(
+        observed.counts.manifest_requests, 0,
+        "the manifest came with the offer"
+    );
     assert_eq!(observed.counts.retransmissions, 0);
     assert_eq!(rig.machine.power_cycles(), 0);
 }

@@ -9,7 +9,7 @@ use support::{CATCHABLE, PATIENCE};
 fn cut_and_recover(mut rig: Rig) -> Rig {
     rig.machine.kill();
     let mark = rig.machine.serial().mark();
-    rig.machine.start().unwrap();
+    rig.machine.start().expect("QEMU starts again");
     support::runs(&rig, mark, 2);
     rig
 }
@@ -28,7 +28,10 @@ fn killed_during_the_download_it_fetches_only_the_rest() {
     let observed = rig.bridge.seen().observed;
     assert_eq!(observed.offers_of(2), 1, "the job went on without a new offer");
     let blocks = observed.offers[0].payload_bytes.div_ceil(128);
-    assert!(blocks > before, "a payload of {blocks} blocks was caught after {before}");
+    assert!(
+        blocks > before,
+        "a payload of {blocks} blocks was caught after {before}"
+    );
     let again = observed.counts.payload_requests - blocks;
     // What was in flight when the power went, and the block it was written in.
     assert!(again <= 3, "{again} of {blocks} blocks were fetched twice");

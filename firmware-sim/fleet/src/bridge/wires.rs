@@ -95,12 +95,12 @@ impl Carrier {
                 _ = &mut stopped => return,
                 received = self.wires.device.recv_from(&mut frame) => {
                     if let Ok((length, _)) = received {
-                        self.from_device(elapsed_us(start), &frame[..length]).await;
+                        self.hear_device(elapsed_us(start), &frame[..length]).await;
                     }
                 }
                 received = self.wires.gateway.recv_from(&mut datagram) => {
                     if let Ok((length, peer)) = received {
-                        self.from_gateway(elapsed_us(start), peer, &datagram[..length]);
+                        self.hear_gateway(elapsed_us(start), peer, &datagram[..length]);
                     }
                 }
                 () = sleep_until(next) => self.deliver(elapsed_us(start)).await,
@@ -108,7 +108,7 @@ impl Carrier {
         }
     }
 
-    async fn from_device(&mut self, now_us: u64, frame: &[u8]) {
+    async fn hear_device(&mut self, now_us: u64, frame: &[u8]) {
         match ethernet::parse(frame) {
             Frame::Arp(reply) => self.send_to_device(&reply).await,
             Frame::Udp {
@@ -126,7 +126,7 @@ impl Carrier {
         }
     }
 
-    fn from_gateway(&mut self, now_us: u64, peer: SocketAddr, payload: &[u8]) {
+    fn hear_gateway(&mut self, now_us: u64, peer: SocketAddr, payload: &[u8]) {
         if peer != self.gateway.get() {
             return;
         }

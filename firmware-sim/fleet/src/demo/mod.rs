@@ -14,7 +14,7 @@ use crate::bridge::DeviceNumber;
 use crate::firmware::Firmware;
 use crate::gateway::{self, Deltagate};
 use crate::link::LinkProfile;
-use crate::rig::{Result, Rig, RigConfig};
+use crate::rig::{Failure, Rig, RigConfig};
 use screen::Screen;
 use sizes::Sizes;
 use std::path::PathBuf;
@@ -45,7 +45,7 @@ const QUIET_CHECK_INS: u32 = 2;
 const BAD_SEQUENCE: u32 = 3;
 
 /// Runs the demo. An error says what was not shown.
-pub fn run(config: &DemoConfig) -> Result<()> {
+pub fn run(config: &DemoConfig) -> Result<(), Failure> {
     let firmware = Firmware::at(&config.firmware);
     let screen = Screen::new();
     let profile = LinkProfile::NB_IOT;
@@ -70,13 +70,16 @@ pub fn run(config: &DemoConfig) -> Result<()> {
         profile,
     };
     println!("\n{table}");
-    screen.say("shown: version 2 runs, and the version that hangs was rolled back, reported and offered once");
+    screen
+        .say("shown: version 2 runs, and the version that hangs was rolled back, reported and offered once");
     Ok(())
 }
 
-fn good_update(screen: &Screen, rig: &mut Rig) -> Result<Cost> {
+fn good_update(screen: &Screen, rig: &mut Rig) -> Result<Cost, Failure> {
     import(rig, "v1.bin", 1)?;
-    screen.say("the device is switched on, behind a link of 26 kbit/s down, 62 kbit/s up, 2 s round trip, 5 % loss");
+    screen.say(
+        "the device is switched on, behind a link of 26 kbit/s down, 62 kbit/s up, 2 s round trip, 5 % loss",
+    );
     rig.machine.start()?;
     let mark = follow(screen, rig, 0, "checked in")?;
     rig.gateway.run(&["device", "claim", &rig.device_id()])?;
@@ -87,7 +90,7 @@ fn good_update(screen: &Screen, rig: &mut Rig) -> Result<Cost> {
     let end_us = rig.bridge.now_us();
     let observed = rig.bridge.seen().observed;
     let device = gateway::device(&rig.gateway, &rig.device_id())?;
-    if device.running_sequence != Some(2) || device.on_trial {
+    if !device.runs(2) {
         return Err(format!("the device says that it runs version 2, the gateway says {device:?}").into());
     }
     screen.say("the gateway's inventory says so too: version 2, confirmed");
@@ -103,7 +106,7 @@ fn good_update(screen: &Screen, rig: &mut Rig) -> Result<Cost> {
     })
 }
 
-fn bad_update(screen: &Screen, rig: &Rig) -> Result<()> {
+fn bad_update(screen: &Screen, rig: &Rig) -> Result<(), Failure> {
     screen.say("now version 3, signed just as well, which hangs as soon as it runs");
     let mark = rig.machine.serial().mark();
     assign(rig, "v3-hang.bin", BAD_SEQUENCE)?;
@@ -120,12 +123,12 @@ fn bad_update(screen: &Screen, rig: &Rig) -> Result<()> {
     let update = device
         .update(BAD_SEQUENCE)
         .ok_or("the gateway does not remember the bad update")?;
-    if offers != 1 || update.state != "withheld" || device.running_sequence != Some(2) {
+    if offers != 1 || update.state != "withheld" || !device.runs(2) {
         return Err(format!("version 3 was offered {offers} times; the gateway says {device:?}").into());
     }
     screen.say(&format!(
         "no: offered {offers} time, now withheld ({}) until an operator says `update retry`",
-        update.outcome
+        update.outcome.as_deref().unwrap_or("no reason")
     ));
     Ok(())
 }
@@ -133,7 +136,7 @@ fn bad_update(screen: &Screen, rig: &Rig) -> Result<()> {
 /// Every block but the last, on this link.
 const BLOCK_BYTES: u64 = 1_024;
 
-fn follow(screen: &Screen, rig: &Rig, from: usize, words: &str) -> Result<usize> {
+fn follow(screen: &Screen, rig: &Rig, from: usize, words: &str) -> Result<usize, Failure> {
     screen
         .follow(rig, from, STEP_PATIENCE, |line| line.contains(words))
         .ok_or_else(|| {
@@ -142,14 +145,21 @@ fn follow(screen: &Screen, rig: &Rig, from: usize, words: &str) -> Result<usize>
         })
 }
 
-fn import(rig: &Rig, image: &str, sequence: u32) -> Result<()> {
+fn import(rig: &Rig, image: &str, sequence: u32) -> Result<(), Failure> {
     let signed = rig.sign(image, sequence)?;
-    rig.gateway.run(&["image", "import", &signed.display().to_string()])?;
+    rig.gateway
+        .run(&["image", "import", &signed.display().to_string()])?;
     Ok(())
 }
 
-fn assign(rig: &Rig, image: &str, sequence: u32) -> Result<()> {
+fn assign(rig: &Rig, image: &str, sequence: u32) -> Result<(), Failure> {
     import(rig, image, sequence)?;
-    rig.gateway.run(&["update", "assign", &rig.digest(image)?, "--device", &rig.device_id()])?;
+    rig.gateway.run(&[
+        "update",
+        "assign",
+        &rig.digest(image)?,
+        "--device",
+        &rig.device_id(),
+    ])?;
     Ok(())
 }

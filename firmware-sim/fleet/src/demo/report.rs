@@ -54,13 +54,16 @@ impl PerBlock {
         let blocks = payload_bytes.div_ceil(self.block_bytes);
         let air_us = |rate: BitsPerSecond, bytes: u64| rate.airtime_us(bytes as usize);
         let up_us = air_us(profile.rate_up, blocks * self.request_bytes);
-        let down_us = air_us(profile.rate_down, payload_bytes + blocks * self.reply_overhead_bytes);
+        let down_us = air_us(
+            profile.rate_down,
+            payload_bytes + blocks * self.reply_overhead_bytes,
+        );
         Duration::from_micros(up_us + down_us + blocks * 2 * profile.delay_us)
     }
 }
 
 /// The least time of the two check-ins of an update: a round trip each, and their bytes at the slower rate.
-pub fn least_check_ins(profile: &LinkProfile, bytes: u64) -> Duration {
+pub(super) fn least_check_ins(profile: &LinkProfile, bytes: u64) -> Duration {
     let rate = profile.rate_up.min(profile.rate_down);
     Duration::from_micros(4 * profile.delay_us + rate.airtime_us(bytes as usize))
 }

@@ -6,25 +6,27 @@ use std::time::{Duration, Instant};
 
 /// Prints, with the seconds since the start in front.
 #[derive(Debug)]
-pub struct Screen {
+pub(super) struct Screen {
     began: Instant,
 }
 
 impl Screen {
     /// Starts the clock.
-    pub fn new() -> Self {
-        Self { began: Instant::now() }
+    pub(super) fn new() -> Self {
+        Self {
+            began: Instant::now(),
+        }
     }
 
     /// One line of the narrator.
-    pub fn say(&self, text: &str) {
+    pub(super) fn say(&self, text: &str) {
         self.line("", text);
     }
 
     /// Shows the device's lines from `from` on until one satisfies `last`, and gives the mark behind it.
     ///
     /// `None` after `patience`.
-    pub fn follow(
+    pub(super) fn follow(
         &self,
         rig: &Rig,
         from: usize,
@@ -53,7 +55,10 @@ impl Screen {
             Some((number, count)) => {
                 let air = Grouped(rig.bridge.seen().observed.counts.bytes);
                 let bar = bar(number, count);
-                self.line(" device │ ", &format!("block {number:>3} of {count} {bar} {air} bytes on the air so far"));
+                self.line(
+                    " device │ ",
+                    &format!("block {number:>3} of {count} {bar} {air} bytes on the air so far"),
+                );
             }
             None => self.line(" device │ ", line),
         }
@@ -82,7 +87,12 @@ fn bar(number: u32, count: u32) -> String {
     const WIDTH: u32 = 24;
     let full = (number * WIDTH / count) as usize;
     let empty = WIDTH as usize - full;
-    format!("[{}{}] {:>3} %", "#".repeat(full), ".".repeat(empty), number * 100 / count)
+    format!(
+        "[{}{}] {:>3} %",
+        "#".repeat(full),
+        ".".repeat(empty),
+        number * 100 / count
+    )
 }
 
 #[cfg(test)]

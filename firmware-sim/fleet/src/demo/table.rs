@@ -25,12 +25,21 @@ impl fmt::Display for Table {
         self.transports(f)?;
         self.update(f)?;
         let (bootloader, firmware) = (self.sizes.bootloader, self.sizes.v2);
-        writeln!(f, "\n{:<42} {:>13} {:>13}", "on the device", "flash, bytes", "RAM, bytes")?;
+        writeln!(
+            f,
+            "\n{:<42} {:>13} {:>13}",
+            "on the device", "flash, bytes", "RAM, bytes"
+        )?;
         for (name, size) in [
             ("bootloader", bootloader),
             ("firmware: agent, network stack, board", firmware),
         ] {
-            writeln!(f, "{name:<42} {:>13} {:>13}", Grouped(size.flash), Grouped(size.ram))?;
+            writeln!(
+                f,
+                "{name:<42} {:>13} {:>13}",
+                Grouped(size.flash),
+                Grouped(size.ram)
+            )?;
         }
         Ok(())
     }
@@ -44,7 +53,11 @@ impl Table {
         writeln!(
             f,
             "{:<42} {:>13} {:>13} {:>13} {:>13}",
-            "version 2 without loss, computed", "payload, bytes", "on air, bytes", "round trips", "least time, s"
+            "version 2 without loss, computed",
+            "payload, bytes",
+            "on air, bytes",
+            "round trips",
+            "least time, s"
         )?;
         for (name, payload) in [
             ("delta", self.cost.payload_bytes),
@@ -70,8 +83,8 @@ impl Table {
     fn update(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts = &self.cost.counts;
         let payload = self.cost.payload_bytes;
-        let least =
-            self.per_block.least_time(payload, &self.profile) + least_check_ins(&self.profile, counts.check_in_bytes);
+        let least = self.per_block.least_time(payload, &self.profile)
+            + least_check_ins(&self.profile, counts.check_in_bytes);
         writeln!(f, "\nthe delta as it crossed the link, losses included, measured")?;
         writeln!(f, "{:<42} {:>13}", "bytes on the air", Grouped(counts.bytes))?;
         writeln!(

@@ -49,14 +49,22 @@ impl Deltagate {
             return Ok(Self::at(path));
         }
         let own = std::env::current_exe()?;
-        let beside = own.ancestors().skip(1).take(2).map(|folder| folder.join("deltagate"));
-        beside.into_iter().find(|path| path.is_file()).map(Self::at).ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::NotFound,
-                "no deltagate binary beside this program; build it with: cargo build -p deltagate \
+        let beside = own
+            .ancestors()
+            .skip(1)
+            .take(2)
+            .map(|folder| folder.join("deltagate"));
+        beside
+            .into_iter()
+            .find(|path| path.is_file())
+            .map(Self::at)
+            .ok_or_else(|| {
+                io::Error::new(
+                    io::ErrorKind::NotFound,
+                    "no deltagate binary beside this program; build it with: cargo build -p deltagate \
                  (or name it in DELTAGATE_BIN)",
-            )
-        })
+                )
+            })
     }
 
     /// Where it is.

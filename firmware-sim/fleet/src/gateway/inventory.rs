@@ -1,45 +1,70 @@
-//! What the gateway says of devices and images, read from the JSON that technicians get.
+//! What the gateway says of a device, read from the JSON that technicians get.
 
-use super::Gateway;
-use crate::rig::Result;
-use serde_json::Value;
+use super::{CommandFailed, Gateway};
+use serde::Deserialize;
 
 /// A device as `device show --json` tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct DeviceSummary {
-    /// Sequence number it runs, once it was heard.
-    pub running_sequence: Option<u64>,
-    /// Whether what it runs is not confirmed yet.
-    pub on_trial: bool,
+    /// What it runs.
+    pub device: Running,
     /// Every image ever offered to it.
     pub updates: Vec<UpdateSummary>,
 }
 
+/// What a device runs.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Running {
+    /// Its sequence number, once the device was heard.
+    pub sequence_number: Option<u64>,
+    /// Whether it is not confirmed yet.
+    pub on_trial: bool,
+}
+
 /// What became of one image on one device.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct UpdateSummary {
-    /// The image's digest in hex.
-    pub image: String,
-    /// Its sequence number.
-    pub sequence: u32,
+    /// The image's sequence number.
+    pub sequence_number: Option<u64>,
     /// `offered`, `confirmed`, `withheld` or `released`.
     pub state: String,
-    /// Why it is withheld; empty otherwise.
-    pub outcome: String,
+    /// Why it is withheld.
+    pub outcome: Option<String>,
     /// How often it was offered.
-    pub offers: u64,
+    pub offers: u32,
 }
 
 impl DeviceSummary {
     /// The update to this sequence number.
     pub fn update(&self, sequence: u32) -> Option<&UpdateSummary> {
-        self.updates.iter().find(|update| update.sequence == sequence)
+        self.updates
+            .iter()
+            .find(|update| update.sequence_number == Some(u64::from(sequence)))
+    }
+
+    /// Whether it runs this sequence number, confirmed.
+    pub fn runs(&self, sequence: u32) -> bool {
+        self.device.sequence_number == Some(u64::from(sequence)) && !self.device.on_trial
     }
 }
 
 /// What this gateway knows of a device.
-pub fn device(gateway: &Gateway, id: &str) -> Result<DeviceSummary> {
-    let document = gateway.json(&["device", "show", id])?;
-    summary(&document).ok_or_else(|| format!("device show --json has another shape: {document}").into())
+pub fn device(gateway: &Gateway, id: &str) -> Result<DeviceSummary, CommandFailed> {
+    gateway.json(&["device", "show", id])
 }
-fn summary(_d:&Value)->Option<DeviceSummary>{None}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_needed_is_read() {
+        let text = r#"{"version": 1, "device": {"device": "52", "sequence_number": 2, "on_trial": false},
+            "updates": [{"image": "ab", "sequence_number": 3, "state": "withheld", "outcome": "reverted: watchdog",
+            "offers": 1, "changed_unix_s": 5}], "groups": []}"#;
+        let summary: DeviceSummary = serde_json::from_str(text).unwrap();
+        assert!(summary.runs(2));
+        assert_eq!(summary.update(3).unwrap().offers, 1);
+        assert_eq!(summary.update(2), None);
+    }
+}

@@ -8,5 +8,5 @@ mod inventory;
 mod process;
 
 pub use command::{CommandFailed, Deltagate, Identity, Publisher};
-pub use inventory::{DeviceSummary, UpdateSummary, device};
+pub use inventory::{DeviceSummary, Running, UpdateSummary, device};
 pub use process::{Gateway, GatewayConfig};

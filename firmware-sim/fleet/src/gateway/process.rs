@@ -2,7 +2,7 @@
 
 use super::command::{CommandFailed, Deltagate};
 use crate::lines::Lines;
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -151,15 +151,15 @@ impl Gateway {
         self.deltagate.run(&all)
     }
 
-    /// Runs a technician's command with `--json`.
-    pub fn json(&self, arguments: &[&str]) -> Result<Value, CommandFailed> {
+    /// Runs a technician's command with `--json` and reads the document.
+    pub fn json<T: DeserializeOwned>(&self, arguments: &[&str]) -> Result<T, CommandFailed> {
         let mut all = arguments.to_vec();
         all.push("--json");
         let text = self.run(&all)?;
         serde_json::from_str(&text).map_err(|error| CommandFailed {
             command: all.join(" "),
             exit_code: Some(0),
-            output: format!("printed no JSON ({error}): {text}"),
+            output: format!("printed another document ({error}): {text}"),
         })
     }
 

@@ -46,15 +46,12 @@ impl Hardware {
 
 /// What a device did when it was given the chance.
 #[derive(Debug)]
-pub struct Acted {
+pub(super) struct Acted {
     /// Datagrams for the gateway.
     pub sent: Vec<Vec<u8>>,
     /// When to wake it next; a later word of the device replaces this one.
     pub wake_us: Option<u64>,
 }
-
-/// Why a device broke one of its promises.
-pub type Broken = String;
 
 /// What runs on the device.
 enum Running<'h> {
@@ -70,7 +67,7 @@ enum Running<'h> {
 }
 
 /// A device on virtual time.
-pub struct Device<'h> {
+pub(super) struct Device<'h> {
     id: [u8; 6],
     flash: &'h RefCell<SimFlash>,
     memories: std::slice::IterMut<'h, Vec<u8>>,
@@ -100,7 +97,12 @@ pub enum Moment {
 
 impl<'h> Device<'h> {
     /// A device that boots at time zero.
-    pub fn new(id: [u8; 6], hardware: &'h mut Hardware, releases: &'h [SignedImage], seed: u64) -> Self {
+    pub(super) fn new(
+        id: [u8; 6],
+        hardware: &'h mut Hardware,
+        releases: &'h [SignedImage],
+        seed: u64,
+    ) -> Self {
         Self {
             id,
             flash: &hardware.flash,
@@ -115,38 +117,32 @@ impl<'h> Device<'h> {
     }
 
     /// Its id.
-    pub fn id(&self) -> [u8; 6] {
+    pub(super) fn id(&self) -> [u8; 6] {
         self.id
     }
 
     /// What happened so far.
-    pub fn history(&self) -> &[Moment] {
+    pub(super) fn history(&self) -> &[Moment] {
         &self.history
     }
 
     fn wake_us(&self, now_us: u64) -> Option<u64> {
         match &self.running {
             Running::Booting { until_us } | Running::Hanging { until_us } => Some(*until_us),
-            Running::Agent { agent, .. } => agent
-                .poll_timeout()
-                .map(|at_ms| (at_ms * 1_000).max(now_us)),
+            Running::Agent { agent, .. } => agent.poll_timeout().map(|at_ms| (at_ms * 1_000).max(now_us)),
         }
     }
 
     /// Hands it a datagram, and lets it act on it as [`Device::wake`] does.
-    pub fn receive(&mut self, now_us: u64, datagram: &[u8]) -> Result<Acted, Broken> {
-        if let Running::Agent {
-            agent,
-            network: true,
-        } = &mut self.running
-        {
+    pub(super) fn receive(&mut self, now_us: u64, datagram: &[u8]) -> Result<Acted, String> {
+        if let Running::Agent { agent, network: true } = &mut self.running {
             agent.handle_datagram(now_us / 1_000, datagram);
         }
         Ok(self.act(now_us))
     }
 
     /// Lets it do what is due.
-    pub fn wake(&mut self, now_us: u64) -> Result<Acted, Broken> {
+    pub(super) fn wake(&mut self, now_us: u64) -> Result<Acted, String> {
         match &mut self.running {
             Running::Booting { until_us } if *until_us <= now_us => self.boot(now_us)?,
             Running::Hanging { until_us } if *until_us <= now_us => {
@@ -178,33 +174,25 @@ impl<'h> Device<'h> {
     }
 
     /// Cuts the power now and gives it back.
-    pub fn cut_power(&mut self, now_us: u64) {
+    pub(super) fn cut_power(&mut self, now_us: u64) {
         self.history.push(Moment::PowerCut);
         self.flash.borrow_mut().restart();
         self.restart(now_us, None);
     }
 
     /// Cuts the power in the middle of the `operations`th flash operation from now.
-    pub fn cut_power_in(&mut self, operations: u64, torn_at: u32) {
+    pub(super) fn cut_power_in(&mut self, operations: u64, torn_at: u32) {
         let mut flash = self.flash.borrow_mut();
         let operation = flash.operations() + operations;
         flash.cut_power_at(PowerCut { operation, torn_at });
     }
 
     /// The highest sequence number this device has confirmed.
-    pub fn confirmed(&self) -> Option<u32> {
+    pub(super) fn confirmed(&self) -> Option<u32> {
         BootLog::open(Region::new(self.flash, LAYOUT.boot_log))
             .ok()?
             .state()
             .confirmed
-    }
-
-    /// Retransmissions its agent counted since it started.
-    pub fn retransmissions(&self) -> u32 {
-        match &self.running {
-            Running::Agent { agent, .. } => agent.stats().retransmissions,
-            _ => 0,
-        }
     }
 
     fn restart(&mut self, now_us: u64, left_behind: Option<RevertReason>) {
@@ -214,7 +202,7 @@ impl<'h> Device<'h> {
         };
     }
 
-    fn boot(&mut self, now_us: u64) -> Result<(), Broken> {
+    fn boot(&mut self, now_us: u64) -> Result<(), String> {
         self.boots += 1;
         let left_behind = self.left_behind.take();
         let outcome = deltagate_bootloader::run(self.flash, &LAYOUT, left_behind, &mut |_| {});
@@ -222,7 +210,8 @@ impl<'h> Device<'h> {
             self.cut_power(now_us);
             return Ok(());
         }
-        let boot = outcome.map_err(|recovery| format!("boot {} ended in recovery: {recovery}", self.boots))?;
+        let boot =
+            outcome.map_err(|recovery| format!("boot {} ended in recovery: {recovery}", self.boots))?;
         let release = self.judge(&boot)?;
         self.history.push(Moment::Booted {
             sequence: boot.info.sequence,
@@ -246,7 +235,7 @@ impl<'h> Device<'h> {
 
     /// The promise of every boot: a release we signed, bit for bit, and never below the highest
     /// confirmed sequence number.
-    fn judge(&self, boot: &Boot) -> Result<&'h SignedImage, Broken> {
+    fn judge(&self, boot: &Boot) -> Result<&'h SignedImage, String> {
         let release = self
             .releases
             .iter()
@@ -268,7 +257,7 @@ impl<'h> Device<'h> {
         }
     }
 
-    fn start_agent(&mut self, now_us: u64, boot: BootInfo, network: bool) -> Result<(), Broken> {
+    fn start_agent(&mut self, now_us: u64, boot: BootInfo, network: bool) -> Result<(), String> {
         let provision = Provision::read(Region::new(self.flash, LAYOUT.provision))
             .map_err(|fault| format!("provision record: {fault}"))?;
         let memory = self

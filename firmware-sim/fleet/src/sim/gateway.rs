@@ -2,8 +2,8 @@
 
 use super::release::SignedImage;
 use gateway_core::{
-    ArtefactDigest, ArtefactRecord, BuildOutcome, BuildRequest, Bytes, Change, Command, CoreConfig, Effect, Gateway,
-    ImageDigest, Now, PayloadError, Payloads, Refusal, Reply, Transmit, UpdateState,
+    ArtefactDigest, ArtefactRecord, BuildOutcome, BuildRequest, Bytes, Change, Command, CoreConfig, Effect,
+    Gateway, ImageDigest, Now, PayloadError, Payloads, Refusal, Reply, Transmit, UpdateState,
 };
 use gateway_delta::Options;
 use sha2::{Digest, Sha256};
@@ -17,7 +17,7 @@ const UNIX_START_S: u64 = 1_767_225_600;
 
 /// What the disk of a simulated gateway holds: what survives its restart.
 #[derive(Debug, Default)]
-pub struct Disk {
+pub(super) struct Disk {
     changes: Vec<Change>,
     payloads: BTreeMap<ArtefactDigest, Vec<u8>>,
     images: BTreeMap<ImageDigest, Vec<u8>>,
@@ -42,7 +42,7 @@ pub struct GatewaySide {
     disk: Disk,
     withheld: BTreeSet<(DeviceId, ImageDigest)>,
     builds: Vec<BuildRequest>,
-    builds_started: u32,
+    delta_builds: u32,
 }
 
 impl GatewaySide {
@@ -54,7 +54,7 @@ impl GatewaySide {
             disk: Disk::default(),
             withheld: BTreeSet::new(),
             builds: Vec::new(),
-            builds_started: 0,
+            delta_builds: 0,
         }
     }
 
@@ -70,9 +70,7 @@ impl GatewaySide {
     /// Imports an image that the caller has signed.
     pub fn import(&mut self, now_us: u64, release: &SignedImage) -> Result<(), Refusal> {
         let record = release.record();
-        self.disk
-            .images
-            .insert(record.digest, release.image.clone());
+        self.disk.images.insert(record.digest, release.image.clone());
         self.command(now_us, Command::ImportImage(record)).map(|_| ())
     }
 
@@ -83,8 +81,7 @@ impl GatewaySide {
 
     /// Takes a datagram.
     pub fn receive(&mut self, now_us: u64, peer: SocketAddr, datagram: &[u8]) {
-        self.core
-            .handle_datagram(now(now_us), peer, datagram, &self.disk);
+        self.core.handle_datagram(now(now_us), peer, datagram, &self.disk);
     }
 
     /// Does what is due.
@@ -103,7 +100,7 @@ impl GatewaySide {
             match effect {
                 Effect::Store(change) => self.store(change)?,
                 Effect::Build(request) => {
-                    self.builds_started += 1;
+                    self.delta_builds += u32::from(request.key.base.is_some());
                     self.builds.push(request);
                 }
             }
@@ -146,14 +143,9 @@ impl GatewaySide {
         self.core.poll_timeout().map(|at_ms| at_ms * 1_000)
     }
 
-    /// How many builds were ever started.
-    pub fn builds_started(&self) -> u32 {
-        self.builds_started
-    }
-
-    /// What the core knows.
-    pub fn core(&self) -> &Gateway {
-        &self.core
+    /// How many deltas it ever started to build.
+    pub fn delta_builds(&self) -> u32 {
+        self.delta_builds
     }
 
     fn artefact(

@@ -22,4 +22,3 @@ pub use device::{BOOTS_MAX, DECODER_MEMORY_BYTES, Hardware, LAYOUT, Moment};
 pub use gateway::GatewaySide;
 pub use release::{Behaviour, CLASS_ID, Publisher, SignedImage, VENDOR_ID, similar_images};
 pub use world::{Fault, Scenario, Stopped, World};
-

@@ -150,11 +150,15 @@ mod tests {
     fn a_device_that_trusts_the_publisher_verifies_its_images() {
         let publisher = Publisher::new(1);
         let signed = publisher.sign(5, vec![7; 100], Behaviour::Good);
-        let anchors = [Anchor { key: publisher.anchor() }];
+        let anchors = [Anchor {
+            key: publisher.anchor(),
+        }];
         let manifest = verify(&signed.envelope, &TrustAnchors::new(&anchors)).unwrap();
         assert_eq!(manifest.sequence_number, 5);
         assert_eq!(manifest.image_digest, signed.digest().0);
-        let others = [Anchor { key: Publisher::new(2).anchor() }];
+        let others = [Anchor {
+            key: Publisher::new(2).anchor(),
+        }];
         assert!(verify(&signed.envelope, &TrustAnchors::new(&others)).is_err());
     }
 

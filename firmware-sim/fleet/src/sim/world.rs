@@ -8,7 +8,7 @@ use crate::bridge::DeviceNumber;
 use crate::link::{Direction, IP_UDP_HEADER_BYTES, LinkModel, LinkProfile, Traffic, Verdict};
 use crate::rng::Rng;
 use crate::tap::{Observed, Tap};
-use gateway_core::{BuildOutcome, CoreConfig, Transmit};
+use gateway_core::{BuildOutcome, CoreConfig, LinkConfig, Transmit};
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -134,10 +134,16 @@ impl<'h> World<'h> {
             });
             // Devices do not boot in step: up to a second apart.
             let at_us = 500_000 + rng.below(1_000_000);
-            agenda.push(at_us, Due::Device { device: index, ticket: 0 });
+            agenda.push(
+                at_us,
+                Due::Device {
+                    device: index,
+                    ticket: 0,
+                },
+            );
         }
         Self {
-            budget: Budget::new(scenario.config.default_link.rate.bits()),
+            budget: Budget::new(&scenario.config.default_link),
             gateway: GatewaySide::new(scenario.config.clone()),
             scenario,
             now_us: 0,
@@ -180,9 +186,9 @@ impl<'h> World<'h> {
         &mut self.gateway
     }
 
-    /// How many builds the gateway ever started.
-    pub fn builds_started(&self) -> u32 {
-        self.gateway.builds_started()
+    /// How many deltas the gateway ever started to build.
+    pub fn delta_builds(&self) -> u32 {
+        self.gateway.delta_builds()
     }
 
     /// What happened on a device.
@@ -278,8 +284,7 @@ impl<'h> World<'h> {
             Fault::GatewayKilled => {
                 self.gateway_up = false;
                 self.gateway_life += 1;
-                self.agenda
-                    .push(self.now_us + GATEWAY_AWAY_US, Due::GatewayBack);
+                self.agenda.push(self.now_us + GATEWAY_AWAY_US, Due::GatewayBack);
             }
         }
     }
@@ -306,7 +311,8 @@ impl<'h> World<'h> {
     /// Stores, sends, builds and plans whatever the gateway decided.
     fn settle_gateway(&mut self) -> Result<(), String> {
         for Transmit { peer, bytes } in self.gateway.drain()? {
-            self.budget.spend(self.now_us, IP_UDP_HEADER_BYTES + bytes.len())?;
+            self.budget
+                .spend(self.now_us, IP_UDP_HEADER_BYTES + bytes.len())?;
             let device = self
                 .places
                 .iter()
@@ -325,8 +331,7 @@ impl<'h> World<'h> {
         self.gateway_ticket += 1;
         if let Some(at_us) = self.gateway.wake_us() {
             let ticket = self.gateway_ticket;
-            self.agenda
-                .push(at_us.max(self.now_us), Due::Gateway { ticket });
+            self.agenda.push(at_us.max(self.now_us), Due::Gateway { ticket });
         }
         Ok(())
     }
@@ -348,36 +353,61 @@ impl<'h> World<'h> {
     }
 }
 
-/// The rate as a budget over the whole run: what was sent never exceeds what the rate allows since
-/// the start, plus the burst a token bucket may save up.
+/// The promise of the shaper, checked from outside: a token bucket of the configured rate never runs dry.
+///
+/// Tokens are millionths of a bit, because then a microsecond adds exactly the rate.
+#[derive(Debug)]
 struct Budget {
     bits_per_second: u64,
-    sent_bytes: u64,
+    capacity: u128,
+    tokens: u128,
+    refilled_us: u64,
 }
 
-/// What a bucket may hold at most: a second of the rate or one full-sized packet.
-fn burst_bytes(bits_per_second: u64) -> u64 {
-    (bits_per_second / 8).max(2 * 1_500)
-}
+/// How much of a fast link's time the gateway may save up for one burst. It counts time in milliseconds, so it may be
+/// early by one.
+const BURST_MS: u64 = 10 + 1;
 
 impl Budget {
-    fn new(bits_per_second: u64) -> Self {
+    fn new(link: &LinkConfig) -> Self {
+        let bits_per_second = link.rate.bits();
+        let burst_bits = u128::from(bits_per_second * BURST_MS / 1_000);
+        let packet_bits = u128::from(link.mtu) * 8 + u128::from(bits_per_second / 1_000);
+        let capacity = burst_bits.max(packet_bits) * 1_000_000;
         Self {
             bits_per_second,
-            sent_bytes: 0,
+            capacity,
+            tokens: capacity,
+            refilled_us: 0,
         }
     }
 
     fn spend(&mut self, now_us: u64, bytes: usize) -> Result<(), String> {
-        self.sent_bytes += bytes as u64;
-        let allowed = u128::from(self.bits_per_second) * u128::from(now_us) / 8_000_000
-            + u128::from(burst_bytes(self.bits_per_second));
-        if u128::from(self.sent_bytes) > allowed {
-            return Err(format!(
-                "the gateway sent {} bytes, its link allows {allowed}",
-                self.sent_bytes
-            ));
-        }
+        let elapsed_us = now_us - self.refilled_us;
+        self.refilled_us = now_us;
+        let refill = u128::from(elapsed_us) * u128::from(self.bits_per_second);
+        let tokens = (self.tokens + refill).min(self.capacity);
+        self.tokens = tokens
+            .checked_sub(bytes as u128 * 8_000_000)
+            .ok_or_else(|| format!("{bytes} bytes more than the rate of the link allows"))?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_budget_notices_a_packet_too_many() {
+        let link = LinkConfig {
+            rate: gateway_core::BitsPerSecond::new(8_000).unwrap(),
+            mtu: 1_000,
+            ..LinkConfig::default()
+        };
+        let mut budget = Budget::new(&link);
+        budget.spend(0, 1_000).unwrap();
+        budget.spend(100_000, 100).unwrap();
+        assert!(budget.spend(100_000, 100).is_err());
     }
 }
