@@ -95,8 +95,9 @@ impl Gateway {
     }
 
     /// Stores every counter at once: for a clean shutdown. Drain [`Gateway::poll_effect`] afterwards.
-    pub fn handle_shutdown(&mut self, _now: Now) {
+    pub fn handle_shutdown(&mut self, now: Now) {
         self.meter.flush(&mut self.journal);
+        self.settle(now);
     }
 
     /// What the shell must do next.

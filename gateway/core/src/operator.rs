@@ -205,8 +205,8 @@ impl Operator<'_> {
                     .groups
                     .get(name)
                     .ok_or_else(|| Refusal::UnknownGroup(name.clone()))?;
-                let devices = members.iter().filter_map(|id| self.state().devices.get(id));
-                devices.map(|device| check_kind(device, image)).collect()
+                let mut devices = members.iter().filter_map(|id| self.state().devices.get(id));
+                devices.try_for_each(|device| check_kind(device, image))
             }
             Selector::Class(class) if *class != image.class => Err(Refusal::WrongClass {
                 image: image.digest,

@@ -1,0 +1,352 @@
+//! What a check-in leads to, seen from both sides.
+
+mod common;
+
+use common::*;
+use gateway_core::{Change, Command, CoreConfig, Reply, Selector, Stage, UpdateState, Verdict};
+use wire_checkin::{Format, Formats, Outcome};
+use wire_coap::{Code, Message};
+
+#[test]
+fn an_unknown_device_is_listed_and_gets_nothing() {
+    let mut shell = Shell::new(CoreConfig::default());
+    let told = shell.check_in(1, 1, &check_in(1, 1));
+    assert_eq!(
+        (told.job, told.envelope, told.next_check_in_s),
+        (None, None, 3_600)
+    );
+    assert_eq!(told.ack_timeout_ms, Some(2_000));
+    let view = shell.gateway.device(id(1)).unwrap();
+    assert!(!view.device.claimed);
+    assert_eq!(
+        view.next_step.unwrap().command,
+        format!("deltagate device claim {}", id(1))
+    );
+}
+
+#[test]
+fn a_class_assignment_serves_claimed_devices_only() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    shell
+        .command(Command::Assign(Selector::Class(CLASS), digest(2)))
+        .unwrap();
+    assert_eq!(shell.check_in(2, 1, &check_in(2, 1)).job, None);
+    shell.command(Command::ClaimDevice(id(2))).unwrap();
+    shell.build_all();
+    assert!(shell.check_in(2, 2, &check_in(2, 1)).job.is_some());
+}
+
+#[test]
+fn the_list_of_unclaimed_devices_is_capped() {
+    let mut shell = Shell::new(CoreConfig {
+        unclaimed_max: 3,
+        ..CoreConfig::default()
+    });
+    for number in 1..=5 {
+        shell.check_in(number, 1, &check_in(number, 1));
+    }
+    let status = shell.gateway.status();
+    assert_eq!((status.unclaimed, status.unclaimed_dropped), (3, 2));
+    assert!(shell.gateway.device(id(4)).is_none());
+    shell.command(Command::ClaimDevice(id(4))).unwrap();
+    shell.check_in(4, 2, &check_in(4, 1));
+    assert!(shell.gateway.device(id(4)).unwrap().device.report.is_some());
+}
+
+#[test]
+fn an_update_takes_one_check_in_and_one_more_from_the_new_image() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let told = shell.check_in(1, 2, &check_in(1, 1));
+    let job = told.job.unwrap();
+    assert_eq!(
+        (job.format, job.payload_bytes, job.sequence_number),
+        (Format::Patch, 1_000, 2)
+    );
+    assert_eq!(told.envelope.unwrap(), image(2).envelope);
+    assert!(job.path.as_str().len() == 7);
+    assert!(matches!(
+        shell.update(1, 2),
+        Some((UpdateState::Offered { .. }, 1))
+    ));
+
+    let mut trial = check_in(1, 2);
+    trial.on_trial = true;
+    let told = shell.check_in(1, 3, &trial);
+    assert_eq!(told.job, None);
+    assert_eq!(shell.update(1, 2), Some((UpdateState::Confirmed, 1)));
+    assert_eq!(shell.gateway.updates()[0].stage, Stage::UpToDate);
+}
+
+#[test]
+fn an_offer_is_stored_before_it_is_sent() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let now = shell.now();
+    shell
+        .gateway
+        .handle_datagram(now, peer(1), &post(2, &check_in(1, 1)), &shell.disk);
+    let mut offered = false;
+    while let Some(effect) = shell.gateway.poll_effect() {
+        offered |= matches!(effect, gateway_core::Effect::Store(Change::Offered(_)));
+    }
+    assert!(offered);
+    assert!(shell.gateway.poll_transmit().is_some());
+}
+
+#[test]
+fn a_duplicate_gets_the_cached_reply_and_changes_nothing() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let datagram = post(2, &check_in(1, 1));
+    let first = shell.ask(peer(1), &datagram);
+    let changes = shell.changes.len();
+    shell.command(Command::Cancel(Selector::Device(id(1)))).unwrap();
+    let cancelled = shell.changes.len();
+    assert!(cancelled > changes);
+    assert_eq!(shell.ask(peer(1), &datagram), first);
+    assert_eq!(shell.changes.len(), cancelled);
+}
+
+#[test]
+fn asking_again_repeats_the_open_offer_without_counting_it() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let first = shell.check_in(1, 2, &check_in(1, 1)).job.unwrap();
+    shell.restart();
+    let second = shell.check_in(1, 3, &check_in(1, 1)).job.unwrap();
+    assert_eq!(first, second);
+    assert_eq!(shell.update(1, 2).unwrap().1, 1);
+}
+
+#[test]
+fn a_withheld_image_is_not_offered_until_retry() {
+    for withholding in [
+        Outcome::RevertedNoContact,
+        Outcome::RefusedSignature,
+        Outcome::Other(99),
+    ] {
+        let mut shell = Shell::ready(CoreConfig::default());
+        let path = shell.check_in(1, 2, &check_in(1, 1)).job.unwrap().path;
+        let mut reverted = check_in(1, 1);
+        reverted.last_update = outcome(2, withholding);
+        assert_eq!(shell.check_in(1, 3, &reverted).job, None);
+        assert_eq!(shell.check_in(1, 4, &check_in(1, 1)).job, None);
+        shell.restart();
+        assert_eq!(shell.check_in(1, 5, &check_in(1, 1)).job, None);
+        assert_eq!(shell.update(1, 2).unwrap().1, 1, "offered exactly once");
+        assert_eq!(
+            code(&shell.ask(peer(1), &get(6, &[path.as_str()], None))),
+            Code::NOT_FOUND
+        );
+        let step = shell.gateway.device(id(1)).unwrap().next_step.unwrap();
+        assert_eq!(
+            step.command,
+            format!(
+                "deltagate update retry {} --image {}",
+                id(1),
+                digest(2).short_hex()
+            )
+        );
+
+        let retry = Command::Retry(id(1), Some(digest(2)));
+        assert_eq!(
+            shell.command(retry.clone()),
+            Ok(Reply::Retrying { images: 1, builds: 0 })
+        );
+        assert_eq!(shell.command(retry), Ok(Reply::Unchanged));
+        // The answer to the report was lost, and the device repeats it: that is old news.
+        assert!(shell.check_in(1, 7, &reverted).job.is_some());
+        assert_eq!(shell.update(1, 2).unwrap().1, 2);
+    }
+}
+
+#[test]
+fn an_image_seen_running_and_then_reverted_is_withheld() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    shell.check_in(1, 2, &check_in(1, 1));
+    let mut trial = check_in(1, 2);
+    trial.on_trial = true;
+    shell.check_in(1, 3, &trial);
+    let mut reverted = check_in(1, 1);
+    reverted.last_update = outcome(2, Outcome::RevertedWatchdog);
+    assert_eq!(shell.check_in(1, 4, &reverted).job, None);
+    assert!(matches!(
+        shell.update(1, 2),
+        Some((UpdateState::Withheld { .. }, 1))
+    ));
+}
+
+#[test]
+fn a_payload_that_keeps_vanishing_is_withheld_in_the_end() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let mut gone = check_in(1, 1);
+    let mut offered = 0;
+    for message_id in 2..40 {
+        offered += u32::from(shell.check_in(1, message_id, &gone).job.is_some());
+        gone.last_update = outcome(2, Outcome::PayloadChanged);
+        shell.now_ms += 1_000;
+    }
+    assert_eq!(offered, 5);
+}
+
+#[test]
+fn a_lost_store_still_withholds_what_a_device_reports() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let mut reverted = check_in(1, 1);
+    reverted.last_update = outcome(2, Outcome::RevertedFault);
+    assert_eq!(shell.check_in(1, 2, &reverted).job, None);
+    assert!(matches!(
+        shell.update(1, 2),
+        Some((UpdateState::Withheld { .. }, 0))
+    ));
+}
+
+#[test]
+fn one_build_serves_any_number_of_devices() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    shell.import(3);
+    shell.build_all();
+    for number in 1..=20 {
+        shell.check_in(number, 1, &check_in(number, 1));
+        shell.command(Command::ClaimDevice(id(number))).unwrap();
+    }
+    shell.command(Command::Cancel(Selector::Device(id(1)))).unwrap();
+    shell
+        .command(Command::Assign(Selector::Class(CLASS), digest(3)))
+        .unwrap();
+    assert_eq!(shell.builds.len(), 1);
+    let told = shell.check_in(5, 2, &check_in(5, 1));
+    assert_eq!((told.job, told.next_check_in_s), (None, 10));
+    assert_eq!(shell.builds.len(), 1);
+    shell.build_all();
+    assert!(shell.check_in(5, 3, &check_in(5, 1)).job.is_some());
+}
+
+#[test]
+fn a_failed_patch_does_not_become_a_full_image_in_silence() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    shell.import(3);
+    shell.build_all();
+    shell
+        .command(Command::Assign(Selector::Device(id(1)), digest(3)))
+        .unwrap();
+    let key = shell.builds.pop().unwrap();
+    shell.built(key, Err("the patch did not give the image back".into()));
+    assert_eq!(shell.check_in(1, 2, &check_in(1, 1)).job, None);
+    assert!(shell.builds.is_empty());
+    let view = shell.gateway.device(id(1)).unwrap();
+    assert!(
+        view.chain.last().unwrap().contains("did not give the image back"),
+        "{:?}",
+        view.chain
+    );
+    assert_eq!(
+        view.next_step.unwrap().command,
+        format!("deltagate update retry {}", id(1))
+    );
+
+    assert_eq!(
+        shell.command(Command::Retry(id(1), None)),
+        Ok(Reply::Retrying { images: 0, builds: 1 })
+    );
+    shell.build_all();
+    assert_eq!(
+        shell.check_in(1, 3, &check_in(1, 1)).job.unwrap().format,
+        Format::Patch
+    );
+}
+
+#[test]
+fn a_device_on_an_unknown_image_gets_no_patch() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let mut stranger = check_in(1, 1);
+    stranger.running_digest = wire_checkin::DigestPrefix::of(&[0x77; 32]);
+    assert_eq!(shell.check_in(1, 2, &stranger).job.unwrap().format, Format::Lz4);
+}
+
+#[test]
+fn memory_room_and_formats_decide_and_are_explained() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let mut small = check_in(1, 1);
+    small.decoder_memory_bytes = 3_000;
+    // 3 sectors of image and 2 of lz4 do not fit 4 sectors; the plain image does.
+    small.slot_capacity_bytes = 16_384;
+    assert_eq!(shell.check_in(1, 2, &small).job.unwrap().format, Format::Full);
+    let candidates = shell.gateway.device(id(1)).unwrap().candidates;
+    let verdict = |format| candidates.iter().find(|c| c.format == format).unwrap().verdict;
+    assert_eq!(
+        verdict(Format::Lz4),
+        Verdict::Room {
+            needs: gateway_core::Bytes(20_480),
+            has: gateway_core::Bytes(16_384)
+        }
+    );
+    assert!(matches!(verdict(Format::Patch), Verdict::Memory { .. }));
+    assert_eq!(verdict(Format::Full), Verdict::Chosen);
+
+    small.formats = Formats::of(&[Format::Lz4]);
+    assert_eq!(shell.check_in(1, 3, &small).job, None);
+    assert!(shell.gateway.device(id(1)).unwrap().next_step.is_some());
+    small.staging_bytes = Some(8_000);
+    assert_eq!(shell.check_in(1, 4, &small).job.unwrap().format, Format::Lz4);
+}
+
+#[test]
+fn an_open_transfer_keeps_its_artefact() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let mut without_patch = check_in(1, 1);
+    without_patch.formats = Formats::of(&[Format::Full, Format::Lz4]);
+    let job = shell.check_in(1, 2, &without_patch).job.unwrap();
+    assert_eq!(job.format, Format::Lz4);
+    assert_eq!(shell.check_in(1, 3, &check_in(1, 1)).job, Some(job));
+}
+
+#[test]
+fn an_envelope_that_does_not_fit_is_fetched() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let mut narrow = check_in(1, 1);
+    narrow.block_szx_max = 4;
+    let told = shell.check_in(1, 2, &narrow);
+    assert_eq!(told.envelope, None);
+    let path = told.job.unwrap().path;
+    let reply = shell.ask(peer(1), &get(3, &[path.as_str(), "m"], None));
+    assert_eq!(Message::parse(&reply).unwrap().payload(), image(2).envelope);
+}
+
+#[test]
+fn a_claimed_device_that_changes_class_is_reported_and_gets_nothing() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let mut changed = check_in(1, 1);
+    changed.class_id = OTHER_CLASS.0;
+    assert_eq!(shell.check_in(1, 2, &changed).job, None);
+    let view = shell.gateway.device(id(1)).unwrap();
+    assert_eq!(view.device.class, Some(CLASS));
+    assert_eq!(view.device.class_conflict(), Some(OTHER_CLASS));
+    assert!(shell.check_in(1, 3, &check_in(1, 1)).job.is_some());
+}
+
+#[test]
+fn an_image_that_is_not_newer_is_never_offered() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    shell
+        .command(Command::Assign(Selector::Class(CLASS), digest(1)))
+        .unwrap();
+    shell.command(Command::Cancel(Selector::Device(id(1)))).unwrap();
+    let mut newer = check_in(1, 2);
+    newer.on_trial = false;
+    assert_eq!(shell.check_in(1, 2, &newer).job, None);
+    let view = shell.gateway.device(id(1)).unwrap();
+    assert!(
+        view.chain
+            .last()
+            .unwrap()
+            .contains("already runs sequence number 2"),
+        "{:?}",
+        view.chain
+    );
+}
+
+#[test]
+fn a_body_that_is_no_check_in_is_bad() {
+    let mut shell = Shell::new(CoreConfig::default());
+    let datagram = request(wire_coap::Kind::Confirmable, Code::POST, 1, &["c"], None, &[0xA0]);
+    assert_eq!(code(&shell.ask(peer(1), &datagram)), Code::BAD_REQUEST);
+    assert!(shell.gateway.devices().is_empty());
+}

@@ -1,0 +1,332 @@
+//! Operators' commands: refused by name, safe to repeat.
+
+mod common;
+
+use common::*;
+use gateway_core::{
+    ArtefactDigest, ArtefactRecord, BuildFormats, BuildKey, Bytes, ClassId, Command, CoreConfig, GroupName,
+    ImageRecord, Refusal, Reply, Selector, Stage, UpdateState,
+};
+use wire_checkin::Format;
+use wire_coap::Code;
+
+fn group(name: &str) -> GroupName {
+    GroupName::new(name).unwrap()
+}
+
+#[test]
+fn every_command_is_safe_to_repeat() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    shell.check_in(2, 1, &check_in(2, 1));
+    let pumps = group("pumps");
+    let commands = [
+        Command::ImportImage(image(3)),
+        Command::ClaimDevice(id(2)),
+        Command::CreateGroup(pumps.clone()),
+        Command::AddToGroup(pumps.clone(), id(2)),
+        Command::Assign(Selector::Group(pumps.clone()), digest(3)),
+        Command::Cancel(Selector::Group(pumps.clone())),
+        Command::RemoveFromGroup(pumps.clone(), id(2)),
+        Command::RemoveGroup(pumps),
+        Command::ForgetDevice(id(2)),
+    ];
+    for command in commands {
+        let first = shell.command(command.clone()).unwrap();
+        shell.build_all();
+        let (changes, view) = (shell.changes.len(), shell.gateway.status());
+        let second = shell.command(command.clone()).unwrap();
+        assert!(
+            second == Reply::Unchanged || second == first,
+            "{command:?}: {second:?}"
+        );
+        assert_eq!(shell.changes.len(), changes, "{command:?}");
+        assert_eq!(shell.gateway.status(), view);
+    }
+}
+
+#[test]
+fn what_does_not_exist_is_refused_by_name() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let changes = shell.changes.len();
+    let (nobody, nothing, nowhere) = (id(99), digest(50), group("nowhere"));
+    let refused = [
+        (
+            Command::Assign(Selector::Device(nobody), digest(2)),
+            Refusal::UnknownDevice(nobody),
+        ),
+        (
+            Command::Assign(Selector::Device(id(1)), nothing),
+            Refusal::UnknownImage(nothing),
+        ),
+        (
+            Command::Assign(Selector::Group(nowhere.clone()), digest(2)),
+            Refusal::UnknownGroup(nowhere.clone()),
+        ),
+        (
+            Command::AddToGroup(nowhere.clone(), id(1)),
+            Refusal::UnknownGroup(nowhere.clone()),
+        ),
+        (
+            Command::RemoveFromGroup(nowhere.clone(), id(1)),
+            Refusal::UnknownGroup(nowhere.clone()),
+        ),
+        (
+            Command::Cancel(Selector::Device(nobody)),
+            Refusal::UnknownDevice(nobody),
+        ),
+        (Command::Retry(nobody, None), Refusal::UnknownDevice(nobody)),
+        (Command::Retry(id(1), None), Refusal::NothingToRetry(id(1))),
+    ];
+    for (command, refusal) in refused {
+        assert_eq!(shell.command(command), Err(refusal.clone()));
+        assert!(!refusal.hint().is_empty());
+        assert!(refusal.to_string().starts_with(char::is_lowercase));
+    }
+    assert_eq!(shell.changes.len(), changes);
+}
+
+#[test]
+fn an_image_for_another_class_or_vendor_is_not_assigned() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let foreign = ImageRecord {
+        class: OTHER_CLASS,
+        ..image(5)
+    };
+    shell.command(Command::ImportImage(foreign)).unwrap();
+    let stranger = ImageRecord {
+        vendor: gateway_core::VendorId([1; 16]),
+        ..image(6)
+    };
+    shell.command(Command::ImportImage(stranger)).unwrap();
+    let pumps = group("pumps");
+    shell.command(Command::CreateGroup(pumps.clone())).unwrap();
+    shell.command(Command::AddToGroup(pumps.clone(), id(1))).unwrap();
+
+    let to_device = shell.command(Command::Assign(Selector::Device(id(1)), digest(5)));
+    assert!(matches!(to_device, Err(Refusal::WrongClassOfDevice { .. })));
+    let to_group = shell.command(Command::Assign(Selector::Group(pumps), digest(5)));
+    assert!(matches!(to_group, Err(Refusal::WrongClassOfDevice { .. })));
+    let to_class = shell.command(Command::Assign(Selector::Class(CLASS), digest(5)));
+    assert!(matches!(to_class, Err(Refusal::WrongClass { .. })));
+    let vendor = shell.command(Command::Assign(Selector::Device(id(1)), digest(6)));
+    assert!(matches!(vendor, Err(Refusal::WrongVendor { .. })));
+    assert_eq!(shell.gateway.status().assignments.len(), 1);
+}
+
+#[test]
+fn an_older_image_is_not_assigned_to_a_device() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    shell.check_in(1, 2, &check_in(1, 2));
+    let refused = shell.command(Command::Assign(Selector::Device(id(1)), digest(1)));
+    assert!(matches!(
+        refused,
+        Err(Refusal::NotNewer {
+            image_sequence: 1,
+            running: 2,
+            ..
+        })
+    ));
+    assert!(
+        shell
+            .command(Command::Assign(Selector::Device(id(1)), digest(2)))
+            .is_ok()
+    );
+}
+
+#[test]
+fn naming_a_device_claims_it() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    shell.command(Command::CreateGroup(group("pumps"))).unwrap();
+    shell.check_in(2, 1, &check_in(2, 1));
+    shell.check_in(3, 1, &check_in(3, 1));
+    shell
+        .command(Command::Assign(Selector::Device(id(2)), digest(2)))
+        .unwrap();
+    shell.command(Command::AddToGroup(group("pumps"), id(3))).unwrap();
+    assert!(shell.gateway.device(id(2)).unwrap().device.claimed);
+    assert!(shell.gateway.device(id(3)).unwrap().device.claimed);
+}
+
+#[test]
+fn claimed_devices_are_bounded() {
+    let mut shell = Shell::new(CoreConfig {
+        claimed_max: 2,
+        ..CoreConfig::default()
+    });
+    shell.command(Command::ClaimDevice(id(1))).unwrap();
+    shell.command(Command::ClaimDevice(id(2))).unwrap();
+    let refused = shell.command(Command::ClaimDevice(id(3)));
+    assert_eq!(
+        refused,
+        Err(Refusal::TooMany {
+            what: "claimed devices",
+            max: 2
+        })
+    );
+    assert_eq!(shell.command(Command::ClaimDevice(id(2))), Ok(Reply::Unchanged));
+}
+
+#[test]
+fn the_narrowest_assignment_decides() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    for number in 3..=4 {
+        shell.import(number);
+    }
+    let pumps = group("pumps");
+    shell.command(Command::CreateGroup(pumps.clone())).unwrap();
+    shell.command(Command::AddToGroup(pumps.clone(), id(1))).unwrap();
+    shell
+        .command(Command::Assign(Selector::Class(CLASS), digest(4)))
+        .unwrap();
+    shell
+        .command(Command::Assign(Selector::Group(pumps.clone()), digest(3)))
+        .unwrap();
+    let target = |shell: &Shell| shell.gateway.device(id(1)).unwrap().target.unwrap();
+    assert_eq!(target(&shell).by, Selector::Device(id(1)));
+    shell.command(Command::Cancel(Selector::Device(id(1)))).unwrap();
+    assert_eq!(
+        (target(&shell).image, target(&shell).by),
+        (digest(3), Selector::Group(pumps.clone()))
+    );
+    shell.command(Command::RemoveGroup(pumps)).unwrap();
+    assert_eq!(target(&shell).by, Selector::Class(CLASS));
+}
+
+#[test]
+fn cancel_withdraws_the_path() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let path = shell.check_in(1, 2, &check_in(1, 1)).job.unwrap().path;
+    shell.command(Command::Cancel(Selector::Device(id(1)))).unwrap();
+    assert_eq!(
+        code(&shell.ask(peer(1), &get(3, &[path.as_str()], None))),
+        Code::NOT_FOUND
+    );
+    assert_eq!(shell.update(1, 2), Some((UpdateState::Released, 1)));
+    assert_eq!(shell.check_in(1, 4, &check_in(1, 1)).job, None);
+}
+
+#[test]
+fn another_image_withdraws_the_offer_of_the_first() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let path = shell.check_in(1, 2, &check_in(1, 1)).job.unwrap().path;
+    shell.import(3);
+    shell
+        .command(Command::Assign(Selector::Device(id(1)), digest(3)))
+        .unwrap();
+    shell.build_all();
+    assert_eq!(
+        code(&shell.ask(peer(1), &get(3, &[path.as_str()], None))),
+        Code::NOT_FOUND
+    );
+    assert_eq!(
+        shell.check_in(1, 4, &check_in(1, 1)).job.unwrap().sequence_number,
+        3
+    );
+}
+
+#[test]
+fn a_forgotten_device_leaves_nothing() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let path = shell.check_in(1, 2, &check_in(1, 1)).job.unwrap().path;
+    shell.command(Command::ForgetDevice(id(1))).unwrap();
+    assert!(shell.gateway.device(id(1)).is_none());
+    assert!(shell.gateway.status().assignments.is_empty());
+    assert_eq!(
+        code(&shell.ask(peer(1), &get(3, &[path.as_str()], None))),
+        Code::NOT_FOUND
+    );
+    shell.sleep(100_000);
+    shell.restart();
+    assert!(shell.gateway.device(id(1)).is_none());
+}
+
+#[test]
+fn importing_twice_is_harmless_and_another_number_for_the_same_bytes_refused() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let again = ImageRecord {
+        imported_unix_s: 99,
+        ..image(2)
+    };
+    assert_eq!(shell.command(Command::ImportImage(again)), Ok(Reply::Unchanged));
+    let renumbered = ImageRecord {
+        sequence_number: 9,
+        ..image(2)
+    };
+    let refused = shell.command(Command::ImportImage(renumbered));
+    assert_eq!(
+        refused,
+        Err(Refusal::ImageKnownOtherwise {
+            image: digest(2),
+            known: 2,
+            sequence_number: 9
+        })
+    );
+    let long = ImageRecord {
+        envelope: vec![0; 513],
+        ..image(8)
+    };
+    assert_eq!(
+        shell.command(Command::ImportImage(long)),
+        Err(Refusal::EnvelopeTooLong {
+            length: 513,
+            max: 512
+        })
+    );
+}
+
+#[test]
+fn a_device_claimed_before_it_was_heard_waits_for_its_first_word() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    shell.command(Command::ClaimDevice(id(7))).unwrap();
+    shell
+        .command(Command::Assign(Selector::Device(id(7)), digest(2)))
+        .unwrap();
+    let stage = |shell: &Shell| {
+        shell
+            .gateway
+            .updates()
+            .iter()
+            .find(|view| view.device == id(7))
+            .unwrap()
+            .stage
+    };
+    assert_eq!(stage(&shell), Stage::Unheard);
+    let mut other = check_in(7, 1);
+    other.class_id = ClassId([9; 16]).0;
+    assert_eq!(shell.check_in(7, 1, &other).job, None);
+    assert_eq!(stage(&shell), Stage::Blocked);
+}
+
+#[test]
+fn a_build_that_nobody_asked_for_or_that_gives_something_else_is_not_believed() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    shell.import(3);
+    let key = shell.builds.pop().unwrap();
+    let artefact = ArtefactRecord {
+        digest: ArtefactDigest([1; 32]),
+        target: digest(2),
+        base: None,
+        format: Format::Full,
+        size: Bytes(1),
+        decoder_memory: Bytes(0),
+        built_unix_s: 0,
+    };
+    let before = shell.gateway.status().artefacts;
+    shell.built(key, Ok(vec![artefact.clone()]));
+    let formats = BuildFormats {
+        full: true,
+        lz4: false,
+        bsdiff: false,
+        patch_memory: None,
+    };
+    shell.built(
+        BuildKey {
+            base: None,
+            target: digest(2),
+            formats,
+        },
+        Ok(vec![artefact]),
+    );
+    let status = shell.gateway.status();
+    assert_eq!((status.artefacts, status.failed_builds), (before, 1));
+}
