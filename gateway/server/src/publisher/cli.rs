@@ -1,0 +1,200 @@
+//! `deltagate key generate`, `deltagate image sign`, `deltagate image inspect`: arguments, and what is printed.
+//!
+//! Each command is [`clap::Args`] with `run`, which writes its output to the writer it is given and nothing
+//! elsewhere.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use sha2::{Digest, Sha256};
+use wire_manifest::IMAGE_BYTES_MAX;
+
+use super::firmware::Firmware;
+use super::inspect::{Inspection, hex, inspect};
+use super::key::{self, PrivateKey};
+use super::sign::{Statement, sign};
+use super::{PublisherError, files, load_anchors};
+
+/// Longest firmware file: an ELF of the largest image with plenty of debugging information.
+const FIRMWARE_FILE_BYTES_MAX: u64 = 256 << 20;
+/// Longest signed file: the largest image and 64 KiB of envelope.
+const SIGNED_FILE_BYTES_MAX: u64 = IMAGE_BYTES_MAX as u64 + (64 << 10);
+
+/// `key …`
+#[derive(Subcommand, Clone, Debug)]
+pub enum KeyCommand {
+    /// Make an Ed25519 key pair for signing images
+    Generate(KeyGenerateArgs),
+}
+
+impl KeyCommand {
+    /// Runs the command.
+    pub fn run(&self, out: &mut dyn Write) -> Result<(), PublisherError> {
+        match self {
+            Self::Generate(args) => args.run(out),
+        }
+    }
+}
+
+/// Make an Ed25519 key pair for signing images. Keep the private key away from every gateway.
+#[derive(Args, Clone, Debug)]
+pub struct KeyGenerateArgs {
+    /// Writes PREFIX.key (private, mode 0600) and PREFIX.pub. Neither may exist.
+    #[arg(long, value_name = "PREFIX", default_value = "publisher")]
+    pub out: PathBuf,
+}
+
+impl KeyGenerateArgs {
+    /// Makes the pair, and prints its key id and paths.
+    pub fn run(&self, out: &mut dyn Write) -> Result<(), PublisherError> {
+        let files = key::generate(&self.out)?;
+        print(
+            out,
+            &format!(
+                "key id        {}\nprivate key   {}\npublic key    {}\n",
+                files.key_id,
+                files.private_path.display(),
+                files.public_path.display()
+            ),
+        )
+    }
+}
+
+/// Sign a firmware image for a device class.
+#[derive(Args, Clone, Debug)]
+pub struct ImageSignArgs {
+    /// A raw image, or an ELF file, which is flattened by the physical addresses of its segments.
+    pub firmware: PathBuf,
+    /// The vendor's domain, for example example.com.
+    #[arg(long)]
+    pub vendor: String,
+    /// The device class, for example thermometer-v2.
+    #[arg(long)]
+    pub class: String,
+    /// The version, for people.
+    #[arg(long)]
+    pub version: String,
+    /// Sequence number: above that of every release of the class before.
+    #[arg(long, value_name = "NUMBER")]
+    pub sequence: u32,
+    /// What the release is, for people.
+    #[arg(long, value_name = "TEXT")]
+    pub description: Option<String>,
+    /// The private key file.
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// Where the signed file goes.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Write the envelope only, without the image in it.
+    #[arg(long)]
+    pub detached: bool,
+}
+
+impl ImageSignArgs {
+    /// Signs the image, writes the file, and prints what was signed.
+    pub fn run(&self, out: &mut dyn Write) -> Result<(), PublisherError> {
+        let firmware = Firmware::read(files::read(&self.firmware, FIRMWARE_FILE_BYTES_MAX)?);
+        let firmware = firmware.map_err(|source| PublisherError::Firmware {
+            path: self.firmware.clone(),
+            source,
+        })?;
+        let key = PrivateKey::load(&self.key)?;
+        let statement = Statement {
+            vendor: &self.vendor,
+            class: &self.class,
+            version: &self.version,
+            description: self.description.as_deref(),
+            sequence_number: self.sequence,
+        };
+        let file = sign(&statement, &firmware.image, self.detached, &key)?;
+        files::write(&self.out, &file)?;
+        print(out, &self.report(&firmware, &file, &key))
+    }
+
+    fn report(&self, firmware: &Firmware, file: &[u8], key: &PrivateKey) -> String {
+        let mut text = String::new();
+        if let Some(address) = firmware.base_address {
+            text += &format!("loads at      {address:#010x}\n");
+        }
+        for gap in &firmware.gaps {
+            text += &format!(
+                "gap           {} bytes at {:#010x}, filled with 0xff\n",
+                gap.bytes, gap.address
+            );
+        }
+        let digest: [u8; 32] = Sha256::digest(&firmware.image).into();
+        text += &format!(
+            "image         {} bytes\nimage digest  {}\n",
+            firmware.image.len(),
+            hex(&digest)
+        );
+        text += &format!(
+            "sequence      {}\nsigned by     key {}\n",
+            self.sequence,
+            key.key_id()
+        );
+        text + &format!("written       {} ({} bytes)\n", self.out.display(), file.len())
+    }
+}
+
+/// Show everything a signed file says, verified or not.
+#[derive(Args, Clone, Debug)]
+pub struct ImageInspectArgs {
+    /// A signed file, or any SUIT envelope.
+    pub file: PathBuf,
+    /// The image, if the file was signed with --detached.
+    #[arg(long, value_name = "FILE")]
+    pub image: Option<PathBuf>,
+    /// Public keys to verify with. With them the command fails unless a gateway would import the file.
+    #[arg(long, value_name = "PUB", num_args = 1..)]
+    pub trust: Vec<PathBuf>,
+    /// Print one JSON document, `deltagate.image-inspect/1`.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl ImageInspectArgs {
+    /// Prints the inspection; fails afterwards if keys were given and the file would not be imported.
+    pub fn run(&self, out: &mut dyn Write) -> Result<(), PublisherError> {
+        let anchors = load_anchors(&self.trust)?;
+        let file = files::read(&self.file, SIGNED_FILE_BYTES_MAX)?;
+        let image = self
+            .image
+            .as_ref()
+            .map(|path| files::read(path, IMAGE_BYTES_MAX.into()))
+            .transpose()?;
+        let (inspection, refusal) =
+            inspect(&file, image.as_deref(), &anchors).map_err(|source| PublisherError::Envelope {
+                path: self.file.clone(),
+                source,
+            })?;
+        print(out, &self.render(&inspection))?;
+        match refusal {
+            Some(source) => Err(PublisherError::NotVerified {
+                path: self.file.clone(),
+                source,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn render(&self, inspection: &Inspection) -> String {
+        match self.json {
+            true => serde_json::to_string_pretty(inspection).expect("the document has only text keys") + "\n",
+            false => inspection.to_text(),
+        }
+    }
+}
+
+/// Writes to standard output, or what stands for it. A reader that left is no error.
+fn print(out: &mut dyn Write, text: &str) -> Result<(), PublisherError> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(PublisherError::Output(error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

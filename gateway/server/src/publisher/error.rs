@@ -1,0 +1,146 @@
+//! What a publisher's command can not do, and what to do next.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+use wire_manifest::{EncodeError, ManifestError, SeverError};
+
+use super::anchors::AnchorError;
+use super::firmware::FirmwareError;
+use super::import::ImportError;
+
+/// Why a command of the publisher failed. [`hint`](Self::hint) says what to do, [`exit_code`](Self::exit_code) whose
+/// fault it is.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PublisherError {
+    /// A file can not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is longer than anything it could be.
+    #[error("{} has {bytes} bytes, more than {bytes_max}", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        bytes: u64,
+        /// The most we read.
+        bytes_max: u64,
+    },
+    /// A file can not be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A key file exists already: keys are never overwritten.
+    #[error("{} exists already", path.display())]
+    KeyExists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Other users can read a private key file.
+    #[error("private key {} can be read by others (mode {mode:03o})", path.display())]
+    KeyIsOpen {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A file holds no Ed25519 private key. The text never quotes the file.
+    #[error("{} is no Ed25519 private key in PKCS#8 PEM", path.display())]
+    NotAPrivateKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The operating system gave no randomness.
+    #[error("the system gave no random bytes for a key")]
+    Randomness(#[source] getrandom::Error),
+    /// A key could not be put into PEM.
+    #[error("cannot encode the key")]
+    KeyEncoding,
+    /// The firmware file can not become an image.
+    #[error("cannot make an image of {}", path.display())]
+    Firmware {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: FirmwareError,
+    },
+    /// The fields do not make a manifest of our profile.
+    #[error("cannot sign")]
+    Sign(#[source] EncodeError),
+    /// A file is not a SUIT envelope.
+    #[error("{} is not an envelope we can read", path.display())]
+    Envelope {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: ManifestError,
+    },
+    /// The file that was just signed does not pass the check a gateway makes: our fault.
+    #[error("the signed file does not verify")]
+    SelfCheck(#[source] ImportError),
+    /// A trust anchor can not be used.
+    #[error(transparent)]
+    Anchor(#[from] AnchorError),
+    /// `image inspect --trust` came to the end that the file would not be imported.
+    #[error("{} does not verify", path.display())]
+    NotVerified {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: ImportError,
+    },
+    /// Standard output can not be written.
+    #[error("cannot write the output")]
+    Output(#[source] io::Error),
+}
+
+impl PublisherError {
+    /// What to do next, as one line for a terminal.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::KeyExists { .. } => {
+                Some("choose another name with --out; a replaced key would lock out every device".to_owned())
+            }
+            Self::KeyIsOpen { path, .. } => Some(format!("chmod 600 {}", path.display())),
+            Self::NotAPrivateKey { .. } => Some("make one with: deltagate key generate".to_owned()),
+            Self::Firmware { source, .. } => source.hint(),
+            Self::Sign(EncodeError::TextTooLong) => Some("shorten --version or --description".to_owned()),
+            Self::Anchor(error) => Some(error.hint()),
+            Self::NotVerified { source, .. } => Some(source.hint()),
+            _ => None,
+        }
+    }
+
+    /// The process's exit code: 1 refused by the state of things, 3 internal.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::SelfCheck(_) | Self::KeyEncoding | Self::Randomness(_) => 3,
+            _ => 1,
+        }
+    }
+}
+
+impl From<SeverError> for ImportError {
+    fn from(error: SeverError) -> Self {
+        match error {
+            SeverError::Envelope(error) => Self::Verify(error.into()),
+            SeverError::NoSpace => Self::EnvelopeTooLong,
+        }
+    }
+}

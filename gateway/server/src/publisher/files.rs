@@ -1,0 +1,58 @@
+//! Reading and writing files, bounded and with the path in every error.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use super::PublisherError;
+
+/// Reads a file of at most `bytes_max` bytes.
+pub fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, PublisherError> {
+    let failed = |source| PublisherError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > bytes_max {
+        let bytes = fs::metadata(path).map_err(failed)?.len();
+        return Err(PublisherError::TooLarge {
+            path: path.to_owned(),
+            bytes,
+            bytes_max,
+        });
+    }
+    Ok(bytes)
+}
+
+/// Writes a file, replacing one that is there.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), PublisherError> {
+    fs::write(path, bytes).map_err(|source| PublisherError::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Writes a key file with these permission bits; one that is there is left alone.
+pub fn create_key(path: &Path, text: &str, mode: u32) -> Result<(), PublisherError> {
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::AlreadyExists => PublisherError::KeyExists {
+            path: path.to_owned(),
+        },
+        _ => PublisherError::Write {
+            path: path.to_owned(),
+            source,
+        },
+    };
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .map_err(failed)?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(failed)
+}
