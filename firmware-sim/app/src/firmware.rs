@@ -128,7 +128,8 @@ fn carry_out(effect: Effect, uart: &mut Uart) {
             let _ = writeln!(uart, "{event}");
         }
         Effect::Reboot => {
-            let _ = writeln!(uart, "app: rebooting");
+            let (used, all) = board::stack_used_bytes();
+            let _ = writeln!(uart, "app: rebooting; used {used} of {all} bytes of stack");
             board::reset();
         }
     }

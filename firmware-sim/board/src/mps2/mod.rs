@@ -22,6 +22,7 @@ pub use handover::{HANDOVER_BYTES, Handover};
 pub use nor::{Nor, NorFault};
 pub use once::Once;
 pub use sleep::Sleep;
+pub use start::stack_used_bytes;
 pub use timer::Clock;
 pub use uart::Uart;
 pub use watchdog::Watchdog;

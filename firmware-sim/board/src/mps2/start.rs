@@ -33,6 +33,14 @@ core::arch::global_asm!(
     "itt lo",
     "strlo r3, [r0], #4",
     "blo 1b",
+    // The stack is painted, to see later how much of it was used.
+    "ldr r0, =_stack_end",
+    "ldr r1, =_stack_top",
+    "ldr r3, =0x5AFE57AC",
+    "2: cmp r0, r1",
+    "itt lo",
+    "strlo r3, [r0], #4",
+    "blo 2b",
     "bl board_main",
     "udf #0",
     "",
@@ -49,6 +57,27 @@ core::arch::global_asm!(
     "bl board_fault",
     ".ltorg",
 );
+
+/// What an unused word of the stack holds; the start-up code above says the same.
+const PAINT: u32 = 0x5AFE_57AC;
+
+unsafe extern "C" {
+    // SAFETY: the linker script defines both around the stack; only their addresses are used.
+    safe static _stack_end: u32;
+    safe static _stack_top: u32;
+}
+
+/// How many bytes of the stack were ever used since reset, and how many there are.
+#[must_use]
+pub fn stack_used_bytes() -> (usize, usize) {
+    let (end, top) = ((&raw const _stack_end).addr(), (&raw const _stack_top).addr());
+    let unused = (end..top).step_by(4).take_while(|&at| {
+        // SAFETY: an aligned word inside the stack's memory; below the stack pointer nothing writes it meanwhile.
+        unsafe { core::ptr::with_exposed_provenance::<u32>(at).read_volatile() == PAINT }
+    });
+    let unused_bytes = unused.count() * 4;
+    (top - end - unused_bytes, top - end)
+}
 
 /// Makes `$main`, a `fn() -> !`, the program: what runs after reset.
 #[macro_export]
