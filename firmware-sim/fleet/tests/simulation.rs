@@ -2,6 +2,7 @@
 //!
 //! Each test runs several seeds; a failure prints the one to run again.
 
+use deltagate_agent::Event;
 use fleet::factory::{self, Shipped};
 use fleet::link::{BitsPerSecond, LinkProfile, PerMillion};
 use fleet::rng::Rng;
@@ -41,6 +42,13 @@ fn scenario(seed: u64, profile: LinkProfile) -> Scenario {
             ..CoreConfig::default()
         },
     }
+}
+
+/// The same with blocks of 64 bytes, so that a transfer takes seconds and there is time for things to go wrong in it.
+fn long_scenario(seed: u64, profile: LinkProfile) -> Scenario {
+    let mut scenario = scenario(seed, profile);
+    scenario.config.default_link.block_size_max = wire_coap::BlockSize::B64;
+    scenario
 }
 
 /// Version 1, which every device ships with, and one later image for each behaviour.
@@ -89,7 +97,6 @@ fn settled<'h>(scenario: Scenario, hardware: &'h mut [Hardware], releases: &'h [
 }
 
 fn checked_in(world: &World<'_>, device: usize) -> bool {
-    use deltagate_agent::Event;
     world
         .history(device)
         .iter()
@@ -114,17 +121,30 @@ fn run_until_confirmed(world: &mut World<'_>, sequence: u32, limit_us: u64) {
         .unwrap_or_else(|stopped| panic!("{stopped}"));
 }
 
-/// One device takes version 2 while `faults` happen at times after the assignment.
-fn update_with(seed: u64, profile: LinkProfile, faults: &[(u64, Fault)]) {
+/// One device takes version 2 while `faults` happen at times after its check-in for the job. Gives its history.
+fn update_with(seed: u64, profile: LinkProfile, faults: &[(u64, Fault)]) -> Vec<Moment> {
     let (publisher, releases) = releases(seed, &[Behaviour::Good]);
     let mut hardware = hardware(&publisher, &releases[0], 1);
-    let mut world = settled(scenario(seed, profile), &mut hardware, &releases);
+    let mut world = settled(long_scenario(seed, profile), &mut hardware, &releases);
     assign(&mut world, &releases[1]);
+    let limit_us = world.now_us() + HOUR_US;
+    world
+        .run_until(limit_us, |world| world.observed(0).offers_of(2) == 1)
+        .unwrap_or_else(|stopped| panic!("{stopped}"));
     let now_us = world.now_us();
     for &(after_us, fault) in faults {
         world.plan(now_us + after_us, fault);
     }
     run_until_confirmed(&mut world, 2, 24 * HOUR_US);
+    world.history(0).to_vec()
+}
+
+/// How often a download went on after a power cut.
+fn resumptions(history: &[Moment]) -> usize {
+    history
+        .iter()
+        .filter(|moment| matches!(moment, Moment::Said(Event::Resumed { .. })))
+        .count()
 }
 
 #[test]
@@ -187,17 +207,20 @@ fn duplication_and_reordering_break_nothing() {
 
 #[test]
 fn power_cuts_at_any_time_delay_and_break_nothing() {
+    let mut resumed = 0;
     for seed in 200..216 {
         let mut rng = Rng::for_stream(seed, 9);
         let faults: Vec<_> = (0..8)
-            .map(|_| (rng.below(90 * SECOND_US), Fault::PowerCut { device: 0 }))
+            .map(|_| (rng.below(12 * SECOND_US), Fault::PowerCut { device: 0 }))
             .collect();
-        update_with(seed, LINK, &faults);
+        resumed += resumptions(&update_with(seed, LINK, &faults));
     }
+    assert!(resumed > 16, "only {resumed} downloads were cut and went on");
 }
 
 #[test]
 fn writes_torn_at_any_byte_delay_and_break_nothing() {
+    let mut resumed = 0;
     for seed in 300..316 {
         let mut rng = Rng::for_stream(seed, 9);
         let faults: Vec<_> = (0..8)
@@ -207,11 +230,12 @@ fn writes_torn_at_any_byte_delay_and_break_nothing() {
                     operations: rng.below(12),
                     torn_at: rng.below(64) as u32,
                 };
-                (rng.below(90 * SECOND_US), fault)
+                (rng.below(12 * SECOND_US), fault)
             })
             .collect();
-        update_with(seed, LINK, &faults);
+        resumed += resumptions(&update_with(seed, LINK, &faults));
     }
+    assert!(resumed > 16, "only {resumed} downloads were cut and went on");
 }
 
 #[test]

@@ -105,20 +105,12 @@ pub struct Publisher {
 impl Publisher {
     /// Makes a new key in `directory`.
     pub fn generate(deltagate: &Deltagate, directory: &Path, name: &str) -> Result<Self, CommandFailed> {
-        let private_key = directory.join(format!("{name}.key"));
-        let public_key = directory.join(format!("{name}.pub"));
-        deltagate.run(&[
-            "key",
-            "generate",
-            "--private",
-            &private_key.display().to_string(),
-            "--public",
-            &public_key.display().to_string(),
-        ])?;
+        let prefix = directory.join(name).display().to_string();
+        deltagate.run(&["key", "generate", "--out", &prefix])?;
         Ok(Self {
             deltagate: deltagate.clone(),
-            private_key,
-            public_key,
+            private_key: directory.join(format!("{name}.key")),
+            public_key: directory.join(format!("{name}.pub")),
         })
     }
 

@@ -2,7 +2,10 @@
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 #![allow(unreachable_pub, reason = "the module is private to each test program")]
-#![allow(clippy::unwrap_used, reason = "this is test code, which the lint does not see")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "this is test code, which the lint does not see"
+)]
 
 use fleet::bridge::DeviceNumber;
 use fleet::firmware::Firmware;
