@@ -17,6 +17,10 @@ use crate::event::{Effect, Event, Stats};
 use crate::journal::Journal;
 use crate::state::State;
 
+/// Upper bound of the size of [`Agent`], besides the decoder memory it borrows: an envelope of 512 bytes, a request of
+/// 200, the decoder's own 384, the hash's 110, and what the journal and the provision record say.
+pub const AGENT_BYTES_MAX: usize = 2_048;
+
 /// The device side of the protocol.
 ///
 /// After every `handle_*` and [`Agent::work`] the caller drains [`Agent::poll_transmit`] and [`Agent::poll_effect`]
@@ -269,4 +273,17 @@ fn running_image<F: NorFlash>(
         digest: image.digest,
         bytes: image.bytes,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use deltagate_flash::sim::SimFlash;
+
+    use super::*;
+
+    #[test]
+    fn the_agent_stays_below_its_stated_size() {
+        let bytes = size_of::<Agent<'static, SimFlash>>();
+        assert!(bytes <= AGENT_BYTES_MAX, "{bytes} bytes");
+    }
 }

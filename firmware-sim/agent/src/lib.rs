@@ -81,6 +81,6 @@ mod state;
 mod trial;
 mod update;
 
-pub use agent::{Agent, StartError};
+pub use agent::{AGENT_BYTES_MAX, Agent, StartError};
 pub use config::{Config, DATAGRAM_BYTES_MAX};
 pub use event::{Effect, Event, Stats};

@@ -114,6 +114,10 @@ impl Device {
         image.resize(image.len().next_multiple_of(4), 0xFF);
         slot.program_image(deltagate_flash::ImageOffset(0), &image)
             .unwrap();
+        // The spare slot is never blank in the field: remains of an older image lie in it.
+        let spare = LAYOUT.slot(Slot::B);
+        let remains = (spare.offset + LAYOUT.sector_bytes) as usize..(spare.offset + spare.bytes) as usize;
+        flash.borrow_mut().bytes_mut()[remains].fill(0x3C);
         let confirmed = BootRecord::Confirmed {
             sequence: release.sequence,
         };
