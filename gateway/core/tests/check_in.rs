@@ -1,4 +1,5 @@
 //! What a check-in leads to, seen from both sides.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod common;
 

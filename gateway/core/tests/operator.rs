@@ -1,4 +1,5 @@
 //! Operators' commands: refused by name, safe to repeat.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What a slow link does to replies: 5.03, pacing, a bounded queue, and every byte counted.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What holds whatever happens.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod common;
 

@@ -1,9 +1,10 @@
 //! Payloads on the wire: stateless blocks, to our own client and to any other.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod common;
 
 use common::*;
-use gateway_core::{Bytes, Change, CoreConfig, Stage};
+use gateway_core::{Bytes, Change, Command, CoreConfig, Selector, Stage};
 use proptest::prelude::*;
 use wire_coap::{
     Block2Fetch, BlockNumber, BlockSize, BlockValue, Code, ETag, FetchPlan, FetchedBlock, Message,
@@ -252,6 +253,41 @@ fn progress_is_seen_while_it_happens_and_after_a_restart() {
     assert_eq!(shell.changes.iter().filter(stored).count(), 1);
     shell.restart();
     assert_eq!(shell.gateway.updates().remove(0), view);
+}
+
+#[test]
+fn checking_in_again_keeps_the_progress() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let (path, _) = offered(&mut shell);
+    shell.ask(peer(1), &get(50, &[&path], block(3, BlockSize::B64)));
+    shell.check_in(1, 51, &check_in(1, 1));
+    assert_eq!(
+        shell.gateway.updates()[0]
+            .transfer
+            .as_ref()
+            .unwrap()
+            .progress
+            .served_to,
+        Bytes(256)
+    );
+}
+
+#[test]
+fn a_device_has_one_offer_at_a_time() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let (first, _) = offered(&mut shell);
+    shell.check_in(1, 3, &check_in(1, 2));
+    assert_eq!(code(&shell.ask(peer(1), &get(4, &[&first], None))), Code::CONTENT);
+    shell.import(3);
+    shell
+        .command(Command::Assign(Selector::Device(id(1)), digest(3)))
+        .unwrap();
+    shell.build_all();
+    assert!(shell.check_in(1, 5, &check_in(1, 2)).job.is_some());
+    assert_eq!(
+        code(&shell.ask(peer(1), &get(6, &[&first], None))),
+        Code::NOT_FOUND
+    );
 }
 
 proptest! {

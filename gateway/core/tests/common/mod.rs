@@ -1,5 +1,6 @@
 //! A gateway with the smallest shell that keeps its contract, and devices that speak to it.
 #![allow(dead_code, reason = "each test file uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use core::net::SocketAddr;
 use gateway_core::{
