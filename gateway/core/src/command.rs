@@ -152,9 +152,7 @@ impl Refusal {
     /// The command that helps, as typed.
     pub fn hint(&self) -> String {
         match self {
-            Refusal::UnknownDevice(id) => {
-                format!("deltagate device list, or for one not heard yet: deltagate device claim {id}")
-            }
+            Refusal::UnknownDevice(_) => "deltagate device list".into(),
             Refusal::UnknownImage(_) => "deltagate image list".into(),
             Refusal::UnknownGroup(name) => format!("deltagate group create {name}"),
             Refusal::NothingAssigned(_) => "deltagate update status".into(),
@@ -163,9 +161,7 @@ impl Refusal {
             Refusal::WrongClassOfDevice { device, .. } | Refusal::WrongVendor { device, .. } => {
                 format!("deltagate device show {device}")
             }
-            Refusal::NotNewer { device, .. } => format!(
-                "sign the image again with a higher sequence number: deltagate image sign --help; device: deltagate device show {device}"
-            ),
+            Refusal::NotNewer { .. } => "deltagate image sign --help".into(),
             Refusal::ImageKnownOtherwise { .. } => "deltagate image list".into(),
             Refusal::EnvelopeTooLong { .. } => "deltagate image sign --help".into(),
             Refusal::TooMany { .. } => "deltagate device list --unclaimed".into(),

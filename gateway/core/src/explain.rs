@@ -1,309 +1,14 @@
-//! Views made from the same decision that a check-in acts on.
+//! Why a device gets what it gets, in words: one causal chain and one next step.
 
-use crate::assign;
-use crate::choice::{self, Candidate, Verdict};
+use crate::choice::Verdict;
 use crate::config::LinkConfig;
-use crate::decision::{self, Decision, Target};
-use crate::gateway::Gateway;
-use crate::identity::ImageDigest;
-use crate::records::{DeviceRecord, GroupName, ImageRecord, Offer, Progress, Selector, UpdateState};
-use crate::state::State;
-use crate::units::Bytes;
-use crate::views::{
-    DeviceView, GroupView, ImageView, LinkView, NextStep, Stage, StatusView, TargetView, TransferView,
-    UpdateView,
-};
-use wire_checkin::DeviceId;
-
-impl Gateway {
-    /// Every device, claimed ones and others, by id.
-    pub fn devices(&self) -> Vec<DeviceView> {
-        self.state()
-            .devices
-            .values()
-            .map(|device| self.view(device))
-            .collect()
-    }
-
-    /// One device.
-    pub fn device(&self, id: DeviceId) -> Option<DeviceView> {
-        self.state().devices.get(&id).map(|device| self.view(device))
-    }
-
-    /// Every image, by digest.
-    pub fn images(&self) -> Vec<ImageView> {
-        self.state()
-            .images
-            .values()
-            .map(|image| self.image_view(image))
-            .collect()
-    }
-
-    /// One image.
-    pub fn image(&self, digest: ImageDigest) -> Option<ImageView> {
-        self.state()
-            .images
-            .get(&digest)
-            .map(|image| self.image_view(image))
-    }
-
-    /// Every group, by name.
-    pub fn groups(&self) -> Vec<GroupView> {
-        self.state()
-            .groups
-            .iter()
-            .map(|(name, members)| self.group_view(name, members.iter().copied()))
-            .collect()
-    }
-
-    /// Every link, the default first.
-    pub fn links(&self) -> Vec<LinkView> {
-        self.links
-            .iter()
-            .map(|link| self.link_view(&link.config, link.queued()))
-            .collect()
-    }
-
-    /// The update of every claimed device that has a target, by device.
-    pub fn updates(&self) -> Vec<UpdateView> {
-        self.state()
-            .devices
-            .values()
-            .filter_map(|device| self.update_view(device))
-            .collect()
-    }
-
-    /// The whole gateway in numbers.
-    pub fn status(&self) -> StatusView {
-        let state = self.state();
-        let claimed = state.devices.values().filter(|device| device.claimed).count();
-        StatusView {
-            claimed,
-            unclaimed: state.devices.len() - claimed,
-            unclaimed_dropped: self.unclaimed_dropped,
-            images: state.images.len(),
-            artefacts: state.artefact_count(),
-            building: self.journal.building().len(),
-            failed_builds: state.failed_builds.len(),
-            assignments: state.assignments.values().cloned().collect(),
-            updates: self.updates(),
-        }
-    }
-
-    fn state(&self) -> &State {
-        self.journal.state()
-    }
-
-    fn view(&self, device: &DeviceRecord) -> DeviceView {
-        let state = self.state();
-        let link = self.links.of_device(device);
-        let decision = decision::decide(state, device, link);
-        let target = target_of(state, device);
-        let transfer = self.transfer(device, link);
-        let counters = state.device_counters.get(&device.id).copied().unwrap_or_default();
-        DeviceView {
-            running: running(state, device).map(|image| image.digest),
-            groups: state.groups_of(device.id).cloned().collect(),
-            chain: chain(state, device, link, &decision, transfer.as_ref()),
-            next_step: next_step(device, &decision),
-            candidates: candidates(state, device, link, &decision),
-            updates: state.updates_of(device.id).cloned().collect(),
-            counters: counters.counters,
-            last_seen_unix_s: counters.last_seen_unix_s,
-            device: device.clone(),
-            target,
-            transfer,
-        }
-    }
-
-    /// The open offer, with how far it came.
-    fn transfer(&self, device: &DeviceRecord, link: &LinkConfig) -> Option<TransferView> {
-        let state = self.state();
-        let is_open = |offer: &&Offer| {
-            let update = state.updates.get(&(device.id, offer.image));
-            update.is_some_and(|update| update.state == UpdateState::Offered { path: offer.path })
-        };
-        let offer = state.offers_of(device.id).find(is_open)?;
-        let artefact = state.artefact_of(offer)?;
-        let progress = state.progress.get(&offer.path).copied().unwrap_or_default();
-        let left = artefact.size.saturating_sub(progress.served_to);
-        let size = device
-            .report
-            .as_ref()
-            .map_or(link.block_size(), |report| choice::block_size(report, link));
-        let on_air = if left.0 == 0 {
-            Bytes(0)
-        } else {
-            choice::on_air(left, size, link)
-        };
-        Some(TransferView {
-            path: offer.path,
-            image: offer.image,
-            format: artefact.format,
-            size: artefact.size,
-            progress,
-            least_left: link.rate.air_time(on_air),
-            expected_left_s: expected_left_s(progress, left),
-        })
-    }
-
-    fn update_view(&self, device: &DeviceRecord) -> Option<UpdateView> {
-        let state = self.state();
-        let image = target_of(state, device)?.image;
-        let link = self.links.of_device(device);
-        let transfer = self.transfer(device, link);
-        let stage = stage(&decision::decide(state, device, link), transfer.as_ref());
-        let offers = state
-            .updates
-            .get(&(device.id, image))
-            .map_or(0, |update| update.offers);
-        Some(UpdateView {
-            device: device.id,
-            image,
-            stage,
-            offers,
-            transfer,
-        })
-    }
-
-    fn image_view(&self, image: &ImageRecord) -> ImageView {
-        let state = self.state();
-        let of_image = |target: &ImageDigest| *target == image.digest;
-        let failed = state
-            .failed_builds
-            .iter()
-            .filter(|(key, _)| of_image(&key.target));
-        let runs = |device: &&DeviceRecord| {
-            device.claimed
-                && device
-                    .report
-                    .as_ref()
-                    .is_some_and(|report| report.running.matches(&image.digest.0))
-        };
-        ImageView {
-            artefacts: state.artefacts_of(image.digest).cloned().collect(),
-            building: self
-                .journal
-                .building()
-                .iter()
-                .filter(|key| of_image(&key.target))
-                .copied()
-                .collect(),
-            failed: failed.map(|(key, reason)| (*key, reason.clone())).collect(),
-            running: state.devices.values().filter(runs).count(),
-            assigned: state
-                .assignments
-                .values()
-                .filter(|assignment| of_image(&assignment.image))
-                .map(|assignment| assignment.selector.clone())
-                .collect(),
-            image: image.clone(),
-        }
-    }
-
-    fn group_view(&self, name: &GroupName, members: impl Iterator<Item = DeviceId>) -> GroupView {
-        let assignment = self.state().assignments.get(&Selector::Group(name.clone()));
-        GroupView {
-            name: name.clone(),
-            members: members.collect(),
-            assigned: assignment.map(|assignment| assignment.image),
-        }
-    }
-
-    fn link_view(&self, config: &LinkConfig, queued: usize) -> LinkView {
-        let state = self.state();
-        let counters = state.link_counters.get(&config.name).copied().unwrap_or_default();
-        let heard = |device: &&DeviceRecord| {
-            device
-                .report
-                .as_ref()
-                .is_some_and(|report| report.link == config.name)
-        };
-        LinkView {
-            config: config.clone(),
-            total: counters.total,
-            unattributed: counters.unattributed,
-            events: counters.events,
-            queued,
-            devices: state.devices.values().filter(heard).count(),
-        }
-    }
-}
-
-fn target_of(state: &State, device: &DeviceRecord) -> Option<TargetView> {
-    let assignment = assign::assignment(state, device)?;
-    Some(TargetView {
-        image: assignment.image,
-        by: assignment.selector.clone(),
-    })
-}
-
-fn running<'a>(state: &'a State, device: &DeviceRecord) -> Option<&'a ImageRecord> {
-    state.image_by_prefix(&device.report.as_ref()?.running)
-}
-
-/// The time left at the pace so far, rounded up; the first block only starts the clock.
-fn expected_left_s(progress: Progress, left: Bytes) -> Option<u64> {
-    let elapsed_s = progress
-        .last_unix_s
-        .checked_sub(progress.first_unix_s)
-        .filter(|elapsed_s| *elapsed_s > 0)?;
-    let served = u128::from(progress.served_to.0);
-    let byte_seconds = u128::from(left.0) * u128::from(elapsed_s);
-    (served > 0)
-        .then(|| byte_seconds.div_ceil(served))
-        .and_then(|seconds| u64::try_from(seconds).ok())
-}
-
-/// What would be considered, also while something else stands in the way.
-fn candidates(
-    state: &State,
-    device: &DeviceRecord,
-    link: &LinkConfig,
-    decision: &Decision<'_>,
-) -> Vec<Candidate> {
-    let target = match decision {
-        Decision::Offer { candidates, .. } | Decision::NothingFits { candidates, .. } => {
-            return candidates.clone();
-        }
-        Decision::NeedsBuilds { target, .. }
-        | Decision::BuildFailed { target, .. }
-        | Decision::Withheld { target, .. } => target,
-        _ => return Vec::new(),
-    };
-    let Some(report) = &device.report else {
-        return Vec::new();
-    };
-    let running = target.running.map(|image| image.digest);
-    choice::choose(
-        target.image,
-        running,
-        state.artefacts_of(target.image.digest),
-        report,
-        link,
-        None,
-    )
-}
-
-fn stage(decision: &Decision<'_>, transfer: Option<&TransferView>) -> Stage {
-    match decision {
-        Decision::Unheard => Stage::Unheard,
-        Decision::UpToDate(_) => Stage::UpToDate,
-        Decision::Withheld { .. } => Stage::Withheld,
-        Decision::NeedsBuilds { .. } => Stage::Building,
-        Decision::Offer { .. } => match transfer {
-            None => Stage::Ready,
-            Some(transfer) if transfer.progress.served_to >= transfer.size => Stage::Installing,
-            Some(transfer) if transfer.progress.served_to > Bytes(0) => Stage::Transferring,
-            Some(_) => Stage::Offered,
-        },
-        _ => Stage::Blocked,
-    }
-}
+use crate::decision::{Decision, Target};
+use crate::records::{DeviceRecord, ImageRecord};
+use crate::views::{NextStep, TransferView};
 
 /// One causal chain, first cause first.
-fn chain(
-    state: &State,
+pub(crate) fn chain(
+    running: Option<&ImageRecord>,
     device: &DeviceRecord,
     link: &LinkConfig,
     decision: &Decision<'_>,
@@ -311,7 +16,7 @@ fn chain(
 ) -> Vec<String> {
     let mut chain = vec![who(device, link)];
     if let Some(report) = &device.report {
-        chain.push(match running(state, device) {
+        chain.push(match running {
             Some(image) => format!("it runs {}", named(image)),
             None => format!(
                 "it runs an image {} with sequence number {} that was never imported here",
@@ -426,7 +131,7 @@ fn reasons(decision: &Decision<'_>) -> Vec<String> {
 }
 
 /// The one thing to do.
-fn next_step(device: &DeviceRecord, decision: &Decision<'_>) -> Option<NextStep> {
+pub(crate) fn next_step(device: &DeviceRecord, decision: &Decision<'_>) -> Option<NextStep> {
     let id = device.id;
     let step = |why: &str, command: String| {
         Some(NextStep {
@@ -442,7 +147,7 @@ fn next_step(device: &DeviceRecord, decision: &Decision<'_>) -> Option<NextStep>
         ),
         Decision::NoTarget => step(
             "say what it should run",
-            format!("deltagate update assign --device {id} --image <digest>"),
+            format!("deltagate update assign <image> --device {id}"),
         ),
         Decision::WrongKind(_) => step(
             "assign it an image of its own class",
@@ -455,13 +160,13 @@ fn next_step(device: &DeviceRecord, decision: &Decision<'_>) -> Option<NextStep>
         Decision::Withheld { target, .. } => step(
             "find the cause; then let the image be offered again",
             format!(
-                "deltagate update retry {id} --image {}",
+                "deltagate update retry --device {id} --image {}",
                 target.image.digest.short_hex()
             ),
         ),
         Decision::BuildFailed { .. } => step(
             "find the cause in the log; then build again",
-            format!("deltagate update retry {id}"),
+            format!("deltagate update retry --device {id}"),
         ),
         Decision::NothingFits { candidates, .. } => step(
             match candidates.first().map(|candidate| candidate.verdict) {

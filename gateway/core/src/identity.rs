@@ -66,4 +66,45 @@ macro_rules! shown_as_hex {
     )*};
 }
 
-shown_as_hex!(ImageDigest, ArtefactDigest, VendorId, ClassId);
+macro_rules! shown_as_uuid {
+    ($($name:ident),*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&uuid(&self.0))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), uuid(&self.0))
+            }
+        }
+    )*};
+}
+
+/// RFC 9562 §4: five groups of lower-case hex.
+fn uuid(bytes: &[u8; 16]) -> String {
+    let groups = [
+        &bytes[..4],
+        &bytes[4..6],
+        &bytes[6..8],
+        &bytes[8..10],
+        &bytes[10..],
+    ];
+    groups.map(hex).join("-")
+}
+
+shown_as_hex!(ImageDigest, ArtefactDigest);
+shown_as_uuid!(VendorId, ClassId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_shown_as_uuids_and_digests_as_hex() {
+        let bytes = core::array::from_fn(|at| at as u8);
+        assert_eq!(ClassId(bytes).to_string(), "00010203-0405-0607-0809-0a0b0c0d0e0f");
+        assert_eq!(ImageDigest([0xAB; 32]).short_hex(), "ab".repeat(8));
+    }
+}

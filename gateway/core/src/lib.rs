@@ -15,7 +15,7 @@
 //! | `operator`, `command` | operators' commands and refusals |
 //! | `links`, `shaper`, `replies` | rate, queue, 5.03; the window of answered check-ins |
 //! | `meter` | bytes, airtime and progress, counted at once and stored coarsely |
-//! | `explain`, `views` | what an operator is shown |
+//! | `overview`, `explain`, `views` | what an operator is shown, and why |
 //!
 //! Left out: the raw bytes of images and artefacts (the shell's, read through [`Payloads`]), signature checks (done at
 //! import by the shell with `wire-manifest`), DTLS and OSCORE.
@@ -52,6 +52,7 @@ mod links;
 mod meter;
 mod offers;
 mod operator;
+mod overview;
 mod records;
 mod replies;
 mod request;

@@ -140,7 +140,7 @@ fn a_withheld_image_is_not_offered_until_retry() {
         assert_eq!(
             step.command,
             format!(
-                "deltagate update retry {} --image {}",
+                "deltagate update retry --device {} --image {}",
                 id(1),
                 digest(2).short_hex()
             )
@@ -240,7 +240,7 @@ fn a_failed_patch_does_not_become_a_full_image_in_silence() {
     );
     assert_eq!(
         view.next_step.unwrap().command,
-        format!("deltagate update retry {}", id(1))
+        format!("deltagate update retry --device {}", id(1))
     );
 
     assert_eq!(
