@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let memory = MemoryClass::fitting(memory).ok_or("at least 4096 bytes of decoder memory are needed")?;
     let pairs = arguments.as_chunks::<2>().0;
-    if pairs.is_empty() || arguments.len() % 2 != 0 {
+    if pairs.is_empty() || !arguments.len().is_multiple_of(2) {
         return Err("usage: measure [--memory BYTES] BASE TARGET [BASE TARGET]...".into());
     }
     println!(

@@ -185,13 +185,7 @@ impl<'m> Decoder<'m> {
     ) -> Result<Phase, DecodeError> {
         match copying {
             Copying::First => self.run(Number::FirstRun, patch),
-            Copying::Run(0) => self.copy(Copying::Changed, base, patch, out),
-            Copying::Run(left) => {
-                let predicted = self.predict(base, out)?;
-                self.copied(predicted.byte, true, out)?;
-                Ok(Phase::Copy(Copying::Run(left - 1)))
-            }
-            Copying::Changed => {
+            Copying::Run(0) | Copying::Changed => {
                 let predicted = self.predict(base, out)?;
                 let mut reader = BitReader {
                     decoder: &mut self.bits,
@@ -200,6 +194,11 @@ impl<'m> Decoder<'m> {
                 let byte = self.models.changed(&mut reader, predicted, 0)?;
                 self.copied(byte, false, out)?;
                 Ok(Phase::Copy(Copying::Single))
+            }
+            Copying::Run(left) => {
+                let predicted = self.predict(base, out)?;
+                self.copied(predicted.byte, true, out)?;
+                Ok(Phase::Copy(Copying::Run(left - 1)))
             }
             Copying::Single if self.models.wants_run() => self.run(Number::Run, patch),
             Copying::Single => {

@@ -35,8 +35,9 @@ pub enum Number {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge;
 
-/// Bits of the largest number, plus one: 26 bits hold a zigzag-coded seek over a base and a result of 24 bits each.
-const NUMBER_BITS_MAX: u32 = 26;
+/// No number has as many bits. A source lies below 2^25 and the expected one below 2^26, so that a zigzag-coded seek,
+/// plus one, stays below 2^28.
+const NUMBER_BITS_MAX: u32 = 28;
 const NUMBER_CELLS: u32 = 2 * NUMBER_BITS_MAX;
 const NUMBERS: Region = Region {
     first: 0,

@@ -1,0 +1,88 @@
+//! Images and decoding for the tests.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use wire_patch::{DecodeError, Decoder, Header, IoFailed, OUTPUT_PIECE_BYTES, Output, Progress};
+
+/// Bytes that do not compress; the same for the same seed.
+pub(crate) fn noise(bytes: usize, seed: u32) -> Vec<u8> {
+    let mut x = seed;
+    let mut next = || {
+        x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (x >> 24) as u8
+    };
+    (0..bytes).map(|_| next()).collect()
+}
+
+/// Two images that differ as builds do: something inserted, something removed, and addresses behind it moved.
+pub(crate) fn images_like_firmware(bytes: usize) -> (Vec<u8>, Vec<u8>) {
+    let mut base = noise(bytes, 9);
+    for (at, word) in base
+        .as_chunks_mut::<4>()
+        .0
+        .iter_mut()
+        .enumerate()
+        .skip(5)
+        .step_by(40)
+    {
+        *word = (0x0800_0000 + at as u32 * 4).to_le_bytes();
+    }
+    let mut target = base.clone();
+    for word in target.as_chunks_mut::<4>().0.iter_mut().skip(5).step_by(40) {
+        *word = (u32::from_le_bytes(*word) + 24).to_le_bytes();
+    }
+    target.splice(bytes / 3..bytes / 3, noise(100, 10));
+    target.drain(bytes / 2..bytes / 2 + 76);
+    (base, target)
+}
+
+/// Output that insists on whole pieces in order.
+struct Pieces(Vec<u8>);
+
+impl Output for Pieces {
+    fn append(&mut self, bytes: &[u8]) -> Result<(), IoFailed> {
+        assert!(bytes.len() <= OUTPUT_PIECE_BYTES && self.0.len().is_multiple_of(OUTPUT_PIECE_BYTES));
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read_at(&mut self, offset: u32, buf: &mut [u8]) -> Result<(), IoFailed> {
+        buf.copy_from_slice(
+            self.0
+                .get(offset as usize..offset as usize + buf.len())
+                .ok_or(IoFailed)?,
+        );
+        Ok(())
+    }
+}
+
+/// The result of a patch, decoded at once.
+pub(crate) fn apply(base: &[u8], patch: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    decode(base, patch, u32::MAX)
+}
+
+/// The result of a patch, decoded `budget` units at a time, in exactly the memory it asks for.
+pub(crate) fn decode(base: &[u8], patch: &[u8], budget: u32) -> Result<Vec<u8>, DecodeError> {
+    let header = Header::parse(patch)?;
+    let mut memory = vec![0; header.memory.bytes() as usize];
+    decode_in(base, patch, budget, header, &mut memory)
+}
+
+/// As [`decode`], in given memory. Panics if it takes more steps than the format promises.
+pub(crate) fn decode_in(
+    mut base: &[u8],
+    mut patch: &[u8],
+    budget: u32,
+    header: Header,
+    memory: &mut [u8],
+) -> Result<Vec<u8>, DecodeError> {
+    let mut decoder = Decoder::new(header, memory)?;
+    let mut out = Pieces(Vec::new());
+    let steps = (4 * u64::from(header.target_bytes) + 4).div_ceil(u64::from(budget.max(1)));
+    for _ in 0..steps {
+        if decoder.step(&mut base, &mut patch, &mut out, budget)? == Progress::Done {
+            assert_eq!(decoder.produced() as usize, out.0.len());
+            return Ok(out.0);
+        }
+    }
+    panic!("more than {steps} steps");
+}
