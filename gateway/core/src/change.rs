@@ -46,6 +46,7 @@ pub enum Change {
     /// Removes what is known of an image on a device.
     UpdateForgotten(DeviceId, ImageDigest),
     /// Key: build key. Its artefacts are stored by changes of their own that come before this one.
+    /// A shell that has lost a payload restores neither its artefact nor this row: then the build is asked for again.
     Built(BuildKey),
     /// Key: build key. It stays until `update retry`.
     BuildFailed {

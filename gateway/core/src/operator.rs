@@ -52,6 +52,8 @@ struct Operator<'a> {
 
 /// Images kept: at 512 bytes of envelope each, 2 MB.
 const IMAGES_MAX: usize = 4_096;
+/// What a signed envelope may be, and what an answer can carry, are one bound.
+const _: () = assert!(ENVELOPE_BYTES_MAX == wire_manifest::ENVELOPE_BYTES_MAX);
 /// Groups kept.
 const GROUPS_MAX: usize = 1_024;
 
