@@ -190,6 +190,12 @@ impl Gateway {
         if let Some(key) = served.wants {
             self.journal.build(key);
         }
+        if let Some(id) = device
+            && served.response.code == Code::SERVICE_UNAVAILABLE
+        {
+            // The payload was lost with the shell's disk: build it anew for whoever waits in the middle of it.
+            self.journal.plan_builds(&self.links, id);
+        }
         let length = served.response.encode(message, self.fresh).len();
         if !served.mid_transfer
             && let Some(put_off) = self.put_off(now, origin.link, length)

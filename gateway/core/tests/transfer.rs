@@ -227,6 +227,22 @@ fn a_payload_that_cannot_be_read_is_asked_for_later() {
 }
 
 #[test]
+fn a_payload_lost_with_the_disk_is_built_again_under_the_same_path() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let (path, payload) = offered(&mut shell);
+    shell.disk.0.clear();
+    shell
+        .changes
+        .retain(|change| !matches!(change, Change::Artefact(_) | Change::Built(_)));
+    shell.restart();
+    let reply = shell.ask(peer(1), &get(50, &[&path], block(3, BlockSize::B64)));
+    assert_eq!(code(&reply), Code::SERVICE_UNAVAILABLE);
+    shell.build_all();
+    let reply = shell.ask(peer(1), &get(51, &[&path], block(3, BlockSize::B64)));
+    assert_eq!(Message::parse(&reply).unwrap().payload(), &payload[192..256]);
+}
+
+#[test]
 fn progress_is_seen_while_it_happens_and_after_a_restart() {
     let mut shell = Shell::ready(CoreConfig::default());
     let (path, _) = offered(&mut shell);
