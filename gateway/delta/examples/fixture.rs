@@ -34,7 +34,7 @@ fn images() -> (Vec<u8>, Vec<u8>) {
     for at in (400..900).step_by(20) {
         target[at] = target[at].wrapping_add(12);
     }
-    let new: Vec<u8> = (0..120_u32).map(|n| (n * n * 31 >> 3) as u8).collect();
+    let new: Vec<u8> = (0..120_u32).map(|n| ((n * n * 31) >> 3) as u8).collect();
     target.splice(1_000..1_000, new.iter().copied());
     target.extend(new);
     let moved: Vec<u8> = target.drain(2_000..2_400).collect();

@@ -1,4 +1,4 @@
-//! Repeats: extra bytes that the target already had earlier become copies from the result itself.
+//! Repeats: what the target already had earlier becomes a copy from the result itself.
 
 use wire_patch::Triple;
 
@@ -13,41 +13,109 @@ const TABLE_BITS: u32 = 18;
 
 const NO_PLACE: u32 = u32::MAX;
 
-/// The same triples with repeats cut out of their extra bytes; `None` if there are no repeats.
+/// The same triples, but with copies from the result in place of repeats in their extra bytes, and in place of triples
+/// far shorter than a repeat that starts where they do (fills, tables); `None` if there are no repeats.
 pub(crate) fn with_repeats(base_bytes: usize, target: &[u8], triples: &[Triple]) -> Option<Vec<Triple>> {
-    let mut places = Places {
+    let places = Places {
         target,
         table: vec![NO_PLACE; 1 << TABLE_BITS],
         indexed: 0,
     };
-    let mut found = Vec::new();
-    let mut position = 0;
+    let mut cutter = Cutter {
+        base_bytes,
+        places,
+        found: Vec::new(),
+        position: 0,
+        any: false,
+    };
+    let mut covered = 0;
     for triple in triples {
+        let rest = without_first(*triple, covered);
+        covered -= total(*triple) - total(rest);
+        if total(rest) > 0 {
+            covered += cutter.replace(rest).unwrap_or_else(|| cutter.cut(rest));
+        }
+    }
+    cutter.any.then_some(cutter.found)
+}
+
+/// Bytes that a triple yields.
+fn total(triple: Triple) -> usize {
+    (triple.copy_bytes + triple.extra_bytes) as usize
+}
+
+/// What is left of a triple when its first bytes come from elsewhere.
+fn without_first(triple: Triple, bytes: usize) -> Triple {
+    let copy = triple.copy_bytes.min(bytes as u32);
+    let extra = triple.extra_bytes.min(bytes as u32 - copy);
+    Triple {
+        source: triple.source + copy,
+        copy_bytes: triple.copy_bytes - copy,
+        extra_bytes: triple.extra_bytes - extra,
+    }
+}
+
+struct Cutter<'a> {
+    base_bytes: usize,
+    places: Places<'a>,
+    found: Vec<Triple>,
+    /// Target bytes that `found` yields.
+    position: usize,
+    /// Whether any repeat was found.
+    any: bool,
+}
+
+impl Cutter<'_> {
+    /// Replaces a triple by a repeat more than twice as long. Returns how many bytes it covers beyond the triple.
+    fn replace(&mut self, triple: Triple) -> Option<usize> {
+        let (place, bytes) = self.places.repeat(self.position, self.places.target.len())?;
+        if bytes <= 2 * total(triple) {
+            return None;
+        }
+        let copy = self.copy_of(place, bytes);
+        self.push(copy);
+        Some(bytes - total(triple))
+    }
+
+    /// Takes a triple over, repeats in its extra bytes cut out. Covers nothing beyond it.
+    fn cut(&mut self, triple: Triple) -> usize {
+        let end = self.position + total(triple);
         let mut open = Triple {
             extra_bytes: 0,
-            ..*triple
+            ..triple
         };
-        position += triple.copy_bytes as usize;
-        let end = position + triple.extra_bytes as usize;
-        while position < end {
-            let repeat = places.repeat(position, end);
-            if let Some((place, bytes)) = repeat {
-                found.push(open);
-                open = Triple {
-                    source: (base_bytes + place) as u32,
-                    copy_bytes: bytes as u32,
-                    extra_bytes: 0,
-                };
-                position += bytes;
-            } else {
-                open.extra_bytes += 1;
-                position += 1;
+        loop {
+            let at = self.position + total(open);
+            if at >= end {
+                break;
+            }
+            match self.places.repeat(at, end) {
+                Some((place, bytes)) => {
+                    self.push(open);
+                    open = self.copy_of(place, bytes);
+                }
+                None => open.extra_bytes += 1,
             }
         }
-        found.push(open);
+        self.push(open);
+        0
     }
-    found.retain(|triple| triple.copy_bytes + triple.extra_bytes > 0);
-    (found.len() > triples.len()).then_some(found)
+
+    fn copy_of(&mut self, place: usize, bytes: usize) -> Triple {
+        self.any = true;
+        Triple {
+            source: (self.base_bytes + place) as u32,
+            copy_bytes: bytes as u32,
+            extra_bytes: 0,
+        }
+    }
+
+    fn push(&mut self, triple: Triple) {
+        if total(triple) > 0 {
+            self.found.push(triple);
+            self.position += total(triple);
+        }
+    }
 }
 
 /// The latest place of every hashed key before the position.
@@ -111,5 +179,27 @@ mod tests {
         };
         assert_eq!(with_repeats(7, &target, &[whole]), Some(vec![first, second]));
         assert_eq!(with_repeats(7, &target[..100], &[first]), None);
+    }
+
+    #[test]
+    fn one_repeat_replaces_many_short_triples() {
+        let target = vec![0xFF; 1_000];
+        let short: Vec<Triple> = (0..10)
+            .map(|_| Triple {
+                source: 0,
+                copy_bytes: 100,
+                extra_bytes: 0,
+            })
+            .collect();
+        let first = Triple {
+            source: 0,
+            copy_bytes: 100,
+            extra_bytes: 0,
+        };
+        let found = with_repeats(100, &target, &short).unwrap();
+        assert_eq!(found[0], first);
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[1].copy_bytes, 900);
+        assert!((100..200).contains(&found[1].source));
     }
 }
