@@ -1,1 +1,38 @@
-//! The deltagate gateway: UDP driver, store, command line.
+//! The shell around [`gateway_core`]: everything of the gateway that touches a socket, a file, a clock or a terminal.
+//!
+//! The core decides, this crate does. [`engine`] is the one task that owns the core and the UDP socket;
+//! [`store`] is the one thread that owns the database; builds run in [`artefacts::pool`], off the network path;
+//! technicians talk to the engine through [`admin`] with the commands of [`cli`], which is the same binary.
+//!
+//! What is left out: the web interface and metrics, DTLS and OSCORE, several gateways on one site.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`config`] | `gateway.toml`: parsed, checked, explained |
+//! | [`engine`] | the event loop: datagrams, commands, finished builds, timers |
+//! | [`udp`] | the CoAP socket: buffer sizes, families, errors that must not be fatal |
+//! | [`store`] | SQLite: every decision of the core, stored before it is acted on |
+//! | [`import`] | the only way an image gets in |
+//! | [`blobs`] | content-addressed files: images and artefacts |
+//! | [`artefacts`] | builds and proves what devices download |
+//! | [`admin`], [`client`], [`report`] | the owner-only socket, its caller, and the documents they exchange |
+//! | [`cli`] | the commands |
+//! | [`publisher`] | the publisher's half: keys and signing; never used by the daemon but to verify |
+
+pub mod admin;
+pub mod artefacts;
+pub mod blobs;
+pub mod cli;
+pub mod client;
+pub mod clock;
+pub mod config;
+pub mod engine;
+pub mod error_chain;
+pub mod import;
+pub mod logging;
+pub mod publisher;
+pub mod report;
+pub mod serve;
+pub mod state_dir;
+pub mod store;
+pub mod udp;

@@ -1,0 +1,291 @@
+//! The technician's socket: who may ask, what can be asked, and how it is framed.
+//!
+//! One exchange per connection. The caller sends one line of JSON, and for an import the file's bytes behind it;
+//! the gateway answers one line of JSON and closes.
+//!
+//! ```text
+//! {"v":1,"ask":{"device-show":{"device":"52540012abcd"}}}⏎
+//! {"v":1,"ok":{"version":1,…}}⏎         or   {"v":1,"refused":{"problem":"…","hint":"…"}}⏎
+//!                                       or   {"v":1,"failed":{"problem":"…"}}⏎
+//! ```
+//!
+//! The socket has mode 0600, its directory is private when the gateway made it, and the peer must be the gateway's
+//! own user or root. Everything is bounded: lines, bodies, connections, and the time a caller may take.
+
+pub mod listener;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+
+/// Version of the framing and of every question. A gateway answers no other.
+pub const PROTOCOL_VERSION: u32 = 1;
+/// Longest question: names and digests, all of them short.
+pub const LINE_BYTES_MAX: usize = 4_096;
+/// Longest answer: 20,000 devices at about 600 bytes each.
+pub const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Longest file to import: the largest image of the manifest profile and room for its envelope.
+pub const BODY_BYTES_MAX: u64 = wire_manifest::IMAGE_BYTES_MAX as u64 + 64 * 1024;
+
+/// The line a caller sends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// [`PROTOCOL_VERSION`].
+    pub v: u32,
+    /// What is asked.
+    pub ask: Ask,
+    /// Bytes that follow the line.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub body_bytes: u64,
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
+/// What can be asked. Identifiers travel as typed; the gateway resolves them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Ask {
+    /// The body is a signed envelope with its image.
+    ImageImport {
+        /// Where in the body the image begins, when it is not in the envelope.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detached_at: Option<usize>,
+    },
+    /// Every image.
+    ImageList {},
+    /// One image.
+    ImageShow {
+        /// Leading hex digits of its digest.
+        image: String,
+    },
+    /// Every device, or only those nobody claimed.
+    DeviceList {
+        /// Only those nobody claimed.
+        unclaimed: bool,
+    },
+    /// One device and its causal chain.
+    DeviceShow {
+        /// Its identifier in hex.
+        device: String,
+    },
+    /// Lets a device be served.
+    DeviceClaim {
+        /// Its identifier in hex.
+        device: String,
+    },
+    /// Removes a device and its history.
+    DeviceForget {
+        /// Its identifier in hex.
+        device: String,
+    },
+    /// Makes an empty group.
+    GroupCreate {
+        /// Its name.
+        group: String,
+    },
+    /// Removes a group.
+    GroupDelete {
+        /// Its name.
+        group: String,
+    },
+    /// Adds a device to a group, which claims it.
+    GroupAdd {
+        /// The group's name.
+        group: String,
+        /// The device's identifier in hex.
+        device: String,
+    },
+    /// Removes a device from a group.
+    GroupRemove {
+        /// The group's name.
+        group: String,
+        /// The device's identifier in hex.
+        device: String,
+    },
+    /// Every group.
+    GroupList {},
+    /// Says what devices should run.
+    UpdateAssign {
+        /// Leading hex digits of the image's digest.
+        image: String,
+        /// Whom it is for.
+        to: Target,
+    },
+    /// Ends an assignment.
+    UpdateCancel {
+        /// Whom it was for.
+        to: Target,
+    },
+    /// Lets a withheld image be offered again.
+    UpdateRetry {
+        /// The device's identifier in hex.
+        device: String,
+        /// Leading hex digits of the image's digest; all withheld ones without.
+        image: Option<String>,
+    },
+    /// Every update.
+    UpdateStatus {},
+    /// Every link.
+    LinkList {},
+    /// One link.
+    LinkShow {
+        /// Its name.
+        link: String,
+    },
+    /// The gateway in numbers, with every update.
+    Status {},
+}
+
+/// Whom an assignment is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// One device, in hex.
+    Device(String),
+    /// A group, by name.
+    Group(String),
+    /// A class, as UUID.
+    Class(String),
+}
+
+/// The line a caller gets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// [`PROTOCOL_VERSION`].
+    pub v: u32,
+    /// What came of it.
+    #[serde(flatten)]
+    pub result: AnswerResult,
+}
+
+/// What came of a question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnswerResult {
+    /// A document of [`crate::report`].
+    Ok(Value),
+    /// State or policy forbids it; nothing changed.
+    Refused {
+        /// One clause.
+        problem: String,
+        /// The command that helps.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        hint: Option<String>,
+    },
+    /// The gateway could not.
+    Failed {
+        /// The whole chain of causes.
+        problem: String,
+    },
+}
+
+impl AnswerResult {
+    /// A document.
+    pub fn ok(document: &impl Serialize) -> AnswerResult {
+        match serde_json::to_value(document) {
+            Ok(value) => AnswerResult::Ok(value),
+            Err(error) => AnswerResult::Failed {
+                problem: format!("cannot write the answer: {error}"),
+            },
+        }
+    }
+
+    /// A refusal with a command that helps.
+    pub fn refused(problem: impl ToString, hint: impl ToString) -> AnswerResult {
+        AnswerResult::Refused {
+            problem: problem.to_string(),
+            hint: Some(hint.to_string()),
+        }
+    }
+}
+
+/// One question on its way to the engine.
+#[derive(Debug)]
+pub struct Call {
+    /// What the engine is asked.
+    pub ask: EngineAsk,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<AnswerResult>,
+}
+
+/// What reaches the engine: questions, and imports that have been verified on the way.
+#[derive(Debug)]
+pub enum EngineAsk {
+    /// As it was asked.
+    Ask(Ask),
+    /// A verified image whose bytes are already kept.
+    Import(Box<gateway_core::ImageRecord>),
+    /// An import that failed, for the audit trail.
+    ImportRejected(String),
+}
+
+/// The way to the engine.
+#[derive(Debug, Clone)]
+pub struct Calls {
+    sender: mpsc::Sender<Call>,
+}
+
+/// Questions that wait for the engine. One per connection, so this is never reached.
+const CALLS_MAX: usize = 2 * listener::CONNECTIONS_MAX;
+
+impl Calls {
+    /// A way and its end, which the engine takes.
+    pub fn channel() -> (Calls, mpsc::Receiver<Call>) {
+        let (sender, receiver) = mpsc::channel(CALLS_MAX);
+        (Calls { sender }, receiver)
+    }
+
+    /// Asks and waits.
+    pub async fn ask(&self, ask: EngineAsk) -> AnswerResult {
+        let stopping = || AnswerResult::Failed {
+            problem: "gateway is stopping".to_owned(),
+        };
+        let (answer, answered) = oneshot::channel();
+        if self.sender.send(Call { ask, answer }).await.is_err() {
+            return stopping();
+        }
+        answered.await.unwrap_or_else(|_| stopping())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_is_one_readable_line() {
+        let ask = Ask::DeviceShow {
+            device: "52540012abcd".to_owned(),
+        };
+        let line = serde_json::to_string(&Question {
+            v: 1,
+            ask,
+            body_bytes: 0,
+        })
+        .unwrap();
+        assert_eq!(line, r#"{"v":1,"ask":{"device-show":{"device":"52540012abcd"}}}"#);
+        assert!(
+            serde_json::from_str::<Question>(r#"{"v":1,"ask":{"device-show":{"device":"52","x":1}}}"#)
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn answers_are_read_back() {
+        for result in [
+            AnswerResult::ok(&serde_json::json!({"version": 1})),
+            AnswerResult::refused("device 52 is not known", "deltagate device list"),
+            AnswerResult::Failed {
+                problem: "disk is full".to_owned(),
+            },
+        ] {
+            let answer = Answer { v: 1, result };
+            let line = serde_json::to_string(&answer).unwrap();
+            assert!(!line.contains('\n'));
+            assert_eq!(serde_json::from_str::<Answer>(&line).unwrap(), answer);
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Accepts technicians, reads their question within bounds and passes it on.
+
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+
+use super::{
+    Answer, AnswerResult, Ask, BODY_BYTES_MAX, Calls, EngineAsk, LINE_BYTES_MAX, PROTOCOL_VERSION, Question,
+};
+use crate::import::{ImportFile, Importer};
+use crate::state_dir::make_private;
+
+/// Technicians at a time; the next one waits in the system's queue.
+pub const CONNECTIONS_MAX: usize = 16;
+
+/// A caller that is silent this long is dropped. Reading a file of the largest size takes a fraction of it.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The bound socket; removes its file when dropped.
+#[derive(Debug)]
+pub struct AdminListener {
+    listener: UnixListener,
+    path: PathBuf,
+    owner: u32,
+}
+
+/// Why the admin socket cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// Somebody answers there.
+    #[error("admin socket {path} is used by another gateway")]
+    InUse {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// Something else lies there, which is not ours to remove.
+    #[error("admin socket {path} cannot be made: a file lies there")]
+    Occupied {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The system refuses.
+    #[error("cannot open admin socket {path}")]
+    Io {
+        /// The socket.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl AdminListener {
+    /// Makes the socket, for its owner only. One left behind by a killed gateway is replaced.
+    pub fn bind(path: &Path) -> Result<AdminListener, AdminError> {
+        let failed = |source| AdminError::Io {
+            path: path.to_path_buf(),
+            source,
+        };
+        if let Some(parent) = path.parent() {
+            make_private(parent).map_err(failed)?;
+        }
+        clear(path)?;
+        let listener = UnixListener::bind(path).map_err(failed)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+        let owner = std::fs::metadata(path).map_err(failed)?.uid();
+        Ok(AdminListener {
+            listener,
+            path: path.to_path_buf(),
+            owner,
+        })
+    }
+
+    /// Serves technicians until the task is dropped.
+    pub async fn serve(self, calls: Calls, importer: Importer) {
+        let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+                return;
+            };
+            match self.listener.accept().await {
+                Ok((stream, _)) if self.may_ask(&stream) => {
+                    let (calls, importer) = (calls.clone(), importer.clone());
+                    tokio::spawn(async move {
+                        if let Err(error) = converse(stream, &calls, &importer).await {
+                            tracing::debug!(%error, "a technician went away");
+                        }
+                        drop(slot);
+                    });
+                }
+                Ok(_) => tracing::warn!("another user tried the admin socket"),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept on the admin socket");
+                    // Out of descriptors: each connection that ends frees one.
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    /// File modes already say so; a socket that was bound in a public directory was open for an instant.
+    fn may_ask(&self, stream: &UnixStream) -> bool {
+        stream
+            .peer_cred()
+            .is_ok_and(|peer| peer.uid() == self.owner || peer.uid() == 0)
+    }
+}
+
+impl Drop for AdminListener {
+    fn drop(&mut self) {
+        // Gone already when somebody cleaned up the directory.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Removes a socket nobody answers on, and nothing else.
+fn clear(path: &Path) -> Result<(), AdminError> {
+    let Ok(found) = std::fs::symlink_metadata(path) else {
+        return Ok(());
+    };
+    if !found.file_type().is_socket() {
+        return Err(AdminError::Occupied {
+            path: path.to_path_buf(),
+        });
+    }
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(AdminError::InUse {
+            path: path.to_path_buf(),
+        });
+    }
+    std::fs::remove_file(path).map_err(|source| AdminError::Io {
+        path: path.to_path_buf(),
+        source,
+    })
+}
+
+async fn converse(stream: UnixStream, calls: &Calls, importer: &Importer) -> io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let result = match tokio::time::timeout(QUESTION_TIMEOUT, read_question(&mut stream)).await {
+        Ok(Ok((ask, body))) => answer(ask, body, calls, importer).await,
+        Ok(Err(result)) => result,
+        Err(_) => AnswerResult::Refused {
+            problem: "question took too long".to_owned(),
+            hint: None,
+        },
+    };
+    let mut line = serde_json::to_vec(&Answer {
+        v: PROTOCOL_VERSION,
+        result,
+    })?;
+    line.push(b'\n');
+    stream.write_all(&line).await?;
+    stream.shutdown().await
+}
+
+async fn answer(ask: Ask, body: Vec<u8>, calls: &Calls, importer: &Importer) -> AnswerResult {
+    match ask {
+        Ask::ImageImport { detached_at } => {
+            importer
+                .import(
+                    ImportFile {
+                        bytes: body,
+                        detached_at,
+                    },
+                    calls,
+                )
+                .await
+        }
+        ask => calls.ask(EngineAsk::Ask(ask)).await,
+    }
+}
+
+/// The question and its body, or what to answer instead.
+async fn read_question(stream: &mut BufReader<UnixStream>) -> Result<(Ask, Vec<u8>), AnswerResult> {
+    let malformed = |problem: String| AnswerResult::Refused { problem, hint: None };
+    let mut line = Vec::new();
+    let read = (&mut *stream)
+        .take(LINE_BYTES_MAX as u64)
+        .read_until(b'\n', &mut line)
+        .await;
+    read.map_err(|error| malformed(format!("question cannot be read: {error}")))?;
+    if line.pop() != Some(b'\n') {
+        return Err(malformed(format!(
+            "question is not one line of at most {LINE_BYTES_MAX} bytes"
+        )));
+    }
+    let version = serde_json::from_slice::<Version>(&line).map(|version| version.v);
+    if let Ok(found) = version
+        && found != PROTOCOL_VERSION
+    {
+        let problem =
+            format!("question is of version {found}, this gateway answers version {PROTOCOL_VERSION}");
+        return Err(AnswerResult::refused(
+            problem,
+            "use the deltagate binary that the gateway was started from",
+        ));
+    }
+    let question: Question = serde_json::from_slice(&line)
+        .map_err(|error| malformed(format!("question cannot be understood: {error}")))?;
+    if question.body_bytes > BODY_BYTES_MAX {
+        let problem = format!(
+            "file of {} bytes is longer than {BODY_BYTES_MAX} bytes",
+            question.body_bytes
+        );
+        return Err(malformed(problem));
+    }
+    let mut body = Vec::new();
+    let read = stream.take(question.body_bytes).read_to_end(&mut body).await;
+    if read.is_err() || body.len() as u64 != question.body_bytes {
+        return Err(malformed(format!(
+            "file ends after {} of {} bytes",
+            body.len(),
+            question.body_bytes
+        )));
+    }
+    Ok((question.ask, body))
+}
+
+/// What every version's question has.
+#[derive(serde::Deserialize)]
+struct Version {
+    v: u32,
+}

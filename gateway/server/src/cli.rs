@@ -1,0 +1,47 @@
+//! The commands: parsed here, asked over the admin socket, shown as text or as the document itself.
+//!
+//! Exit codes: 0 done, 1 refused by state or policy, 2 wrong usage, 3 internal. A closed pipe is not an error.
+
+mod args;
+mod commands;
+mod failure;
+mod lists;
+mod locate;
+mod screen;
+mod show;
+mod watch;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use args::Cli;
+pub use failure::Failure;
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    finish(run(Cli::parse()))
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    commands::run(cli)
+}
+
+/// Says what went wrong, once, and chooses the exit code.
+fn finish(result: Result<ExitCode, Failure>) -> ExitCode {
+    let failure = match result {
+        Ok(code) => return code,
+        Err(failure) => failure,
+    };
+    if failure.is_closed_pipe() {
+        return ExitCode::SUCCESS;
+    }
+    let mut stderr = io::stderr().lock();
+    // Nobody left to tell when stderr is closed too.
+    let _ = writeln!(stderr, "error: {}", failure.problem);
+    if let Some(hint) = &failure.hint {
+        let _ = writeln!(stderr, "hint: {hint}");
+    }
+    ExitCode::from(failure.code)
+}

@@ -1,0 +1,226 @@
+//! The commands as typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::publisher::cli::{ImageInspectArgs, ImageSignArgs, KeyGenerateArgs};
+
+/// Signed firmware for constrained devices, as the smallest delta against what each one really runs.
+#[derive(Debug, Parser)]
+#[command(name = "deltagate", version, about, arg_required_else_help = true)]
+pub struct Cli {
+    /// The gateway's configuration; commands take its admin socket from it
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The gateway's admin socket (or set DELTAGATE_SOCKET)
+    #[arg(long, global = true, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Print the document of docs/cli-json.md instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print every row, however many
+    #[arg(long, global = true)]
+    pub all: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the gateway
+    Serve,
+    /// Publisher: make keys
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Sign, import and list images
+    #[command(subcommand)]
+    Image(ImageCommand),
+    /// Devices: what they run and why they get what they get
+    #[command(subcommand)]
+    Device(DeviceCommand),
+    /// Groups of devices
+    #[command(subcommand)]
+    Group(GroupCommand),
+    /// What devices should run
+    #[command(subcommand)]
+    Update(UpdateCommand),
+    /// Access networks: rate, traffic, waiting replies
+    #[command(subcommand)]
+    Link(LinkCommand),
+    /// The gateway in numbers, and every update under way
+    Status(StatusArgs),
+}
+
+/// `key …`
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make an Ed25519 key pair for signing images; keep the private key away from every gateway
+    Generate(KeyGenerateArgs),
+}
+
+/// `image …`
+#[derive(Debug, Subcommand)]
+pub enum ImageCommand {
+    /// Publisher: sign a firmware image
+    Sign(ImageSignArgs),
+    /// Publisher: show what a signed file says
+    Inspect(ImageInspectArgs),
+    /// Verify a signed file and keep its image
+    Import {
+        /// What `image sign` made
+        file: PathBuf,
+        /// The image of a file signed with --detached
+        #[arg(long, value_name = "FILE")]
+        image: Option<PathBuf>,
+    },
+    /// Every image
+    List,
+    /// One image, its payloads and who runs it
+    Show {
+        /// Leading hex digits of its digest
+        image: String,
+    },
+}
+
+/// `device …`
+#[derive(Debug, Subcommand)]
+pub enum DeviceCommand {
+    /// Every device
+    List {
+        /// Only those nobody claimed
+        #[arg(long)]
+        unclaimed: bool,
+    },
+    /// One device: why it runs what it runs, and the next step
+    Show {
+        /// Its identifier in hex
+        device: String,
+    },
+    /// Let a device be served
+    Claim {
+        /// Its identifier in hex
+        device: String,
+    },
+    /// Remove a device and its history
+    Forget {
+        /// Its identifier in hex
+        device: String,
+    },
+}
+
+/// `group …`
+#[derive(Debug, Subcommand)]
+pub enum GroupCommand {
+    /// Make an empty group
+    Create {
+        /// 1 to 32 of A-Z a-z 0-9 . _ -
+        group: String,
+    },
+    /// Add devices, which claims them
+    Add {
+        /// The group
+        group: String,
+        /// Identifiers in hex
+        #[arg(required = true)]
+        devices: Vec<String>,
+    },
+    /// Remove devices from a group; without devices remove the group
+    Remove {
+        /// The group
+        group: String,
+        /// Identifiers in hex
+        devices: Vec<String>,
+    },
+    /// Every group
+    List,
+}
+
+/// `update …`
+#[derive(Debug, Subcommand)]
+pub enum UpdateCommand {
+    /// Say what devices should run
+    Assign {
+        /// Leading hex digits of the image's digest
+        image: String,
+        /// Whom it is for
+        #[command(flatten)]
+        to: TargetArgs,
+    },
+    /// End an assignment and withdraw what it offered
+    Cancel {
+        /// Whom it was for
+        #[command(flatten)]
+        to: TargetArgs,
+    },
+    /// Offer an image again that a device refused or reverted
+    Retry {
+        /// The device's identifier in hex
+        #[arg(long, value_name = "ID")]
+        device: String,
+        /// Leading hex digits of the image's digest; every withheld image without
+        #[arg(long, value_name = "DIGEST")]
+        image: Option<String>,
+    },
+    /// Every device that has something assigned
+    Status,
+}
+
+/// Exactly one of these.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct TargetArgs {
+    /// One device, in hex; this claims it
+    #[arg(long, value_name = "ID")]
+    pub device: Option<String>,
+    /// The members of a group
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<String>,
+    /// Every claimed device of a class
+    #[arg(long, value_name = "UUID")]
+    pub class: Option<String>,
+}
+
+/// `link …`
+#[derive(Debug, Subcommand)]
+pub enum LinkCommand {
+    /// Every link
+    List,
+    /// One link
+    Show {
+        /// Its name
+        link: String,
+    },
+}
+
+/// `status`
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Show it every second
+    #[arg(long)]
+    pub watch: bool,
+    /// With --watch: end when nothing is under way; exit code 1 if an update was withheld or blocked
+    #[arg(long, requires = "watch")]
+    pub until_done: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_assignment_names_exactly_one_target() {
+        let parse = |words: &str| Cli::try_parse_from(words.split(' '));
+        assert!(parse("deltagate update assign 3f2a --device 52").is_ok());
+        assert!(parse("deltagate update assign 3f2a").is_err());
+        assert!(parse("deltagate update assign 3f2a --device 52 --group roof").is_err());
+    }
+}

@@ -1,0 +1,287 @@
+//! From a parsed command to a question and its printed answer.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::args::{
+    Cli, Command, DeviceCommand, GroupCommand, ImageCommand, KeyCommand, LinkCommand, TargetArgs,
+    UpdateCommand,
+};
+use super::failure::{Failure, USAGE};
+use super::{lists, locate, show, watch};
+use crate::admin::{Ask, Target};
+use crate::client::{Client, ClientError};
+use crate::config::Config;
+use crate::report::Done;
+
+/// How answers are shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Style {
+    /// As the document itself.
+    pub(super) json: bool,
+    /// However many rows.
+    pub(super) all: bool,
+}
+
+pub(super) fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let mut stdout = io::stdout().lock();
+    let out: &mut dyn Write = &mut stdout;
+    match &cli.command {
+        Command::Serve => {
+            drop(stdout);
+            return serve(&cli);
+        }
+        Command::Key(KeyCommand::Generate(args)) => args.run(out)?,
+        Command::Image(ImageCommand::Sign(args)) => args.run(out)?,
+        Command::Image(ImageCommand::Inspect(args)) => args.run(out)?,
+        Command::Status(args) if args.watch => {
+            return watch::watch(&client(&cli)?, style(&cli), args.until_done, out);
+        }
+        command => ask(command, &client(&cli)?, style(&cli), out)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn style(cli: &Cli) -> Style {
+    Style {
+        json: cli.json,
+        all: cli.all,
+    }
+}
+
+fn client(cli: &Cli) -> Result<Client, Failure> {
+    locate::client(cli.socket.as_deref(), cli.config.as_deref())
+}
+
+fn serve(cli: &Cli) -> Result<ExitCode, Failure> {
+    let Some(path) = &cli.config else {
+        return Err(
+            Failure::new(USAGE, "serve needs a configuration").hint("deltagate serve --config gateway.toml")
+        );
+    };
+    let config = Config::read(path)?;
+    crate::logging::start();
+    crate::serve::serve(&config)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Commands that are one question, or one for each device named.
+fn ask(command: &Command, client: &Client, style: Style, out: &mut dyn Write) -> Result<(), Failure> {
+    match command {
+        Command::Image(command) => image(command, client, style, out),
+        Command::Device(command) => device(command, client, style, out),
+        Command::Group(command) => group(command, client, style, out),
+        Command::Update(command) => update(command, client, style, out),
+        Command::Link(LinkCommand::List) => print(client.ask(Ask::LinkList {}), style, out, lists::links),
+        Command::Link(LinkCommand::Show { link }) => print(
+            client.ask(Ask::LinkShow { link: link.clone() }),
+            style,
+            out,
+            show::link,
+        ),
+        Command::Status(_) => print(client.ask(Ask::Status {}), style, out, show::status),
+        Command::Serve | Command::Key(_) => Ok(()),
+    }
+}
+
+fn image(command: &ImageCommand, client: &Client, style: Style, out: &mut dyn Write) -> Result<(), Failure> {
+    match command {
+        ImageCommand::Import { file, image } => {
+            let imported = client.import(file, image.as_deref());
+            let imported =
+                imported.map_err(|error| refused(error, &format!("cannot import {}", file.display())));
+            print(imported, style, out, show::imported)
+        }
+        ImageCommand::List => print(client.ask(Ask::ImageList {}), style, out, lists::images),
+        ImageCommand::Show { image } => print(
+            client.ask(Ask::ImageShow { image: image.clone() }),
+            style,
+            out,
+            show::image,
+        ),
+        // Publisher's commands, which ask no gateway.
+        ImageCommand::Sign(_) | ImageCommand::Inspect(_) => Ok(()),
+    }
+}
+
+fn device(
+    command: &DeviceCommand,
+    client: &Client,
+    style: Style,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    match command {
+        DeviceCommand::List { unclaimed } => print(
+            client.ask(Ask::DeviceList {
+                unclaimed: *unclaimed,
+            }),
+            style,
+            out,
+            lists::devices,
+        ),
+        DeviceCommand::Show { device } => print(
+            client.ask(Ask::DeviceShow {
+                device: device.clone(),
+            }),
+            style,
+            out,
+            show::device,
+        ),
+        DeviceCommand::Claim { device } => print(
+            client.ask(Ask::DeviceClaim {
+                device: device.clone(),
+            }),
+            style,
+            out,
+            done,
+        ),
+        DeviceCommand::Forget { device } => print(
+            client.ask(Ask::DeviceForget {
+                device: device.clone(),
+            }),
+            style,
+            out,
+            done,
+        ),
+    }
+}
+
+fn group(command: &GroupCommand, client: &Client, style: Style, out: &mut dyn Write) -> Result<(), Failure> {
+    match command {
+        GroupCommand::Create { group } => print(
+            client.ask(Ask::GroupCreate { group: group.clone() }),
+            style,
+            out,
+            done,
+        ),
+        GroupCommand::List => print(client.ask(Ask::GroupList {}), style, out, lists::groups),
+        GroupCommand::Remove { group, devices } if devices.is_empty() => print(
+            client.ask(Ask::GroupDelete { group: group.clone() }),
+            style,
+            out,
+            done,
+        ),
+        GroupCommand::Add { group, devices } => {
+            let ask = |device| Ask::GroupAdd {
+                group: group.clone(),
+                device,
+            };
+            each(client, devices, ask, style, out)
+        }
+        GroupCommand::Remove { group, devices } => {
+            let ask = |device| Ask::GroupRemove {
+                group: group.clone(),
+                device,
+            };
+            each(client, devices, ask, style, out)
+        }
+    }
+}
+
+fn update(
+    command: &UpdateCommand,
+    client: &Client,
+    style: Style,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    match command {
+        UpdateCommand::Assign { image, to } => print(
+            client.ask(Ask::UpdateAssign {
+                image: image.clone(),
+                to: target(to),
+            }),
+            style,
+            out,
+            done,
+        ),
+        UpdateCommand::Cancel { to } => {
+            print(client.ask(Ask::UpdateCancel { to: target(to) }), style, out, done)
+        }
+        UpdateCommand::Retry { device, image } => {
+            let ask = Ask::UpdateRetry {
+                device: device.clone(),
+                image: image.clone(),
+            };
+            print(client.ask(ask), style, out, done)
+        }
+        UpdateCommand::Status => print(client.ask(Ask::UpdateStatus {}), style, out, lists::updates),
+    }
+}
+
+/// One question for each device; the first refusal ends it. What was done stays done and may be repeated.
+fn each(
+    client: &Client,
+    devices: &[String],
+    ask: impl Fn(String) -> Ask,
+    style: Style,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let mut last = None;
+    for device in devices {
+        let answer = client
+            .ask(ask(device.clone()))
+            .map_err(|error| refused(error, &format!("device {device}")))?;
+        if !style.json {
+            let done: Done = understood(answer.clone())?;
+            writeln!(out, "{device}: {}", done.done)?;
+        }
+        last = Some(answer);
+    }
+    match last {
+        Some(answer) if style.json => print_json(&answer, out),
+        _ => Ok(()),
+    }
+}
+
+/// A refusal says what cannot be done before it says why.
+fn refused(error: ClientError, operation: &str) -> ClientError {
+    match error {
+        ClientError::Refused { problem, hint } => ClientError::Refused {
+            problem: format!("{operation}: {problem}"),
+            hint,
+        },
+        other => other,
+    }
+}
+
+/// `clap` has made sure that exactly one is there.
+fn target(to: &TargetArgs) -> Target {
+    match (&to.device, &to.group, &to.class) {
+        (Some(device), _, _) => Target::Device(device.clone()),
+        (_, Some(group), _) => Target::Group(group.clone()),
+        (_, _, class) => Target::Class(class.clone().unwrap_or_default()),
+    }
+}
+
+fn done(done: &Done, _: Style, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}", done.done)
+}
+
+/// Prints an answer as the document it is, or as text.
+fn print<T: DeserializeOwned>(
+    answer: Result<Value, ClientError>,
+    style: Style,
+    out: &mut dyn Write,
+    text: fn(&T, Style, &mut dyn Write) -> io::Result<()>,
+) -> Result<(), Failure> {
+    let answer = answer?;
+    if style.json {
+        return print_json(&answer, out);
+    }
+    text(&understood(answer)?, style, out)?;
+    out.flush()?;
+    Ok(())
+}
+
+fn understood<T: DeserializeOwned>(answer: Value) -> Result<T, Failure> {
+    serde_json::from_value(answer).map_err(|error| ClientError::NotUnderstood(error).into())
+}
+
+pub(super) fn print_json(document: &Value, out: &mut dyn Write) -> Result<(), Failure> {
+    writeln!(out, "{document:#}")?;
+    out.flush()?;
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! What a command could not do, with its exit code and the command that helps.
+
+use std::error::Error;
+use std::io;
+
+use crate::client::ClientError;
+use crate::config::ConfigError;
+use crate::error_chain::chain;
+use crate::publisher::PublisherError;
+use crate::serve::ServeError;
+
+/// Refused by state or policy.
+pub(super) const REFUSED: u8 = 1;
+/// Wrong usage, which includes a configuration that cannot stand.
+pub(super) const USAGE: u8 = 2;
+/// Anything else.
+pub(super) const INTERNAL: u8 = 3;
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub code: u8,
+    /// One clause with its causes.
+    pub problem: String,
+    /// The command to run.
+    pub hint: Option<String>,
+    closed_pipe: bool,
+}
+
+impl Failure {
+    /// A failure with this exit code.
+    pub fn new(code: u8, problem: impl Into<String>) -> Failure {
+        Failure {
+            code,
+            problem: problem.into(),
+            hint: None,
+            closed_pipe: false,
+        }
+    }
+
+    /// The same from an error and its causes.
+    pub fn of(code: u8, error: &dyn Error) -> Failure {
+        Failure::new(code, chain(error))
+    }
+
+    /// With the command that helps.
+    pub fn hint(mut self, hint: impl Into<String>) -> Failure {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Whether the reader of our output went away, which is its right.
+    pub fn is_closed_pipe(&self) -> bool {
+        self.closed_pipe
+    }
+}
+
+/// Writing to the terminal or pipe failed.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        let closed_pipe = error.kind() == io::ErrorKind::BrokenPipe;
+        Failure {
+            closed_pipe,
+            ..Failure::new(INTERNAL, format!("cannot write the output: {error}"))
+        }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Failure {
+        match error {
+            ClientError::Refused { problem, hint } => Failure {
+                hint,
+                ..Failure::new(REFUSED, problem)
+            },
+            ClientError::NotRunning { .. } => Failure::of(REFUSED, &error).hint(
+                "deltagate serve --config gateway.toml, or name its socket with --socket or DELTAGATE_SOCKET",
+            ),
+            ClientError::File { .. } => Failure::of(USAGE, &error),
+            error => Failure::of(INTERNAL, &error),
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Failure {
+        Failure::of(USAGE, &error).hint("docs/gateway.example.toml shows every key")
+    }
+}
+
+impl From<PublisherError> for Failure {
+    fn from(error: PublisherError) -> Failure {
+        Failure {
+            hint: error.hint(),
+            ..Failure::of(error.exit_code(), &error)
+        }
+    }
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Failure {
+        let code = if error.is_refusal() { REFUSED } else { INTERNAL };
+        Failure {
+            hint: error.hint(),
+            ..Failure::of(code, &error)
+        }
+    }
+}

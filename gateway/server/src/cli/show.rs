@@ -1,0 +1,215 @@
+//! One thing in detail, on one screen.
+
+use std::io::{self, Write};
+
+use super::commands::Style;
+use super::lists::{self, left, runs};
+use super::screen::{ago, bar, bytes, duration, or_dash, short, table};
+use crate::report::{DeviceDetail, Done, ImageDetail, LinkDetail, Status, TrafficRow};
+
+/// Rows of any one part of a screen, so that the parts together stay within 24 lines.
+const PART_ROWS_MAX: usize = 5;
+
+/// One causal chain with one next step, and behind it what the choice was made from.
+pub(super) fn device(detail: &DeviceDetail, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let row = &detail.device;
+    writeln!(
+        out,
+        "device {} runs {}, seen {}",
+        row.device,
+        runs(row),
+        ago(row.last_seen_unix_s)
+    )?;
+    if !detail.groups.is_empty() {
+        writeln!(out, "groups: {}", detail.groups.join(", "))?;
+    }
+    for cause in &detail.chain {
+        writeln!(out, "  → {cause}")?;
+    }
+    match &detail.next_step {
+        Some(step) => writeln!(out, "next step: {}\n  {}", step.why, step.command)?,
+        None => writeln!(out, "next step: none, waiting is enough")?,
+    }
+    if let Some(transfer) = &detail.transfer {
+        let size = bytes(transfer.size_bytes);
+        let bar = bar(transfer.percent);
+        let left = left(transfer);
+        writeln!(
+            out,
+            "{bar} {} % of {size} as {}, {left} left",
+            transfer.percent, transfer.format
+        )?;
+    }
+    for candidate in detail.candidates.iter().take(PART_ROWS_MAX) {
+        let (mark, air) = (
+            if candidate.chosen { "*" } else { " " },
+            bytes(candidate.on_air_bytes),
+        );
+        writeln!(
+            out,
+            "{mark} {:6} {:>10} on the air: {}",
+            candidate.format, air, candidate.verdict
+        )?;
+    }
+    let history = if style.all {
+        detail.updates.len()
+    } else {
+        PART_ROWS_MAX
+    };
+    for update in detail.updates.iter().rev().take(history) {
+        let outcome = update
+            .outcome
+            .as_ref()
+            .map_or(String::new(), |outcome| format!(": {outcome}"));
+        let (image, since) = (short(&update.image), ago(update.changed_unix_s));
+        writeln!(
+            out,
+            "image {image} {}{outcome}, offered {} times, {since}",
+            update.state, update.offers
+        )?;
+    }
+    traffic("traffic", &detail.traffic, out)
+}
+
+pub(super) fn image(detail: &ImageDetail, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let image = &detail.image;
+    writeln!(out, "image     {}", image.digest)?;
+    writeln!(
+        out,
+        "version   {}, sequence {}",
+        or_dash(Some(image.image_version.clone())),
+        image.sequence_number
+    )?;
+    if !image.description.is_empty() {
+        writeln!(out, "about     {}", image.description)?;
+    }
+    writeln!(out, "size      {}", bytes(image.size_bytes))?;
+    writeln!(out, "vendor    {}\nclass     {}", image.vendor_id, image.class_id)?;
+    writeln!(
+        out,
+        "signed by key {}, imported {}",
+        image.key_id,
+        ago(image.imported_unix_s)
+    )?;
+    writeln!(out, "runs on   {} devices", detail.running_devices)?;
+    for selector in detail.assigned.iter().take(PART_ROWS_MAX) {
+        writeln!(out, "assigned  to {selector}")?;
+    }
+    for build in detail.building.iter().take(PART_ROWS_MAX) {
+        writeln!(out, "building  {build}")?;
+    }
+    for failed in detail.failed.iter().take(PART_ROWS_MAX) {
+        writeln!(out, "failed    {failed}")?;
+    }
+    let row = |artefact: &crate::report::ArtefactRow| {
+        vec![
+            artefact.format.clone(),
+            or_dash(artefact.base.as_deref().map(short)),
+            bytes(artefact.size_bytes),
+            bytes(artefact.decoder_memory_bytes),
+        ]
+    };
+    let shown = if style.all {
+        detail.artefacts.len()
+    } else {
+        PART_ROWS_MAX
+    };
+    let rows: Vec<_> = detail.artefacts.iter().take(shown).map(row).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    table(out, &["PAYLOAD", "FROM", "SIZE", "DECODER MEMORY"], &rows, true)?;
+    match detail.artefacts.len() - rows.len() {
+        0 => Ok(()),
+        more => writeln!(out, "… {more} more; --all shows them"),
+    }
+}
+
+pub(super) fn imported(done: &Done, _: Style, out: &mut dyn Write) -> io::Result<()> {
+    let Some(image) = &done.image else {
+        return writeln!(out, "{}", done.done);
+    };
+    writeln!(out, "{}: {}", done.done, image.digest)?;
+    let (version, size) = (
+        or_dash(Some(image.image_version.clone())),
+        bytes(image.size_bytes),
+    );
+    writeln!(
+        out,
+        "version {version}, sequence {}, {size}, class {}",
+        image.sequence_number, image.class_id
+    )?;
+    writeln!(
+        out,
+        "next step: deltagate update assign {} --device ID",
+        short(&image.digest)
+    )
+}
+
+pub(super) fn link(detail: &LinkDetail, _: Style, out: &mut dyn Write) -> io::Result<()> {
+    let link = &detail.link;
+    writeln!(out, "link          {}", link.name)?;
+    writeln!(out, "prefixes      {}", or_dash(Some(link.prefixes.join(", "))))?;
+    writeln!(
+        out,
+        "rate          {} bit/s, headers included",
+        link.rate_bits_per_second
+    )?;
+    writeln!(out, "ACK timeout   {} ms", link.ack_timeout_ms)?;
+    writeln!(
+        out,
+        "largest block {} bytes, packet {} bytes",
+        link.block_size, link.mtu
+    )?;
+    writeln!(out, "devices       {}", link.devices)?;
+    traffic("traffic      ", &link.traffic, out)?;
+    traffic("unattributed ", &link.unattributed, out)?;
+    writeln!(
+        out,
+        "replies       {} waiting, {} paced, {} put off, {} dropped, {} repeats ignored",
+        link.queued, link.paced, link.deferred, link.dropped, link.repeated
+    )
+}
+
+pub(super) fn status(status: &Status, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    summary(status, out)?;
+    if status.updates.is_empty() {
+        return writeln!(out, "nothing is assigned");
+    }
+    table(
+        out,
+        &lists::UPDATE_HEADS,
+        &lists::update_rows(&status.updates),
+        style.all,
+    )
+}
+
+/// Two lines.
+pub(super) fn summary(status: &Status, out: &mut dyn Write) -> io::Result<()> {
+    let running = duration(crate::clock::unix_s().saturating_sub(status.started_unix_s));
+    writeln!(out, "gateway on coap://{}, running {running}", status.coap)?;
+    writeln!(
+        out,
+        "{} devices, {} unclaimed; {} images, {} payloads, {} building, {} failed",
+        status.claimed_devices,
+        status.unclaimed_devices,
+        status.images,
+        status.artefacts,
+        status.building,
+        status.failed_builds
+    )
+}
+
+fn traffic(name: &str, row: &TrafficRow, out: &mut dyn Write) -> io::Result<()> {
+    let seconds = |ms: u64| format!("{}.{} s", ms / 1_000, ms % 1_000 / 100);
+    writeln!(
+        out,
+        "{name} {} down in {} ({} datagrams), {} up in {} ({} datagrams)",
+        bytes(row.down_bytes),
+        seconds(row.down_airtime_ms),
+        row.down_datagrams,
+        bytes(row.up_bytes),
+        seconds(row.up_airtime_ms),
+        row.up_datagrams
+    )
+}

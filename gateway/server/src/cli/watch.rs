@@ -1,0 +1,133 @@
+//! `status --watch`: the same screen every second, redrawn in place on a terminal.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::commands::{Style, print_json};
+use super::failure::{Failure, REFUSED};
+use super::screen::{ROWS_MAX, table};
+use super::{lists, show};
+use crate::admin::Ask;
+use crate::client::{Client, ClientError};
+use crate::report::{Status, UpdateRow};
+
+/// Between two screens.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// A gateway that restarts is back within this many seconds; one that is not has stopped.
+const SILENCE_MAX: u32 = 60;
+
+/// Shows updates until nothing is under way (with `until_done`) or the reader goes away.
+pub(super) fn watch(
+    client: &Client,
+    style: Style,
+    until_done: bool,
+    out: &mut dyn Write,
+) -> Result<ExitCode, Failure> {
+    let terminal = io::stdout().is_terminal();
+    let mut lines_before = 0;
+    let mut silent = 0;
+    loop {
+        match client.ask(Ask::Status {}) {
+            Ok(document) => {
+                silent = 0;
+                let status: Status =
+                    serde_json::from_value(document.clone()).map_err(ClientError::NotUnderstood)?;
+                if style.json {
+                    print_json(&document, out)?;
+                } else {
+                    let text = screen(&status, terminal && !style.all)?;
+                    if terminal {
+                        redraw(out, &text, lines_before)?;
+                    } else {
+                        out.write_all(text.as_bytes())?;
+                        out.flush()?;
+                    }
+                    lines_before = text.lines().count();
+                }
+                if until_done && let Some(code) = outcome(&status.updates) {
+                    return Ok(code);
+                }
+            }
+            Err(ClientError::NotRunning { .. } | ClientError::Broken(_))
+                if lines_before > 0 && silent < SILENCE_MAX =>
+            {
+                silent += 1;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        std::thread::sleep(INTERVAL);
+    }
+}
+
+/// Exit code once nothing is under way; withheld and blocked updates need an operator.
+fn outcome(updates: &[UpdateRow]) -> Option<ExitCode> {
+    if !updates.iter().all(|update| update.settled) {
+        return None;
+    }
+    let all_up_to_date = updates.iter().all(|update| update.stage == "up to date");
+    Some(if all_up_to_date {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(REFUSED)
+    })
+}
+
+/// What moves comes first, so that it is on the screen however many devices there are.
+fn screen(status: &Status, bounded: bool) -> io::Result<String> {
+    let mut text = Vec::new();
+    show::summary(status, &mut text)?;
+    let mut updates: Vec<&UpdateRow> = status.updates.iter().collect();
+    updates.sort_by_key(|update| (update.settled, update.transfer.is_none()));
+    let shown = if bounded {
+        updates.len().min(ROWS_MAX - 1)
+    } else {
+        updates.len()
+    };
+    let rows: Vec<UpdateRow> = updates
+        .iter()
+        .take(shown)
+        .map(|update| (*update).clone())
+        .collect();
+    table(&mut text, &lists::UPDATE_HEADS, &lists::update_rows(&rows), true)?;
+    if shown < updates.len() {
+        writeln!(text, "… {} more; --all shows them", updates.len() - shown)?;
+    }
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// ECMA-48: cursor up to where the last screen began (CUU), erase to the end (ED).
+fn redraw(out: &mut dyn Write, text: &str, lines_before: usize) -> io::Result<()> {
+    if lines_before > 0 {
+        write!(out, "\x1b[{lines_before}A\x1b[J")?;
+    }
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn update(stage: &str, settled: bool) -> UpdateRow {
+        UpdateRow {
+            device: "52".to_owned(),
+            image: "3f2a".to_owned(),
+            image_version: "2".to_owned(),
+            stage: stage.to_owned(),
+            settled,
+            offers: 1,
+            transfer: None,
+        }
+    }
+
+    #[test]
+    fn watching_ends_when_nothing_is_under_way() {
+        let done = update("up to date", true);
+        let withheld = update("withheld", true);
+        assert_eq!(outcome(&[done.clone(), update("transferring", false)]), None);
+        assert_eq!(outcome(std::slice::from_ref(&done)), Some(ExitCode::SUCCESS));
+        assert_eq!(outcome(&[done, withheld]), Some(ExitCode::from(1)));
+        assert_eq!(outcome(&[]), Some(ExitCode::SUCCESS));
+    }
+}

@@ -1,0 +1,144 @@
+//! The CLI's end of the admin socket. Blocking: a command asks one thing and ends.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::admin::{ANSWER_BYTES_MAX, Answer, AnswerResult, Ask, PROTOCOL_VERSION, Question};
+
+/// Where a gateway listens for technicians.
+#[derive(Debug, Clone)]
+pub struct Client {
+    socket: PathBuf,
+}
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens there.
+    #[error("no gateway answers on {socket}")]
+    NotRunning {
+        /// The socket.
+        socket: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The file to send cannot be read.
+    #[error("cannot read {path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The conversation broke off.
+    #[error("gateway stopped answering")]
+    Broken(#[source] io::Error),
+    /// The answer is not one of this version.
+    #[error("gateway's answer cannot be understood")]
+    NotUnderstood(#[source] serde_json::Error),
+    /// State or policy forbids it.
+    #[error("{problem}")]
+    Refused {
+        /// One clause.
+        problem: String,
+        /// The command that helps.
+        hint: Option<String>,
+    },
+    /// The gateway could not.
+    #[error("gateway failed: {problem}")]
+    Failed {
+        /// The whole chain of causes.
+        problem: String,
+    },
+}
+
+/// No question takes longer: an import is verified in well under a second.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+impl Client {
+    /// Of the gateway that listens on `socket`. Nothing is opened yet.
+    pub fn new(socket: PathBuf) -> Client {
+        Client { socket }
+    }
+
+    /// Asks, and returns the document as it came.
+    pub fn ask(&self, ask: Ask) -> Result<Value, ClientError> {
+        self.converse(ask, 0, &mut io::empty())
+    }
+
+    /// Asks, and reads the document.
+    pub fn read<T: DeserializeOwned>(&self, ask: Ask) -> Result<T, ClientError> {
+        serde_json::from_value(self.ask(ask)?).map_err(ClientError::NotUnderstood)
+    }
+
+    /// Sends a file to be imported, piece by piece, with its image behind it when that is a file of its own.
+    pub fn import(&self, path: &Path, image: Option<&Path>) -> Result<Value, ClientError> {
+        let (mut file, bytes) = open(path)?;
+        let Some(image) = image else {
+            return self.converse(Ask::ImageImport { detached_at: None }, bytes, &mut file);
+        };
+        let (image, image_bytes) = open(image)?;
+        let ask = Ask::ImageImport {
+            detached_at: usize::try_from(bytes).ok(),
+        };
+        self.converse(ask, bytes + image_bytes, &mut file.take(bytes).chain(image))
+    }
+
+    fn converse(&self, ask: Ask, body_bytes: u64, body: &mut dyn Read) -> Result<Value, ClientError> {
+        let mut stream = UnixStream::connect(&self.socket).map_err(|source| ClientError::NotRunning {
+            socket: self.socket.clone(),
+            source,
+        })?;
+        stream
+            .set_read_timeout(Some(ANSWER_TIMEOUT))
+            .map_err(ClientError::Broken)?;
+        let question = Question {
+            v: PROTOCOL_VERSION,
+            ask,
+            body_bytes,
+        };
+        let mut line = serde_json::to_vec(&question).map_err(ClientError::NotUnderstood)?;
+        line.push(b'\n');
+        // A gateway that refuses the question may close before it has read the body: its answer counts.
+        let sent = stream
+            .write_all(&line)
+            .and_then(|()| io::copy(&mut body.take(body_bytes), &mut stream));
+        let mut answer = Vec::new();
+        let read = BufReader::new(stream)
+            .take(ANSWER_BYTES_MAX)
+            .read_until(b'\n', &mut answer);
+        if answer.is_empty() {
+            sent.map_err(ClientError::Broken)?;
+            read.map_err(ClientError::Broken)?;
+            return Err(ClientError::Broken(io::ErrorKind::UnexpectedEof.into()));
+        }
+        let answer: Answer = serde_json::from_slice(&answer).map_err(ClientError::NotUnderstood)?;
+        match answer.result {
+            AnswerResult::Ok(document) => Ok(document),
+            AnswerResult::Refused { problem, hint } => Err(ClientError::Refused { problem, hint }),
+            AnswerResult::Failed { problem } => Err(ClientError::Failed { problem }),
+        }
+    }
+}
+
+/// A regular file and its length.
+fn open(path: &Path) -> Result<(File, u64), ClientError> {
+    let failed = |source| ClientError::File {
+        path: path.to_path_buf(),
+        source,
+    };
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    match metadata.is_file() {
+        true => Ok((file, metadata.len())),
+        false => Err(failed(io::Error::other("not a regular file"))),
+    }
+}

@@ -1,0 +1,239 @@
+//! The one task that owns the core and the socket.
+//!
+//! It feeds the core with what arrives and carries out what the core says, in this order: collect every effect of a
+//! batch of inputs, commit the changes in one transaction, then start builds, then send. So nothing is promised on
+//! the air that a crash could forget, and a burst of check-ins costs one commit. A block needs no change, so serving
+//! blocks never waits for the disk's commit.
+
+mod answer;
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway_core::{BuildOutcome, BuildRequest, Change, Effect, Gateway, Transmit};
+use tokio::sync::mpsc;
+
+use crate::admin::{AnswerResult, Call, EngineAsk};
+use crate::artefacts::BuildPool;
+use crate::blobs::Blobs;
+use crate::clock::Clock;
+use crate::store::{AuditLine, Store, StoreError};
+use crate::udp::{CoapSocket, DATAGRAM_BYTES_MAX};
+
+/// Datagrams taken before their effects are committed and their replies sent. One commit on an SD card takes about
+/// 10 ms; 64 check-ins share it.
+const BATCH_DATAGRAMS_MAX: usize = 64;
+
+/// What the engine is made of.
+pub struct Parts {
+    /// The core, with everything stored replayed into it.
+    pub core: Gateway,
+    /// Where devices speak.
+    pub socket: CoapSocket,
+    /// Where decisions are kept.
+    pub store: Store,
+    /// What is served.
+    pub blobs: Arc<Blobs>,
+    /// Finished builds. Before the pool, so that on drop no worker waits for room in it.
+    pub built: mpsc::Receiver<BuildOutcome>,
+    /// Who builds it.
+    pub builds: BuildPool,
+    /// Technicians' questions.
+    pub calls: mpsc::Receiver<Call>,
+    /// The only clock.
+    pub clock: Clock,
+}
+
+/// The running gateway.
+pub struct Engine {
+    parts: Parts,
+    address: SocketAddr,
+    started_unix_s: u64,
+    datagram_errors: u64,
+    pending: Pending,
+    /// Builds the pool's full queue did not take; the core asks for each only once.
+    backlog: VecDeque<BuildRequest>,
+}
+
+/// What one batch of inputs asks for.
+#[derive(Default)]
+struct Pending {
+    changes: Vec<Change>,
+    audit: Vec<AuditLine>,
+    builds: Vec<BuildRequest>,
+    transmits: Vec<Transmit>,
+    answers: Vec<(tokio::sync::oneshot::Sender<AnswerResult>, AnswerResult)>,
+}
+
+impl Engine {
+    /// An engine that has done nothing yet.
+    pub fn new(parts: Parts) -> io::Result<Engine> {
+        let address = parts.socket.local_address()?;
+        let started_unix_s = parts.clock.now().unix_s;
+        Ok(Engine {
+            parts,
+            address,
+            started_unix_s,
+            datagram_errors: 0,
+            pending: Pending::default(),
+            backlog: VecDeque::new(),
+        })
+    }
+
+    /// Works until `stop` completes, then stores every counter. Only a database that fails ends it before.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), StoreError> {
+        let mut buffer = [0; DATAGRAM_BYTES_MAX];
+        let mut stop = std::pin::pin!(stop);
+        // What was restored may already want builds.
+        let now = self.parts.clock.now();
+        self.parts.core.handle_timeout(now);
+        self.collect();
+        loop {
+            self.carry_out().await?;
+            let wake = self.wake();
+            tokio::select! {
+                () = &mut stop => break,
+                received = self.parts.socket.receive(&mut buffer) => self.take_datagrams(received, &mut buffer),
+                Some(call) = self.parts.calls.recv() => self.take_call(call),
+                Some(outcome) = self.parts.built.recv() => self.take_built(outcome),
+                () = tokio::time::sleep_until(wake) => {
+                    let now = self.parts.clock.now();
+                    self.parts.core.handle_timeout(now);
+                    self.collect();
+                }
+            }
+        }
+        let now = self.parts.clock.now();
+        self.parts.core.handle_shutdown(now);
+        self.collect();
+        self.carry_out().await
+    }
+
+    /// When the core wants to be asked again; far away when it does not.
+    fn wake(&self) -> tokio::time::Instant {
+        let far = || tokio::time::Instant::now() + Duration::from_secs(3_600);
+        self.parts
+            .core
+            .poll_timeout()
+            .map_or_else(far, |ms| self.parts.clock.at(ms).into())
+    }
+
+    /// The datagram that woke us and those behind it, up to a batch.
+    fn take_datagrams(&mut self, first: io::Result<(usize, SocketAddr)>, buffer: &mut [u8]) {
+        let mut received = first;
+        for taken in 1..=BATCH_DATAGRAMS_MAX {
+            match received {
+                Ok((length, peer)) => {
+                    let now = self.parts.clock.now();
+                    self.parts
+                        .core
+                        .handle_datagram(now, peer, &buffer[..length], self.parts.blobs.as_ref());
+                    self.collect();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // An ICMP answer to something we sent; the socket stays good.
+                Err(error) => self.count_error("receive", &error),
+            }
+            if taken == BATCH_DATAGRAMS_MAX {
+                return;
+            }
+            received = self.parts.socket.try_receive(buffer);
+        }
+    }
+
+    fn take_built(&mut self, outcome: BuildOutcome) {
+        match &outcome.result {
+            Ok(artefacts) => {
+                for artefact in artefacts {
+                    let (format, size) = (artefact.format, artefact.size.0);
+                    tracing::info!(target_image = outcome.key.target.short_hex(), %format, size, "artefact is ready");
+                }
+            }
+            Err(reason) => tracing::warn!(
+                target_image = outcome.key.target.short_hex(),
+                reason,
+                "build failed"
+            ),
+        }
+        let now = self.parts.clock.now();
+        self.parts.core.handle_built(now, outcome);
+        self.collect();
+    }
+
+    fn take_call(&mut self, call: Call) {
+        let result = match call.ask {
+            EngineAsk::Ask(ask) => self.answer(ask),
+            EngineAsk::Import(image) => self.take_image(*image),
+            EngineAsk::ImportRejected(problem) => {
+                self.audit("image-import", format!("rejected: {problem}"));
+                AnswerResult::Refused { problem, hint: None }
+            }
+        };
+        self.collect();
+        // Told only when what it says is on disk.
+        self.pending.answers.push((call.answer, result));
+    }
+
+    fn audit(&mut self, what: &str, detail: String) {
+        tracing::info!(what, detail, "audit");
+        let at_unix_s = self.parts.clock.now().unix_s;
+        self.pending.audit.push(AuditLine {
+            at_unix_s,
+            what: what.to_owned(),
+            detail,
+        });
+    }
+
+    /// Drains the core, as its contract says, after each input.
+    fn collect(&mut self) {
+        while let Some(effect) = self.parts.core.poll_effect() {
+            match effect {
+                Effect::Store(change) => self.pending.changes.push(change),
+                Effect::Build(request) => self.pending.builds.push(request),
+            }
+        }
+        while let Some(transmit) = self.parts.core.poll_transmit() {
+            self.pending.transmits.push(transmit);
+        }
+    }
+
+    /// Commits, and only then builds, sends and answers.
+    async fn carry_out(&mut self) -> Result<(), StoreError> {
+        let Pending {
+            changes,
+            audit,
+            builds,
+            transmits,
+            answers,
+        } = std::mem::take(&mut self.pending);
+        if !changes.is_empty() || !audit.is_empty() {
+            self.parts.store.commit(changes, audit).await?;
+        }
+        self.backlog.extend(builds);
+        while let Some(request) = self.backlog.front() {
+            // Tried again when a finished build has made room.
+            if self.parts.builds.submit(*request).is_err() {
+                break;
+            }
+            self.backlog.pop_front();
+        }
+        for Transmit { peer, bytes } in transmits {
+            if let Err(error) = self.parts.socket.send(peer, &bytes).await {
+                self.count_error("send", &error);
+            }
+        }
+        for (sender, answer) in answers {
+            // A technician who went away needs no answer.
+            let _ = sender.send(answer);
+        }
+        Ok(())
+    }
+
+    fn count_error(&mut self, operation: &str, error: &io::Error) {
+        self.datagram_errors += 1;
+        tracing::debug!(operation, %error, "datagram lost");
+    }
+}

@@ -1,0 +1,264 @@
+//! Technicians' questions: names resolved, commands carried out, views turned into documents.
+
+use gateway_core::{ClassId, Command, GroupName, ImageDigest, ImageRecord, Refusal, Reply, Selector};
+use wire_checkin::DeviceId;
+
+use super::Engine;
+use crate::admin::{AnswerResult, Ask, Target};
+use crate::report::{
+    DeviceDetail, DeviceRow, Devices, Document, Done, Groups, ImageDetail, ImageRow, Images, LinkDetail,
+    LinkRow, Links, Status, UpdateRow, Updates,
+};
+
+/// Fewer digits than this name nothing: too easily mistyped into another image.
+const DIGEST_DIGITS_MIN: usize = 4;
+
+/// A question that cannot be carried out, with the command that helps.
+struct Refused(String, String);
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Refused {
+        Refused(refusal.to_string(), refusal.hint())
+    }
+}
+
+impl Engine {
+    pub(super) fn answer(&mut self, ask: Ask) -> AnswerResult {
+        match self.try_answer(ask) {
+            Ok(result) => result,
+            Err(Refused(problem, hint)) => AnswerResult::refused(problem, hint),
+        }
+    }
+
+    /// A verified image whose bytes are kept.
+    pub(super) fn take_image(&mut self, image: ImageRecord) -> AnswerResult {
+        let (digest, row) = (image.digest, ImageRow::from(&image));
+        let now = self.parts.clock.now();
+        match self.parts.core.handle_command(now, Command::ImportImage(image)) {
+            Ok(reply) => {
+                let done = match reply {
+                    Reply::Unchanged => "image was imported before",
+                    _ => "image imported",
+                };
+                self.audit("image-import", format!("accepted: {digest}, {done}"));
+                AnswerResult::ok(&Document::new(Done {
+                    done: done.to_owned(),
+                    image: Some(row),
+                }))
+            }
+            Err(refusal) => {
+                // Its bytes go again unless an image of the same digest was there before.
+                if self.parts.core.image(digest).is_none()
+                    && let Err(error) = self.parts.blobs.remove_image(&digest)
+                {
+                    tracing::warn!(%error, "a refused image stays until the next start");
+                }
+                self.audit("image-import", format!("rejected: {refusal}"));
+                AnswerResult::refused(&refusal, refusal.hint())
+            }
+        }
+    }
+
+    fn try_answer(&mut self, ask: Ask) -> Result<AnswerResult, Refused> {
+        match ask {
+            Ask::ImageImport { .. } => Err(Refused(
+                "import came without a file".into(),
+                "deltagate image import".into(),
+            )),
+            Ask::ImageList {} => Ok(document(Images {
+                images: self.image_rows(),
+            })),
+            Ask::ImageShow { image } => {
+                let digest = self.image_named(&image)?;
+                let view = self
+                    .parts
+                    .core
+                    .image(digest)
+                    .ok_or(Refusal::UnknownImage(digest))?;
+                Ok(document(ImageDetail::from(&view)))
+            }
+            Ask::DeviceList { unclaimed } => Ok(document(Devices {
+                devices: self.device_rows(unclaimed),
+            })),
+            Ask::DeviceShow { device } => self.device_detail(device_named(&device)?),
+            Ask::DeviceClaim { device } => self.command(Command::ClaimDevice(device_named(&device)?)),
+            Ask::DeviceForget { device } => self.command(Command::ForgetDevice(device_named(&device)?)),
+            Ask::GroupCreate { group } => self.command(Command::CreateGroup(group_named(&group)?)),
+            Ask::GroupDelete { group } => self.command(Command::RemoveGroup(group_named(&group)?)),
+            Ask::GroupAdd { group, device } => {
+                self.command(Command::AddToGroup(group_named(&group)?, device_named(&device)?))
+            }
+            Ask::GroupRemove { group, device } => self.command(Command::RemoveFromGroup(
+                group_named(&group)?,
+                device_named(&device)?,
+            )),
+            Ask::GroupList {} => Ok(document(Groups {
+                groups: self.parts.core.groups().iter().map(Into::into).collect(),
+            })),
+            Ask::UpdateAssign { image, to } => {
+                let image = self.image_named(&image)?;
+                self.command(Command::Assign(selector(&to)?, image))
+            }
+            Ask::UpdateCancel { to } => self.command(Command::Cancel(selector(&to)?)),
+            Ask::UpdateRetry { device, image } => {
+                let image = image.map(|image| self.image_named(&image)).transpose()?;
+                self.command(Command::Retry(device_named(&device)?, image))
+            }
+            Ask::UpdateStatus {} => Ok(document(Updates {
+                updates: self.update_rows(),
+            })),
+            Ask::LinkList {} => Ok(document(Links {
+                links: self.link_rows(),
+            })),
+            Ask::LinkShow { link } => {
+                let found = self.link_rows().into_iter().find(|row| row.name == link);
+                let unknown = || {
+                    Refused(
+                        format!("link {link} is not configured"),
+                        "deltagate link list".into(),
+                    )
+                };
+                Ok(document(LinkDetail {
+                    link: found.ok_or_else(unknown)?,
+                }))
+            }
+            Ask::Status {} => Ok(document(self.status())),
+        }
+    }
+
+    fn command(&mut self, command: Command) -> Result<AnswerResult, Refused> {
+        let what = format!("{command:?}");
+        let now = self.parts.clock.now();
+        let reply = self.parts.core.handle_command(now, command)?;
+        if reply != Reply::Unchanged {
+            self.audit("command", what);
+        }
+        Ok(document(Done {
+            done: reply.to_string(),
+            image: None,
+        }))
+    }
+
+    fn image_rows(&self) -> Vec<ImageRow> {
+        let mut views = self.parts.core.images();
+        views.sort_by_key(|view| (view.image.imported_unix_s, view.image.sequence_number));
+        views.iter().map(|view| ImageRow::from(&view.image)).collect()
+    }
+
+    fn device_rows(&self, unclaimed: bool) -> Vec<DeviceRow> {
+        let views = self.parts.core.devices();
+        let wanted = views.iter().filter(|view| !(unclaimed && view.device.claimed));
+        let row = |view| DeviceRow {
+            running_version: self.running_version(view),
+            ..DeviceRow::from(view)
+        };
+        wanted.map(row).collect()
+    }
+
+    fn running_version(&self, view: &gateway_core::DeviceView) -> Option<String> {
+        Some(self.parts.core.image(view.running?)?.image.version)
+    }
+
+    fn device_detail(&self, id: DeviceId) -> Result<AnswerResult, Refused> {
+        let view = self.parts.core.device(id).ok_or(Refusal::UnknownDevice(id))?;
+        let mut detail = DeviceDetail::from(&view);
+        detail.device.running_version = self.running_version(&view);
+        for (row, update) in detail.updates.iter_mut().zip(&view.updates) {
+            row.sequence_number = self
+                .parts
+                .core
+                .image(update.image)
+                .map(|view| view.image.sequence_number);
+        }
+        Ok(document(detail))
+    }
+
+    fn update_rows(&self) -> Vec<UpdateRow> {
+        let version = |image| {
+            self.parts
+                .core
+                .image(image)
+                .map_or(String::new(), |view| view.image.version)
+        };
+        let row = |view: &gateway_core::UpdateView| UpdateRow {
+            image_version: version(view.image),
+            ..UpdateRow::from(view)
+        };
+        self.parts.core.updates().iter().map(row).collect()
+    }
+
+    fn link_rows(&self) -> Vec<LinkRow> {
+        self.parts.core.links().iter().map(Into::into).collect()
+    }
+
+    fn status(&self) -> Status {
+        let status = self.parts.core.status();
+        Status {
+            coap: self.address.to_string(),
+            started_unix_s: self.started_unix_s,
+            claimed_devices: status.claimed,
+            unclaimed_devices: status.unclaimed,
+            unclaimed_dropped: status.unclaimed_dropped,
+            images: status.images,
+            artefacts: status.artefacts,
+            building: status.building,
+            failed_builds: status.failed_builds,
+            datagram_errors: self.datagram_errors,
+            updates: self.update_rows(),
+        }
+    }
+
+    /// The one image whose digest starts with these digits.
+    fn image_named(&self, text: &str) -> Result<ImageDigest, Refused> {
+        let text = text.to_ascii_lowercase();
+        let hint = || "deltagate image list".to_owned();
+        if text.len() < DIGEST_DIGITS_MIN || !text.chars().all(|c| c.is_ascii_hexdigit()) {
+            return Err(Refused(
+                format!("\"{text}\" is not the beginning of a digest, at least 4 hex digits"),
+                hint(),
+            ));
+        }
+        let digests = self.parts.core.images().into_iter().map(|view| view.image.digest);
+        let found: Vec<_> = digests
+            .filter(|digest| digest.to_string().starts_with(&text))
+            .collect();
+        match found.as_slice() {
+            [digest] => Ok(*digest),
+            [] => Err(Refused(format!("image {text} is not known"), hint())),
+            several => Err(Refused(
+                format!("{} images begin with {text}", several.len()),
+                hint(),
+            )),
+        }
+    }
+}
+
+fn document<T: serde::Serialize>(content: T) -> AnswerResult {
+    AnswerResult::ok(&Document::new(content))
+}
+
+fn device_named(text: &str) -> Result<DeviceId, Refused> {
+    text.parse()
+        .map_err(|error| Refused(format!("\"{text}\": {error}"), "deltagate device list".into()))
+}
+
+fn group_named(text: &str) -> Result<GroupName, Refused> {
+    let problem = || format!("\"{text}\" is not a group name, 1 to 32 of A-Z a-z 0-9 . _ -");
+    GroupName::new(text).ok_or_else(|| Refused(problem(), "deltagate group list".into()))
+}
+
+fn selector(target: &Target) -> Result<Selector, Refused> {
+    match target {
+        Target::Device(device) => Ok(Selector::Device(device_named(device)?)),
+        Target::Group(group) => Ok(Selector::Group(group_named(group)?)),
+        Target::Class(class) => {
+            let digits: String = class.chars().filter(|c| *c != '-').collect();
+            let id = u128::from_str_radix(&digits, 16)
+                .ok()
+                .filter(|_| digits.len() == 32);
+            let problem = || format!("\"{class}\" is not a class UUID, 32 hex digits");
+            let id = id.ok_or_else(|| Refused(problem(), "deltagate image list".into()))?;
+            Ok(Selector::Class(ClassId(id.to_be_bytes())))
+        }
+    }
+}

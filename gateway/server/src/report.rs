@@ -1,0 +1,353 @@
+//! The documents a gateway answers with, which `--json` prints as they are.
+//!
+//! Described in `docs/cli-json.md`. Every document carries `version`; a key is only ever added, and a change of
+//! meaning is a new version. Digests and identifiers are lower-case hex, times are seconds since 1970 UTC.
+
+mod convert;
+
+use serde::{Deserialize, Serialize};
+
+/// Version of every document.
+pub const VERSION: u32 = 1;
+
+/// A document: its version beside its content.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Document<T> {
+    /// [`VERSION`].
+    pub version: u32,
+    /// What it says.
+    #[serde(flatten)]
+    pub content: T,
+}
+
+impl<T> Document<T> {
+    /// A document of this version.
+    pub fn new(content: T) -> Document<T> {
+        Document {
+            version: VERSION,
+            content,
+        }
+    }
+}
+
+/// What a command did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Done {
+    /// One clause.
+    pub done: String,
+    /// The image that was imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageRow>,
+}
+
+/// `image list`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Images {
+    /// Oldest import first.
+    pub images: Vec<ImageRow>,
+}
+
+/// One image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImageRow {
+    /// SHA-256 of the raw image.
+    pub digest: String,
+    /// Its size.
+    pub size_bytes: u64,
+    /// UUID of the vendor, 32 hex digits.
+    pub vendor_id: String,
+    /// UUID of the class, 32 hex digits.
+    pub class_id: String,
+    /// From the signed manifest.
+    pub sequence_number: u64,
+    /// From the publisher's text; may be empty.
+    pub image_version: String,
+    /// From the publisher's text; may be empty.
+    pub description: String,
+    /// Key that signed it.
+    pub key_id: String,
+    /// When it was imported.
+    pub imported_unix_s: u64,
+}
+
+/// `image show`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImageDetail {
+    /// The image.
+    pub image: ImageRow,
+    /// Payloads that are ready.
+    pub artefacts: Vec<ArtefactRow>,
+    /// Builds under way, one clause each.
+    pub building: Vec<String>,
+    /// Builds that failed, one clause each.
+    pub failed: Vec<String>,
+    /// Claimed devices that run it.
+    pub running_devices: usize,
+    /// Assignments that name it, such as `group roof`.
+    pub assigned: Vec<String>,
+}
+
+/// One payload.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ArtefactRow {
+    /// SHA-256 of the payload.
+    pub digest: String,
+    /// `full`, `lz4`, `bsdiff` or `patch`.
+    pub format: String,
+    /// Digest of the image it is applied to; absent when it needs none.
+    pub base: Option<String>,
+    /// Payload bytes.
+    pub size_bytes: u64,
+    /// What its decoder needs.
+    pub decoder_memory_bytes: u64,
+}
+
+/// `device list`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Devices {
+    /// In order of their identifiers.
+    pub devices: Vec<DeviceRow>,
+}
+
+/// One device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeviceRow {
+    /// Its identifier.
+    pub device: String,
+    /// Whether it may be served.
+    pub claimed: bool,
+    /// UUID of its class; absent before it was heard.
+    pub class_id: Option<String>,
+    /// Leading hex digits of the digest of what it runs.
+    pub running: Option<String>,
+    /// Version of what it runs, when that image was imported.
+    pub running_version: Option<String>,
+    /// Sequence number of what it runs.
+    pub sequence_number: Option<u64>,
+    /// Whether what it runs is on trial.
+    pub on_trial: bool,
+    /// The link it was heard on.
+    pub link: Option<String>,
+    /// When it was last heard; 0 never.
+    pub last_seen_unix_s: u64,
+    /// Digest of what it should run.
+    pub target: Option<String>,
+}
+
+/// `device show`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeviceDetail {
+    /// The device.
+    pub device: DeviceRow,
+    /// Groups it is in.
+    pub groups: Vec<String>,
+    /// The assignment that decides what it should run, such as `group roof`.
+    pub target_by: Option<String>,
+    /// Causes, first one first.
+    pub chain: Vec<String>,
+    /// What to do; absent when there is nothing to do but wait.
+    pub next_step: Option<Step>,
+    /// Payloads considered, cheapest first.
+    pub candidates: Vec<CandidateRow>,
+    /// The open transfer.
+    pub transfer: Option<TransferRow>,
+    /// Every image ever offered.
+    pub updates: Vec<HistoryRow>,
+    /// Bytes and airtime.
+    pub traffic: TrafficRow,
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Why.
+    pub why: String,
+    /// As typed.
+    pub command: String,
+}
+
+/// A payload that was considered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CandidateRow {
+    /// `full`, `lz4`, `bsdiff` or `patch`.
+    pub format: String,
+    /// Payload bytes.
+    pub size_bytes: u64,
+    /// Bytes on the air for the whole transfer without loss.
+    pub on_air_bytes: u64,
+    /// Whether the device gets this one.
+    pub chosen: bool,
+    /// Why, or why not.
+    pub verdict: String,
+}
+
+/// A transfer under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TransferRow {
+    /// The path, without its slash.
+    pub path: String,
+    /// Encoding.
+    pub format: String,
+    /// Payload bytes in all.
+    pub size_bytes: u64,
+    /// End of the furthest block served.
+    pub served_bytes: u64,
+    /// Hundredths.
+    pub percent: u8,
+    /// The least time left that the link allows.
+    pub least_left_ms: u64,
+    /// Time left at the pace so far.
+    pub expected_left_s: Option<u64>,
+}
+
+/// What became of an image on a device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HistoryRow {
+    /// Digest of the image.
+    pub image: String,
+    /// Its sequence number; absent when the image is gone.
+    pub sequence_number: Option<u64>,
+    /// `offered`, `confirmed`, `withheld` or `released`.
+    pub state: String,
+    /// Why it is withheld.
+    pub outcome: Option<String>,
+    /// How often it was offered.
+    pub offers: u32,
+    /// Since when.
+    pub changed_unix_s: u64,
+}
+
+/// Bytes on the air, IP and UDP headers included.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct TrafficRow {
+    /// Datagrams from the gateway.
+    pub down_datagrams: u64,
+    /// Bytes from the gateway.
+    pub down_bytes: u64,
+    /// Airtime of these.
+    pub down_airtime_ms: u64,
+    /// Datagrams to the gateway.
+    pub up_datagrams: u64,
+    /// Bytes to the gateway.
+    pub up_bytes: u64,
+    /// Airtime of these.
+    pub up_airtime_ms: u64,
+}
+
+/// `group list`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Groups {
+    /// In order of their names.
+    pub groups: Vec<GroupRow>,
+}
+
+/// One group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupRow {
+    /// Its name.
+    pub group: String,
+    /// Its devices.
+    pub members: Vec<String>,
+    /// Digest of what it should run.
+    pub assigned: Option<String>,
+}
+
+/// `update status`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Updates {
+    /// Every claimed device that has a target.
+    pub updates: Vec<UpdateRow>,
+}
+
+/// One device's update.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UpdateRow {
+    /// The device.
+    pub device: String,
+    /// Digest of what it should run.
+    pub image: String,
+    /// Version of what it should run.
+    pub image_version: String,
+    /// `unheard`, `up to date`, `building`, `ready`, `offered`, `transferring`, `installing`, `withheld`, `blocked`.
+    pub stage: String,
+    /// Whether waiting changes nothing any more: up to date, withheld or blocked.
+    pub settled: bool,
+    /// How often the image was offered to it.
+    pub offers: u32,
+    /// The open transfer.
+    pub transfer: Option<TransferRow>,
+}
+
+/// `link list`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Links {
+    /// In the configuration's order, the default link last.
+    pub links: Vec<LinkRow>,
+}
+
+/// `link show`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LinkDetail {
+    /// The link.
+    pub link: LinkRow,
+}
+
+/// One link.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LinkRow {
+    /// Its name.
+    pub name: String,
+    /// Who is behind it.
+    pub prefixes: Vec<String>,
+    /// Configured rate.
+    pub rate_bits_per_second: u64,
+    /// Configured ACK timeout.
+    pub ack_timeout_ms: u32,
+    /// Largest block served on it.
+    pub block_size: u32,
+    /// Configured largest packet.
+    pub mtu: u16,
+    /// Devices last heard on it.
+    pub devices: usize,
+    /// Replies waiting now.
+    pub queued: usize,
+    /// What went over it.
+    pub traffic: TrafficRow,
+    /// Of that, what no device could be named for.
+    pub unattributed: TrafficRow,
+    /// Replies turned into 5.03.
+    pub deferred: u64,
+    /// Replies that waited.
+    pub paced: u64,
+    /// Replies dropped.
+    pub dropped: u64,
+    /// Repeated requests ignored while their reply waited.
+    pub repeated: u64,
+}
+
+/// `status`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Where CoAP is spoken.
+    pub coap: String,
+    /// Since when the gateway runs.
+    pub started_unix_s: u64,
+    /// Claimed devices.
+    pub claimed_devices: usize,
+    /// Devices waiting to be claimed.
+    pub unclaimed_devices: usize,
+    /// Check-ins of unknown devices that the full list could not take.
+    pub unclaimed_dropped: u64,
+    /// Images.
+    pub images: usize,
+    /// Payloads ready.
+    pub artefacts: usize,
+    /// Builds under way.
+    pub building: usize,
+    /// Builds that failed.
+    pub failed_builds: usize,
+    /// Datagrams that could not be received or sent.
+    pub datagram_errors: u64,
+    /// Every claimed device that has a target.
+    pub updates: Vec<UpdateRow>,
+}

@@ -1,0 +1,251 @@
+//! `deltagate serve`: puts the parts together, in the order in which they may fail, and runs them until told to stop.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gateway_core::{BitsPerSecond, Change, CoreConfig, Gateway, ImageDigest, LinkConfig, LinkName, Prefix};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use wire_coap::BlockSize;
+
+use crate::admin::Calls;
+use crate::admin::listener::{AdminError, AdminListener};
+use crate::artefacts::BuildPool;
+use crate::blobs::{BlobError, Blobs};
+use crate::clock::Clock;
+use crate::config::{Config, Link};
+use crate::engine::{Engine, Parts};
+use crate::import::Importer;
+use crate::publisher::{AnchorError, load_anchors};
+use crate::state_dir::{StateDir, StateDirError};
+use crate::store::{self, Store, StoreError};
+use crate::udp::{CoapSocket, RECEIVE_BUFFER_BYTES};
+
+/// Why a gateway does not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// Another gateway, or no permission.
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
+    /// A publisher's key cannot be used.
+    #[error(transparent)]
+    Anchor(#[from] AnchorError),
+    /// The database.
+    #[error("cannot use database {path}")]
+    Store {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
+    /// The blobs.
+    #[error(transparent)]
+    Blobs(#[from] BlobError),
+    /// The technician's socket.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// The CoAP socket.
+    #[error("cannot listen on {listen}")]
+    Listen {
+        /// The configured address.
+        listen: std::net::SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The system refused something every process gets.
+    #[error("cannot start")]
+    System(#[from] io::Error),
+}
+
+impl ServeError {
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            ServeError::StateDir(StateDirError::InUse { .. })
+            | ServeError::Admin(AdminError::InUse { .. }) => {
+                Some("ask the one that runs: deltagate status".to_owned())
+            }
+            ServeError::Anchor(error) => Some(error.hint()),
+            ServeError::Store {
+                source: StoreError::Newer { .. },
+                ..
+            } => Some("start the newer deltagate again, or name another state_dir".to_owned()),
+            ServeError::Listen { .. } => Some("name a free address and port as `listen`".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Whether the state of the machine forbids it, rather than a fault of ours.
+    pub fn is_refusal(&self) -> bool {
+        !matches!(
+            self,
+            ServeError::System(_)
+                | ServeError::Store {
+                    source: StoreError::Sqlite(_),
+                    ..
+                }
+        )
+    }
+}
+
+/// Runs a gateway until SIGINT or SIGTERM.
+pub fn serve(config: &Config) -> Result<(), ServeError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(run(config));
+    // An import that is being verified may end by itself; it was not answered.
+    runtime.shutdown_background();
+    result
+}
+
+async fn run(config: &Config) -> Result<(), ServeError> {
+    let state = StateDir::open(&config.state_dir)?;
+    let anchors = load_anchors(&config.trust)?;
+    let blobs = Arc::new(Blobs::open(state.path())?);
+    let database = store::path_in(state.path());
+    let store_failed = |source| ServeError::Store {
+        path: database.clone(),
+        source,
+    };
+    let (store, changes) = Store::open(&database).map_err(store_failed)?;
+    remove_orphans(state.path(), &blobs, &changes)?;
+    let mut core = Gateway::new(core_config(config));
+    let rows = changes.len();
+    for change in changes {
+        core.restore(change);
+    }
+    let listen_failed = |source| ServeError::Listen {
+        listen: config.listen,
+        source,
+    };
+    let socket = CoapSocket::bind(config.listen).map_err(listen_failed)?;
+    let address = socket.local_address().map_err(listen_failed)?;
+    warn_about_buffer(&socket);
+    let admin = AdminListener::bind(&config.admin_socket)?;
+    let (calls, questions) = Calls::channel();
+    let (report, built) = mpsc::channel(BUILT_MAX);
+    let builds = BuildPool::start(config.build_workers, Arc::clone(&blobs), move |outcome| {
+        // Only fails when the gateway is stopping; the build is asked for again at the next start.
+        let _ = report.blocking_send(outcome);
+    })?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    if anchors.is_empty() {
+        tracing::warn!("no publisher is trusted: no image can be imported until `trust` names one");
+    }
+    let importer = Importer::new(anchors, Arc::clone(&blobs));
+    state.write_address(address)?;
+    announce(address);
+    tracing::info!(coap = %address, admin = %config.admin_socket.display(), rows, "listening");
+    let parts = Parts {
+        core,
+        socket,
+        store,
+        blobs,
+        built,
+        builds,
+        calls: questions,
+        clock: Clock::start(),
+    };
+    let technicians = tokio::spawn(admin.serve(calls, importer));
+    let stop = async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping");
+    };
+    let result = Engine::new(parts)?.run(stop).await;
+    technicians.abort();
+    // Dropped by the abort, and with it the socket's file.
+    let _ = technicians.await;
+    result.map_err(store_failed)
+}
+
+/// Finished builds that wait for the engine; a worker waits for room.
+const BUILT_MAX: usize = 64;
+
+/// One line for programs. Nobody has to read it.
+fn announce(address: std::net::SocketAddr) {
+    let mut stdout = io::stdout().lock();
+    let _ = writeln!(stdout, "listening coap://{address}").and_then(|()| stdout.flush());
+}
+
+fn warn_about_buffer(socket: &CoapSocket) {
+    let granted = socket.receive_buffer_bytes();
+    if granted < RECEIVE_BUFFER_BYTES {
+        tracing::warn!(
+            granted,
+            wanted = RECEIVE_BUFFER_BYTES,
+            "receive buffer is smaller than wanted, bursts may be lost; sysctl net.core.rmem_max raises the limit"
+        );
+    }
+}
+
+/// Images whose import was interrupted between keeping the bytes and storing the record.
+fn remove_orphans(state_dir: &Path, blobs: &Blobs, changes: &[Change]) -> Result<(), ServeError> {
+    let known: BTreeSet<String> = changes
+        .iter()
+        .filter_map(|change| match change {
+            Change::Image(image) => Some(image.digest.to_string()),
+            _ => None,
+        })
+        .collect();
+    for entry in std::fs::read_dir(state_dir.join("images"))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if let Some(digest) = digest_named(&name)
+            && !known.contains(&name)
+        {
+            tracing::info!(image = name, "removing what an interrupted import left");
+            blobs.remove_image(&digest)?;
+        }
+    }
+    Ok(())
+}
+
+fn digest_named(name: &str) -> Option<ImageDigest> {
+    let mut digest = [0; 32];
+    if name.len() != 64 {
+        return None;
+    }
+    for (byte, digits) in digest.iter_mut().zip(name.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(ImageDigest(digest))
+}
+
+fn core_config(config: &Config) -> CoreConfig {
+    CoreConfig {
+        links: config.links.iter().map(link_config).collect(),
+        check_in_interval_s: config.check_in_interval_s,
+        unclaimed_max: config.unclaimed_max,
+        ..CoreConfig::default()
+    }
+}
+
+fn link_config(link: &Link) -> LinkConfig {
+    let prefix = |prefix: &crate::config::IpPrefix| {
+        Prefix::new(prefix.address, prefix.length).expect("the configuration was checked")
+    };
+    LinkConfig {
+        name: LinkName(link.name.clone()),
+        prefixes: link.prefixes.iter().map(prefix).collect(),
+        rate: BitsPerSecond::new(link.rate_bits_per_second).expect("the configuration was checked"),
+        ack_timeout_ms: link.ack_timeout_ms,
+        block_size_max: BlockSize::largest_within(link.block_size_max.into())
+            .expect("the configuration was checked"),
+        mtu: link.mtu,
+        // A link with any IPv6 prefix is counted with the larger header.
+        header_bytes: if link.prefixes.iter().any(|prefix| prefix.address.is_ipv6()) {
+            48
+        } else {
+            28
+        },
+    }
+}

@@ -1,0 +1,165 @@
+//! SQLite, and the only place that knows SQL.
+//!
+//! One thread owns the connection. It takes whole batches of [`Change`]s from a bounded queue, commits each batch in
+//! one transaction and only then answers, so "answered" means "survives a power cut". Rows are the latest value of
+//! every key; [`Store::open`] hands them back as the changes that restore the core.
+
+mod key;
+mod load;
+mod schema;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use gateway_core::Change;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+/// Why the database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite refused.
+    #[error("database operation failed")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A later version of this program wrote it.
+    #[error("database is of version {found}, this program knows versions up to {known}")]
+    Newer {
+        /// What the file says.
+        found: usize,
+        /// What this program writes.
+        known: usize,
+    },
+    /// The writer thread is gone, which only happens after one of its own errors.
+    #[error("database writer has stopped")]
+    Stopped,
+    /// The thread could not be started.
+    #[error("cannot start the database writer")]
+    Thread(#[source] std::io::Error),
+}
+
+/// One line of the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditLine {
+    /// When.
+    pub at_unix_s: u64,
+    /// What was attempted, one word: `image-import`.
+    pub what: String,
+    /// What came of it, one clause.
+    pub detail: String,
+}
+
+/// Handle of the writer thread.
+#[derive(Debug)]
+pub struct Store {
+    jobs: Option<SyncSender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Job {
+    changes: Vec<Change>,
+    audit: Vec<AuditLine>,
+    done: oneshot::Sender<Result<(), StoreError>>,
+}
+
+/// Batches under way: the engine waits for each before it makes the next, imports add one.
+const JOBS_MAX: usize = 8;
+
+impl Store {
+    /// Opens or creates the database and returns what it holds.
+    pub fn open(path: &Path) -> Result<(Store, Vec<Change>), StoreError> {
+        let connection = connect(path)?;
+        let changes = load::load_all(&connection)?;
+        let (jobs, queue) = sync_channel(JOBS_MAX);
+        let thread = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || write_all(connection, &queue))
+            .map_err(StoreError::Thread)?;
+        Ok((
+            Store {
+                jobs: Some(jobs),
+                thread: Some(thread),
+            },
+            changes,
+        ))
+    }
+
+    /// Commits `changes` and `audit` together; when this returns `Ok` they are on disk.
+    pub async fn commit(&self, changes: Vec<Change>, audit: Vec<AuditLine>) -> Result<(), StoreError> {
+        let (done, answer) = oneshot::channel();
+        let jobs = self.jobs.as_ref().ok_or(StoreError::Stopped)?;
+        jobs.send(Job { changes, audit, done })
+            .map_err(|_| StoreError::Stopped)?;
+        answer.await.map_err(|_| StoreError::Stopped)?
+    }
+
+    /// The audit trail, oldest first, read through a connection of its own.
+    pub fn read_audit(path: &Path) -> Result<Vec<AuditLine>, StoreError> {
+        let connection = Connection::open(path)?;
+        let mut statement = connection.prepare("SELECT at_unix_s, what, detail FROM audit ORDER BY id")?;
+        let lines = statement.query_map([], |row| {
+            let at_unix_s = row.get::<_, i64>(0)?.unsigned_abs();
+            Ok(AuditLine {
+                at_unix_s,
+                what: row.get(1)?,
+                detail: row.get(2)?,
+            })
+        })?;
+        Ok(lines.collect::<Result<_, _>>()?)
+    }
+}
+
+/// Ends the thread after its last batch, so that the file is closed when this returns.
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the database writer panicked");
+        }
+    }
+}
+
+/// The database's path in a state directory.
+pub fn path_in(state_dir: &Path) -> PathBuf {
+    state_dir.join("gateway.db")
+}
+
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let mut connection = Connection::open(path)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // A commit that was answered must survive a power cut; NORMAL would lose the last ones in WAL mode.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.set_prepared_statement_cache_capacity(32);
+    schema::migrate(&mut connection)?;
+    Ok(connection)
+}
+
+fn write_all(mut connection: Connection, queue: &Receiver<Job>) {
+    while let Ok(job) = queue.recv() {
+        let result = write_batch(&mut connection, &job);
+        let failed = result.is_err();
+        // Nobody waits any more when the engine is going down; the rows are written all the same.
+        let _ = job.done.send(result);
+        if failed {
+            return;
+        }
+    }
+}
+
+fn write_batch(connection: &mut Connection, job: &Job) -> Result<(), StoreError> {
+    let transaction = connection.transaction()?;
+    for change in &job.changes {
+        write::apply(&transaction, change)?;
+    }
+    for line in &job.audit {
+        write::audit(&transaction, line.at_unix_s, &line.what, &line.detail)?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

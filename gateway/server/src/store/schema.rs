@@ -1,0 +1,95 @@
+//! The database's shape, as the list of steps that lead to it.
+//!
+//! Append-only: a released step is never edited, a change is one more step. `PRAGMA user_version` counts the steps
+//! taken; a database from a newer version is refused, because an older program would drop what it does not know.
+
+use rusqlite::Connection;
+
+use super::StoreError;
+
+/// Step `n` takes a database from version `n` to `n + 1`.
+const MIGRATIONS: [&str; 1] = [V1];
+
+/// Brings a database to this program's version, all or nothing.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let found: usize = connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))? as usize;
+    if found > MIGRATIONS.len() {
+        return Err(StoreError::Newer {
+            found,
+            known: MIGRATIONS.len(),
+        });
+    }
+    let transaction = connection.transaction()?;
+    for step in &MIGRATIONS[found..] {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", MIGRATIONS.len() as i64)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Digests and identifiers are blobs, times are seconds since 1970, traffic is six numbers: datagrams, bytes and
+/// microseconds of airtime down, then up. A selector or a build key is one blob (see `key.rs`), because it is only
+/// ever compared as a whole.
+const V1: &str = "
+CREATE TABLE image (
+    digest BLOB PRIMARY KEY, size INTEGER NOT NULL, vendor BLOB NOT NULL, class BLOB NOT NULL,
+    sequence_number INTEGER NOT NULL, version TEXT NOT NULL, description TEXT NOT NULL,
+    envelope BLOB NOT NULL, key_id BLOB NOT NULL, imported_unix_s INTEGER NOT NULL
+) STRICT;
+CREATE TABLE artefact (
+    digest BLOB NOT NULL, target BLOB NOT NULL, base BLOB NOT NULL, format INTEGER NOT NULL,
+    size INTEGER NOT NULL, decoder_memory INTEGER NOT NULL, built_unix_s INTEGER NOT NULL,
+    PRIMARY KEY (digest, target, base)
+) STRICT;
+CREATE TABLE device (
+    id BLOB PRIMARY KEY, claimed INTEGER NOT NULL, class BLOB
+) STRICT;
+CREATE TABLE report (
+    device BLOB PRIMARY KEY, class BLOB NOT NULL, vendor BLOB NOT NULL, running BLOB NOT NULL,
+    sequence_number INTEGER NOT NULL, slot_capacity INTEGER NOT NULL, staging INTEGER,
+    sector INTEGER NOT NULL, block_szx INTEGER NOT NULL, round_trip_ms INTEGER NOT NULL,
+    decoder_memory INTEGER NOT NULL, formats INTEGER NOT NULL, on_trial INTEGER NOT NULL, link TEXT NOT NULL
+) STRICT;
+CREATE TABLE device_group (name TEXT PRIMARY KEY) STRICT;
+CREATE TABLE member (
+    group_name TEXT NOT NULL, device BLOB NOT NULL, PRIMARY KEY (group_name, device)
+) STRICT;
+CREATE TABLE assignment (
+    selector BLOB PRIMARY KEY, image BLOB NOT NULL, assigned_unix_s INTEGER NOT NULL
+) STRICT;
+CREATE TABLE offer (
+    path TEXT PRIMARY KEY, device BLOB NOT NULL, artefact BLOB NOT NULL, image BLOB NOT NULL,
+    offered_unix_s INTEGER NOT NULL
+) STRICT;
+CREATE TABLE served (
+    path TEXT PRIMARY KEY, served_to INTEGER NOT NULL, first_unix_s INTEGER NOT NULL,
+    last_unix_s INTEGER NOT NULL
+) STRICT;
+CREATE TABLE device_update (
+    device BLOB NOT NULL, image BLOB NOT NULL, state INTEGER NOT NULL, path TEXT, outcome INTEGER,
+    detail INTEGER, offers INTEGER NOT NULL, changed_unix_s INTEGER NOT NULL, PRIMARY KEY (device, image)
+) STRICT;
+CREATE TABLE finished_build (build BLOB PRIMARY KEY) STRICT;
+CREATE TABLE failed_build (
+    build BLOB PRIMARY KEY, reason TEXT NOT NULL, failed_unix_s INTEGER NOT NULL
+) STRICT;
+CREATE TABLE device_traffic (
+    device BLOB PRIMARY KEY, last_seen_unix_s INTEGER NOT NULL,
+    down_datagrams INTEGER NOT NULL, down_bytes INTEGER NOT NULL, down_micros INTEGER NOT NULL,
+    up_datagrams INTEGER NOT NULL, up_bytes INTEGER NOT NULL, up_micros INTEGER NOT NULL
+) STRICT;
+CREATE TABLE link_traffic (
+    link TEXT PRIMARY KEY,
+    down_datagrams INTEGER NOT NULL, down_bytes INTEGER NOT NULL, down_micros INTEGER NOT NULL,
+    up_datagrams INTEGER NOT NULL, up_bytes INTEGER NOT NULL, up_micros INTEGER NOT NULL,
+    un_down_datagrams INTEGER NOT NULL, un_down_bytes INTEGER NOT NULL, un_down_micros INTEGER NOT NULL,
+    un_up_datagrams INTEGER NOT NULL, un_up_bytes INTEGER NOT NULL, un_up_micros INTEGER NOT NULL,
+    deferred INTEGER NOT NULL, paced INTEGER NOT NULL, dropped INTEGER NOT NULL, repeated INTEGER NOT NULL
+) STRICT;
+CREATE TABLE audit (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, at_unix_s INTEGER NOT NULL, what TEXT NOT NULL, detail TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER audit_is_append_only_1 BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'append-only'); END;
+CREATE TRIGGER audit_is_append_only_2 BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'append-only'); END;
+";

@@ -1,0 +1,306 @@
+use super::*;
+use gateway_core::{
+    AirTime, ArtefactDigest, ArtefactRecord, Assignment, BuildFormats, BuildKey, Bytes, ClassId, Counters,
+    DeviceRecord, DeviceReport, GroupName, ImageDigest, ImageRecord, LinkEvents, LinkName, Offer, OfferPath,
+    Progress, Selector, Traffic, UpdateRecord, UpdateState, VendorId,
+};
+use wire_checkin::{DeviceId, DigestPrefix, Format, Formats, Outcome};
+
+const IMAGE: ImageDigest = ImageDigest([1; 32]);
+const OTHER: ImageDigest = ImageDigest([2; 32]);
+
+fn device() -> DeviceId {
+    DeviceId::new(&[0x52, 0x54, 0, 0x12, 0xab, 0xcd]).unwrap()
+}
+
+fn path() -> OfferPath {
+    OfferPath::new("a1B2c3D").unwrap()
+}
+
+fn group() -> GroupName {
+    GroupName::new("roof").unwrap()
+}
+
+fn key() -> BuildKey {
+    let formats = BuildFormats {
+        full: true,
+        lz4: true,
+        bsdiff: false,
+        patch_memory: Some(Bytes(8_192)),
+    };
+    BuildKey {
+        base: Some(OTHER),
+        target: IMAGE,
+        formats,
+    }
+}
+
+fn counters(from: u64) -> Counters {
+    let traffic = |n| Traffic {
+        datagrams: n,
+        bytes: Bytes(n + 1),
+        air_time: AirTime { micros: n + 2 },
+    };
+    Counters {
+        down: traffic(from),
+        up: traffic(from + 10),
+    }
+}
+
+fn report() -> DeviceReport {
+    DeviceReport {
+        class: ClassId([3; 16]),
+        vendor: VendorId([4; 16]),
+        running: DigestPrefix::new(&[1; 8]).unwrap(),
+        sequence_number: 7,
+        slot_capacity: Bytes(520_192),
+        staging: Some(Bytes(4_096)),
+        sector: Bytes(4_096),
+        block_szx: 5,
+        round_trip_ms: 2_000,
+        decoder_memory: Bytes(16_384),
+        formats: Formats::of(&[Format::Full, Format::Patch]),
+        on_trial: true,
+        link: LinkName("nb-iot".into()),
+    }
+}
+
+fn image() -> ImageRecord {
+    ImageRecord {
+        digest: IMAGE,
+        size: Bytes(65_536),
+        vendor: VendorId([4; 16]),
+        class: ClassId([3; 16]),
+        sequence_number: u64::from(u32::MAX),
+        version: "2.0.1".into(),
+        description: String::new(),
+        envelope: vec![0xd8, 0x6b],
+        key_id: [9; 8],
+        imported_unix_s: 1_767_225_600,
+    }
+}
+
+fn withheld() -> UpdateRecord {
+    let state = UpdateState::Withheld {
+        outcome: Outcome::RevertedNoContact,
+        detail: Some(3),
+    };
+    UpdateRecord {
+        device: device(),
+        image: IMAGE,
+        state,
+        offers: 1,
+        changed_unix_s: 12,
+    }
+}
+
+/// One of every row there is, in the order in which they are loaded.
+fn rows() -> Vec<Change> {
+    let silent = DeviceRecord {
+        id: DeviceId::new(&[1]).unwrap(),
+        claimed: true,
+        class: None,
+        report: None,
+    };
+    let heard = DeviceRecord {
+        id: device(),
+        claimed: true,
+        class: Some(ClassId([3; 16])),
+        report: Some(report()),
+    };
+    vec![
+        Change::Image(image()),
+        Change::Artefact(ArtefactRecord {
+            digest: ArtefactDigest([5; 32]),
+            target: IMAGE,
+            base: Some(OTHER),
+            format: Format::Patch,
+            size: Bytes(900),
+            decoder_memory: Bytes(8_192),
+            built_unix_s: 5,
+        }),
+        Change::Artefact(ArtefactRecord {
+            digest: ArtefactDigest(IMAGE.0),
+            target: IMAGE,
+            base: None,
+            format: Format::Full,
+            size: Bytes(65_536),
+            decoder_memory: Bytes(0),
+            built_unix_s: 5,
+        }),
+        Change::Device(silent),
+        Change::Device(heard),
+        Change::GroupCreated(group()),
+        Change::MemberAdded(group(), device()),
+        Change::Assigned(Assignment {
+            selector: Selector::Group(group()),
+            image: IMAGE,
+            assigned_unix_s: 6,
+        }),
+        Change::Offered(Offer {
+            path: path(),
+            device: device(),
+            artefact: ArtefactDigest([5; 32]),
+            image: IMAGE,
+            offered_unix_s: 8,
+        }),
+        Change::Served {
+            path: path(),
+            progress: Progress {
+                served_to: Bytes(512),
+                first_unix_s: 9,
+                last_unix_s: 10,
+            },
+        },
+        Change::Update(withheld()),
+        Change::Update(UpdateRecord {
+            device: device(),
+            image: OTHER,
+            state: UpdateState::Offered { path: path() },
+            offers: 2,
+            changed_unix_s: 11,
+        }),
+        Change::Built(key()),
+        Change::BuildFailed {
+            key: BuildKey { base: None, ..key() },
+            reason: "no memory".into(),
+            failed_unix_s: 13,
+        },
+        Change::LinkCounters {
+            link: LinkName("nb-iot".into()),
+            total: counters(100),
+            unattributed: counters(200),
+            events: LinkEvents {
+                deferred: 1,
+                paced: 2,
+                dropped: 3,
+                repeated: 4,
+            },
+        },
+        Change::DeviceCounters {
+            device: device(),
+            counters: counters(300),
+            last_seen_unix_s: 14,
+        },
+    ]
+}
+
+/// Commits, closes, and opens again.
+async fn after_restart(path: &Path, changes: Vec<Change>) -> Vec<Change> {
+    let (store, _) = Store::open(path).unwrap();
+    store.commit(changes, Vec::new()).await.unwrap();
+    drop(store);
+    Store::open(path).unwrap().1
+}
+
+fn sorted(mut changes: Vec<Change>) -> Vec<String> {
+    changes.sort_by_key(|change| format!("{change:?}"));
+    changes.iter().map(|change| format!("{change:?}")).collect()
+}
+
+#[tokio::test]
+async fn every_row_comes_back() {
+    let temp = tempfile::tempdir().unwrap();
+    let loaded = after_restart(&temp.path().join("db"), rows()).await;
+    assert_eq!(sorted(loaded), sorted(rows()));
+}
+
+#[tokio::test]
+async fn writing_the_same_rows_again_changes_nothing() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("db");
+    after_restart(&path, rows()).await;
+    assert_eq!(sorted(after_restart(&path, rows()).await), sorted(rows()));
+}
+
+#[tokio::test]
+async fn removals_leave_nothing_behind() {
+    let temp = tempfile::tempdir().unwrap();
+    let db = temp.path().join("db");
+    let removals = vec![
+        Change::OfferWithdrawn(path()),
+        Change::UpdateForgotten(device(), IMAGE),
+        Change::UpdateForgotten(device(), OTHER),
+        Change::Unassigned(Selector::Group(group())),
+        Change::BuildReleased(BuildKey { base: None, ..key() }),
+        Change::DeviceForgotten(device()),
+        Change::DeviceForgotten(DeviceId::new(&[1]).unwrap()),
+        Change::GroupRemoved(group()),
+    ];
+    after_restart(&db, rows()).await;
+    let left = after_restart(&db, removals).await;
+    let expected = rows().into_iter().filter(|change| {
+        matches!(
+            change,
+            Change::Image(_) | Change::Artefact(_) | Change::Built(_) | Change::LinkCounters { .. }
+        )
+    });
+    assert_eq!(sorted(left), sorted(expected.collect()));
+}
+
+#[tokio::test]
+async fn a_device_row_without_report_removes_the_old_one() {
+    let temp = tempfile::tempdir().unwrap();
+    let db = temp.path().join("db");
+    let bare = DeviceRecord {
+        id: device(),
+        claimed: false,
+        class: None,
+        report: None,
+    };
+    let full = DeviceRecord {
+        report: Some(report()),
+        ..bare.clone()
+    };
+    let loaded = after_restart(&db, vec![Change::Device(full), Change::Device(bare.clone())]).await;
+    assert_eq!(loaded, [Change::Device(bare)]);
+}
+
+#[test]
+fn a_newer_database_is_refused() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("db");
+    drop(Store::open(&path).unwrap());
+    Connection::open(&path)
+        .unwrap()
+        .pragma_update(None, "user_version", 99)
+        .unwrap();
+    assert!(matches!(
+        Store::open(&path),
+        Err(StoreError::Newer { found: 99, .. })
+    ));
+}
+
+#[tokio::test]
+async fn the_audit_trail_only_grows() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("db");
+    let (store, _) = Store::open(&path).unwrap();
+    let line = AuditLine {
+        at_unix_s: 5,
+        what: "image-import".into(),
+        detail: "rejected: no trusted key".into(),
+    };
+    store.commit(Vec::new(), vec![line.clone()]).await.unwrap();
+    drop(store);
+    assert_eq!(Store::read_audit(&path).unwrap(), [line]);
+    let connection = Connection::open(&path).unwrap();
+    assert!(connection.execute("DELETE FROM audit", []).is_err());
+    assert!(connection.execute("UPDATE audit SET detail = ''", []).is_err());
+}
+
+#[test]
+fn a_damaged_row_is_an_error_and_not_a_guess() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("db");
+    drop(Store::open(&path).unwrap());
+    let connection = Connection::open(&path).unwrap();
+    connection
+        .execute(
+            "INSERT INTO offer VALUES ('no path at all', x'01', x'02', x'03', 4)",
+            [],
+        )
+        .unwrap();
+    drop(connection);
+    assert!(matches!(Store::open(&path), Err(StoreError::Sqlite(_))));
+}

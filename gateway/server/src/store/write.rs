@@ -1,0 +1,285 @@
+//! From a [`Change`] to rows. Statements are prepared once per connection.
+
+use gateway_core::{
+    ArtefactRecord, Change, Counters, DeviceRecord, DeviceReport, ImageRecord, LinkEvents, UpdateRecord,
+    UpdateState,
+};
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
+
+use super::key::{build_key_bytes, selector_bytes};
+
+/// Writes one change inside the caller's transaction.
+pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
+    let db = Writer { connection };
+    match change {
+        Change::Image(image) => db.image(image),
+        Change::Artefact(artefact) => db.artefact(artefact),
+        Change::Device(device) => db.device(device),
+        Change::DeviceForgotten(id) => {
+            let id = blob(id.as_bytes());
+            db.run("DELETE FROM member WHERE device = ?", [id.clone()])?;
+            db.run("DELETE FROM device_traffic WHERE device = ?", [id.clone()])?;
+            db.run("DELETE FROM report WHERE device = ?", [id.clone()])?;
+            db.run("DELETE FROM device WHERE id = ?", [id])
+        }
+        Change::GroupCreated(name) => db.run(
+            "INSERT OR IGNORE INTO device_group VALUES (?)",
+            [text(name.as_str())],
+        ),
+        Change::GroupRemoved(name) => {
+            db.run("DELETE FROM member WHERE group_name = ?", [text(name.as_str())])?;
+            db.run("DELETE FROM device_group WHERE name = ?", [text(name.as_str())])
+        }
+        Change::MemberAdded(name, id) => db.run(
+            "INSERT OR IGNORE INTO member VALUES (?, ?)",
+            [text(name.as_str()), blob(id.as_bytes())],
+        ),
+        Change::MemberRemoved(name, id) => db.run(
+            "DELETE FROM member WHERE group_name = ? AND device = ?",
+            [text(name.as_str()), blob(id.as_bytes())],
+        ),
+        Change::Assigned(assignment) => db.run(
+            "INSERT OR REPLACE INTO assignment VALUES (?, ?, ?)",
+            [
+                blob(&selector_bytes(&assignment.selector)),
+                blob(&assignment.image.0),
+                number(assignment.assigned_unix_s),
+            ],
+        ),
+        Change::Unassigned(selector) => db.run(
+            "DELETE FROM assignment WHERE selector = ?",
+            [blob(&selector_bytes(selector))],
+        ),
+        Change::Offered(offer) => db.run(
+            "INSERT OR REPLACE INTO offer VALUES (?, ?, ?, ?, ?)",
+            [
+                text(offer.path.as_str()),
+                blob(offer.device.as_bytes()),
+                blob(&offer.artefact.0),
+                blob(&offer.image.0),
+                number(offer.offered_unix_s),
+            ],
+        ),
+        Change::OfferWithdrawn(path) => {
+            db.run("DELETE FROM served WHERE path = ?", [text(path.as_str())])?;
+            db.run("DELETE FROM offer WHERE path = ?", [text(path.as_str())])
+        }
+        Change::Update(update) => db.update(update),
+        Change::UpdateForgotten(device, image) => db.run(
+            "DELETE FROM device_update WHERE device = ? AND image = ?",
+            [blob(device.as_bytes()), blob(&image.0)],
+        ),
+        Change::Built(key) => db.run(
+            "INSERT OR IGNORE INTO finished_build VALUES (?)",
+            [blob(&build_key_bytes(key))],
+        ),
+        Change::BuildFailed {
+            key,
+            reason,
+            failed_unix_s,
+        } => db.run(
+            "INSERT OR REPLACE INTO failed_build VALUES (?, ?, ?)",
+            [blob(&build_key_bytes(key)), text(reason), number(*failed_unix_s)],
+        ),
+        Change::BuildReleased(key) => db.run(
+            "DELETE FROM failed_build WHERE build = ?",
+            [blob(&build_key_bytes(key))],
+        ),
+        Change::LinkCounters {
+            link,
+            total,
+            unattributed,
+            events,
+        } => {
+            let LinkEvents {
+                deferred,
+                paced,
+                dropped,
+                repeated,
+            } = *events;
+            let head = [text(&link.0)]
+                .into_iter()
+                .chain(counters(total))
+                .chain(counters(unattributed));
+            db.run(
+                "INSERT OR REPLACE INTO link_traffic VALUES (?, ?,?,?,?,?,?, ?,?,?,?,?,?, ?,?,?,?)",
+                head.chain([deferred, paced, dropped, repeated].map(number)),
+            )
+        }
+        Change::DeviceCounters {
+            device,
+            counters: total,
+            last_seen_unix_s,
+        } => db.run(
+            "INSERT OR REPLACE INTO device_traffic VALUES (?, ?, ?,?,?,?,?,?)",
+            [blob(device.as_bytes()), number(*last_seen_unix_s)]
+                .into_iter()
+                .chain(counters(total)),
+        ),
+        Change::Served { path, progress } => db.run(
+            "INSERT OR REPLACE INTO served VALUES (?, ?, ?, ?)",
+            [
+                text(path.as_str()),
+                number(progress.served_to.0),
+                number(progress.first_unix_s),
+                number(progress.last_unix_s),
+            ],
+        ),
+    }
+}
+
+/// Appends to the audit trail, which nothing ever changes or removes.
+pub(super) fn audit(
+    connection: &Connection,
+    at_unix_s: u64,
+    what: &str,
+    detail: &str,
+) -> rusqlite::Result<()> {
+    Writer { connection }.run(
+        "INSERT INTO audit (at_unix_s, what, detail) VALUES (?, ?, ?)",
+        [number(at_unix_s), text(what), text(detail)],
+    )
+}
+
+struct Writer<'c> {
+    connection: &'c Connection,
+}
+
+impl Writer<'_> {
+    fn run(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached(sql)?
+            .execute(params_from_iter(values))?;
+        Ok(())
+    }
+
+    fn image(&self, image: &ImageRecord) -> rusqlite::Result<()> {
+        self.run(
+            "INSERT OR REPLACE INTO image VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                blob(&image.digest.0),
+                number(image.size.0),
+                blob(&image.vendor.0),
+                blob(&image.class.0),
+                number(image.sequence_number),
+                text(&image.version),
+                text(&image.description),
+                blob(&image.envelope),
+                blob(&image.key_id),
+                number(image.imported_unix_s),
+            ],
+        )
+    }
+
+    /// A base of no bytes stands for none: a primary key must not hold NULL.
+    fn artefact(&self, artefact: &ArtefactRecord) -> rusqlite::Result<()> {
+        self.run(
+            "INSERT OR REPLACE INTO artefact VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                blob(&artefact.digest.0),
+                blob(&artefact.target.0),
+                blob(artefact.base.as_ref().map_or(&[], |base| base.0.as_slice())),
+                number(artefact.format.code().into()),
+                number(artefact.size.0),
+                number(artefact.decoder_memory.0),
+                number(artefact.built_unix_s),
+            ],
+        )
+    }
+
+    fn device(&self, device: &DeviceRecord) -> rusqlite::Result<()> {
+        let id = blob(device.id.as_bytes());
+        self.run(
+            "INSERT OR REPLACE INTO device VALUES (?, ?, ?)",
+            [
+                id.clone(),
+                number(device.claimed.into()),
+                optional(device.class.as_ref().map(|class| blob(&class.0))),
+            ],
+        )?;
+        match &device.report {
+            Some(report) => self.report(id, report),
+            None => self.run("DELETE FROM report WHERE device = ?", [id]),
+        }
+    }
+
+    fn report(&self, device: Value, report: &DeviceReport) -> rusqlite::Result<()> {
+        self.run(
+            "INSERT OR REPLACE INTO report VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                device,
+                blob(&report.class.0),
+                blob(&report.vendor.0),
+                blob(report.running.as_bytes()),
+                number(report.sequence_number),
+                number(report.slot_capacity.0),
+                optional(report.staging.map(|staging| number(staging.0))),
+                number(report.sector.0),
+                number(report.block_szx.into()),
+                number(report.round_trip_ms.into()),
+                number(report.decoder_memory.0),
+                number(report.formats.bits().into()),
+                number(report.on_trial.into()),
+                text(&report.link.0),
+            ],
+        )
+    }
+
+    fn update(&self, update: &UpdateRecord) -> rusqlite::Result<()> {
+        let (state, path, outcome, detail) = match update.state {
+            UpdateState::Offered { path } => (0, Some(text(path.as_str())), None, None),
+            UpdateState::Confirmed => (1, None, None, None),
+            UpdateState::Withheld { outcome, detail } => (
+                2,
+                None,
+                Some(number(outcome.code().into())),
+                detail.map(|detail| number(detail.into())),
+            ),
+            UpdateState::Released => (3, None, None, None),
+        };
+        self.run(
+            "INSERT OR REPLACE INTO device_update VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                blob(update.device.as_bytes()),
+                blob(&update.image.0),
+                number(state),
+                optional(path),
+                optional(outcome),
+                optional(detail),
+                number(update.offers.into()),
+                number(update.changed_unix_s),
+            ],
+        )
+    }
+}
+
+fn counters(counters: &Counters) -> [Value; 6] {
+    let Counters { down, up } = counters;
+    [
+        down.datagrams,
+        down.bytes.0,
+        down.air_time.micros,
+        up.datagrams,
+        up.bytes.0,
+        up.air_time.micros,
+    ]
+    .map(number)
+}
+
+/// SQLite's integers are signed. Nothing that is counted or numbered here reaches 2^63; should it, it stays there.
+fn number(value: u64) -> Value {
+    Value::Integer(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+fn blob(bytes: &[u8]) -> Value {
+    Value::Blob(bytes.to_vec())
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+fn optional(value: Option<Value>) -> Value {
+    value.unwrap_or(Value::Null)
+}
