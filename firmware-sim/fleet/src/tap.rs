@@ -135,7 +135,8 @@ impl Tap {
         if message.kind() != Kind::Confirmable || !message.code().is_request() {
             return;
         }
-        if self.find(&message).is_some() {
+        // A device has one request open, and one that restarted may use old ids again: only the latest can be repeated.
+        if self.requests.back().is_some_and(|latest| latest.is_of(&message)) {
             counts.retransmissions += 1;
             return;
         }
@@ -197,7 +198,13 @@ impl Tap {
         self.requests
             .iter_mut()
             .rev()
-            .find(|request| request.message_id == message.message_id() && request.token == message.token())
+            .find(|request| request.is_of(message))
+    }
+}
+
+impl Request {
+    fn is_of(&self, message: &Message<'_>) -> bool {
+        self.message_id == message.message_id() && self.token == message.token()
     }
 }
 
@@ -290,6 +297,18 @@ mod tests {
         assert_eq!(observed.offers_of(3), 1);
         assert_eq!(observed.offers_of(2), 0);
         assert_eq!(observed.offers[0].payload_bytes, 700);
+    }
+
+    #[test]
+    fn an_old_message_id_after_another_request_is_a_new_request() {
+        let (mut tap, mut observed) = (Tap::default(), Observed::default());
+        let block = message(Kind::Confirmable, Code::GET, 2, &["abc"], b"");
+        let other = message(Kind::Confirmable, Code::GET, 3, &["abc"], b"");
+        for datagram in [&block, &other, &block] {
+            tap.uplink(0, datagram, &mut observed);
+        }
+        assert_eq!(observed.counts.payload_requests, 3);
+        assert_eq!(observed.counts.retransmissions, 0);
     }
 
     #[test]

@@ -1,5 +1,10 @@
 //! Images that are signed well and run badly: each is rolled back, reported and offered exactly once.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests are test code, which the lint does not see"
+)]
+
 mod support;
 
 use fleet::link::LinkProfile;

@@ -1,5 +1,10 @@
 //! The bridge between a device's Ethernet and a gateway's UDP socket, without QEMU.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests are test code, which the lint does not see"
+)]
+
 use fleet::bridge::{Bridge, BridgeConfig, DeviceNumber, Frame, GATEWAY_IP, GATEWAY_MAC, Station, parse};
 use fleet::link::{LinkProfile, PerMillion};
 use smoltcp::phy::ChecksumCapabilities;

@@ -3,6 +3,11 @@
 //! The gateways here are compromised: a real one that trusts the stranger's key, and one that offers whatever it likes.
 //! Each refusal comes before a byte of payload was asked for.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests are test code, which the lint does not see"
+)]
+
 mod support;
 
 use fleet::compromised::{Bait, CompromisedGateway};

@@ -2,6 +2,11 @@
 //!
 //! Each test runs several seeds; a failure prints the one to run again.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests are test code, which the lint does not see"
+)]
+
 use deltagate_agent::Event;
 use fleet::factory::{self, Shipped};
 use fleet::link::{BitsPerSecond, LinkProfile, PerMillion};

@@ -42,9 +42,13 @@ impl DeviceSummary {
             .find(|update| update.sequence_number == Some(u64::from(sequence)))
     }
 
-    /// Whether it runs this sequence number, confirmed.
+    /// Whether it runs this sequence number, confirmed. The check-in that confirms an image still calls it on trial, so
+    /// either word will do.
     pub fn runs(&self, sequence: u32) -> bool {
-        self.device.sequence_number == Some(u64::from(sequence)) && !self.device.on_trial
+        let confirmed = self
+            .update(sequence)
+            .is_some_and(|update| update.state == "confirmed");
+        self.device.sequence_number == Some(u64::from(sequence)) && (confirmed || !self.device.on_trial)
     }
 }
 
@@ -66,5 +70,25 @@ mod tests {
         assert!(summary.runs(2));
         assert_eq!(summary.update(3).unwrap().offers, 1);
         assert_eq!(summary.update(2), None);
+    }
+
+    #[test]
+    fn an_image_on_trial_does_not_run_until_it_is_confirmed() {
+        let mut summary = DeviceSummary {
+            device: Running {
+                sequence_number: Some(2),
+                on_trial: true,
+            },
+            updates: vec![UpdateSummary {
+                sequence_number: Some(2),
+                state: "offered".into(),
+                outcome: None,
+                offers: 1,
+            }],
+        };
+        assert!(!summary.runs(2));
+        summary.updates[0].state = "confirmed".into();
+        assert!(summary.runs(2));
+        assert!(!summary.runs(1));
     }
 }
