@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 /// A CoAP client from elsewhere.
 #[derive(Clone, Copy, Debug)]
-pub enum Client {
+pub(crate) enum Client {
     /// `coap-client-notls` of libcoap 4.3.1, as in Debian 12.
     Libcoap,
     /// aiocoap, through the few lines of `aiocoap_get.py`.
@@ -15,9 +15,9 @@ pub enum Client {
 
 /// The client got no body.
 #[derive(Debug)]
-pub struct Failed {
+pub(crate) struct Failed {
     /// All that it printed.
-    pub complaint: String,
+    pub(crate) complaint: String,
 }
 
 /// Seconds after which a client stops waiting; the longest fetch takes about two.
@@ -25,7 +25,7 @@ const PATIENCE_S: &str = "30";
 
 impl Client {
     /// Fetches a resource, asking for `block_size` or leaving it to the server.
-    pub fn fetch(self, uri: &str, block_size: Option<u16>) -> Result<Vec<u8>, Failed> {
+    pub(crate) fn fetch(self, uri: &str, block_size: Option<u16>) -> Result<Vec<u8>, Failed> {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let file = directory.path().join("fetched");
         let output = match self {

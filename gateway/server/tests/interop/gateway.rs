@@ -17,8 +17,11 @@ trust = ["publisher.pub"]
 /// Where the gateway's log goes, in its directory.
 const LOG: &str = "gateway.log";
 
+/// A question takes some milliseconds, storing an image of this size far less than all of them together.
+const QUESTIONS_MAX: u32 = 2_000;
+
 /// A running gateway; stopped and removed when dropped.
-pub struct Gateway {
+pub(crate) struct Gateway {
     process: Child,
     /// `coap://address:port`, as it announced itself.
     origin: String,
@@ -27,7 +30,7 @@ pub struct Gateway {
 
 impl Gateway {
     /// Starts a gateway and imports one image, signed by the publisher whom it trusts.
-    pub fn serving(image: &[u8]) -> Gateway {
+    pub(crate) fn serving(image: &[u8]) -> Gateway {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let at = directory.path();
         fs::write(at.join("image.bin"), image).expect("the image can be written");
@@ -55,6 +58,7 @@ impl Gateway {
             gateway.directory.path(),
             "image import image.suit --config gateway.toml",
         );
+        gateway.wait_until_served(image);
         gateway
     }
 
@@ -74,14 +78,29 @@ impl Gateway {
         }
     }
 
+    /// Asks until the full image is an artefact: before, a `GET` is answered with 5.03.
+    fn wait_until_served(&self, image: &[u8]) {
+        let question = format!(
+            "image show {} --json --config gateway.toml",
+            leading_digits(image)
+        );
+        let is_served = || {
+            let answer = succeed(self.directory.path(), &question);
+            let document: serde_json::Value = serde_json::from_slice(&answer).expect("--json prints JSON");
+            let artefacts = document["artefacts"]
+                .as_array()
+                .expect("an image has a list of artefacts");
+            artefacts.iter().any(|artefact| artefact["format"] == "full")
+        };
+        assert!(
+            (0..QUESTIONS_MAX).any(|_| is_served()),
+            "the full image did not become an artefact"
+        );
+    }
+
     /// The URI of an image, imported or not: its digest's first 16 hex digits.
-    pub fn image_uri(&self, image: &[u8]) -> String {
-        let digits: String = sha256(image)
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        format!("{}/i/{digits}", self.origin)
+    pub(crate) fn image_uri(&self, image: &[u8]) -> String {
+        format!("{}/i/{}", self.origin, leading_digits(image))
     }
 }
 
@@ -93,12 +112,21 @@ impl Drop for Gateway {
     }
 }
 
-pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-/// Runs a command that must succeed.
-fn succeed(at: &Path, arguments: &str) {
+/// The first 16 hex digits of an image's digest.
+fn leading_digits(image: &[u8]) -> String {
+    sha256(image)
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Runs a command that must succeed; what it printed.
+fn succeed(at: &Path, arguments: &str) -> Vec<u8> {
     let output = deltagate(at, arguments)
         .output()
         .expect("the binary under test can be started");
@@ -108,6 +136,7 @@ fn succeed(at: &Path, arguments: &str) {
         "deltagate {arguments}: {} {complaint}",
         output.status
     );
+    output.stdout
 }
 
 fn deltagate(at: &Path, arguments: &str) -> Command {
