@@ -1,7 +1,7 @@
 //! The documents a gateway answers with, which `--json` prints as they are.
 //!
 //! Described in `docs/cli-json.md`. Every document carries `version`; a key is only ever added, and a change of
-//! meaning is a new version. Digests and identifiers are lower-case hex, times are seconds since 1970 UTC.
+//! meaning is a new version. Digests and identifiers are lower-case hex, UUIDs are written as usual, times are seconds since 1970 UTC.
 
 mod convert;
 
@@ -54,9 +54,9 @@ pub struct ImageRow {
     pub digest: String,
     /// Its size.
     pub size_bytes: u64,
-    /// UUID of the vendor, 32 hex digits.
+    /// UUID of the vendor.
     pub vendor_id: String,
-    /// UUID of the class, 32 hex digits.
+    /// UUID of the class.
     pub class_id: String,
     /// From the signed manifest.
     pub sequence_number: u64,
@@ -281,7 +281,7 @@ pub struct UpdateRow {
 /// `link list`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Links {
-    /// In the configuration's order, the default link last.
+    /// The default link, then the configured ones in their order.
     pub links: Vec<LinkRow>,
 }
 

@@ -13,7 +13,7 @@
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// A state directory that this process alone uses, until it is dropped.
@@ -51,6 +51,7 @@ impl StateDir {
             source,
         };
         make_private(path).map_err(failed)?;
+        warn_if_open(path).map_err(failed)?;
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -84,6 +85,20 @@ impl StateDir {
     }
 }
 
+/// A directory that an operator made keeps the mode that the operator gave it, but not in silence.
+fn warn_if_open(path: &Path) -> io::Result<()> {
+    let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let mode = format!("{mode:o}");
+        tracing::warn!(
+            mode,
+            "other users can enter {}; chmod 700 keeps images and inventory private",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
 /// Makes a directory that only its owner can enter; one that exists stays as it is.
 pub fn make_private(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
@@ -92,7 +107,6 @@ pub fn make_private(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn one_gateway_at_a_time() {

@@ -1,4 +1,5 @@
 //! Starting, stopping, and refusing to start.
+#![expect(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
 
 mod support;
 
@@ -107,6 +108,35 @@ fn a_command_without_a_gateway_says_how_to_start_one() {
         "{}",
         refused.stderr
     );
+}
+
+#[test]
+fn a_gateway_is_found_by_socket_environment_or_configuration() {
+    let site = Site::started();
+    let socket = site.state().join("admin.sock");
+    let run = |arguments: &[&str], environment: Option<&std::path::Path>| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_deltagate"));
+        let elsewhere = tempfile::tempdir().unwrap();
+        command
+            .current_dir(elsewhere.path())
+            .env_remove("DELTAGATE_SOCKET")
+            .args(arguments);
+        command.envs(environment.map(|path| ("DELTAGATE_SOCKET", path)));
+        support::ran(command.output().unwrap())
+    };
+    assert_eq!(
+        run(&["status", "--socket", socket.to_str().unwrap()], None).code,
+        Some(0)
+    );
+    assert_eq!(run(&["status"], Some(&socket)).code, Some(0));
+    let config = site.path().join("gateway.toml");
+    assert_eq!(
+        run(&["status", "--config", config.to_str().unwrap()], None).code,
+        Some(0)
+    );
+    let lost = run(&["status"], None);
+    assert_eq!(lost.code, Some(2));
+    assert!(lost.stderr.contains("DELTAGATE_SOCKET"), "{}", lost.stderr);
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! From an assignment to a confirmed image; what never happens again by itself; what a killed gateway still knows.
+#![expect(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
 
 mod support;
 
