@@ -63,7 +63,7 @@ struct Job {
     done: oneshot::Sender<Result<(), StoreError>>,
 }
 
-/// Batches under way: the engine waits for each before it makes the next, imports add one.
+/// Batches under way: the engine waits for each before it makes the next, so sending never blocks.
 const JOBS_MAX: usize = 8;
 
 impl Store {

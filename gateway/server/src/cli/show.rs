@@ -62,10 +62,14 @@ pub(super) fn device(detail: &DeviceDetail, style: Style, out: &mut dyn Write) -
             .as_ref()
             .map_or(String::new(), |outcome| format!(": {outcome}"));
         let (image, since) = (short(&update.image), ago(update.changed_unix_s));
+        let times = match update.offers {
+            1 => "once".to_owned(),
+            offers => format!("{offers} times"),
+        };
         writeln!(
             out,
-            "image {image} {}{outcome}, offered {} times, {since}",
-            update.state, update.offers
+            "image {image} {}{outcome}, offered {times}, {since}",
+            update.state
         )?;
     }
     traffic("traffic", &detail.traffic, out)

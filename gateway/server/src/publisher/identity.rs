@@ -25,7 +25,10 @@ mod tests {
     /// The first is the vendor identifier of the draft's examples; the second was made by another implementation.
     #[test]
     fn ids_are_those_of_other_implementations() {
-        assert_eq!(uuid_text(&vendor_id("arm.com")), "fa6b4a53-d5ad-5fdf-be9d-e663e4d41ffe");
+        assert_eq!(
+            uuid_text(&vendor_id("arm.com")),
+            "fa6b4a53-d5ad-5fdf-be9d-e663e4d41ffe"
+        );
         let class = class_id(&vendor_id("arm.com"), "foobar");
         assert_eq!(uuid_text(&class), "532f086b-6656-57a3-984f-8857610e9d52");
     }
