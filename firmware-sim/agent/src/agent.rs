@@ -63,7 +63,7 @@ impl From<FlashError> for StartError {
 impl<'m, F: NorFlash> Agent<'m, F> {
     /// Starts the agent of a booted image. `boot` is what the bootloader handed over; `decoder_memory` is what a patch
     /// may use, and its length is what the device reports; `seed` chooses message ids, tokens and jitter, and should
-    /// differ from boot to boot.
+    /// differ from device to device. The agent counts its starts in the journal and mixes the count in.
     ///
     /// # Errors
     /// [`StartError`]: nothing was written, and an image on trial that cannot start its agent is one to revert.
@@ -76,9 +76,11 @@ impl<'m, F: NorFlash> Agent<'m, F> {
         seed: u64,
         now_ms: u64,
     ) -> Result<Self, StartError> {
-        let journal = Journal::open(Region::new(flash, config.layout.journal))?;
+        let mut journal = Journal::open(Region::new(flash, config.layout.journal))?;
         let boot_log = BootLog::open(Region::new(flash, config.layout.boot_log))?.state();
         let running = running_image(&config, &provision, flash, boot)?;
+        let counted = journal.count_start();
+        let seed = seed_of_start(seed, journal.state().starts);
         let link = journal.state().link;
         let ack_timeout_ms = link.map_or(config.ack_timeout_ms, |link| link.ack_timeout_ms);
         let mut core = Core {
@@ -104,6 +106,10 @@ impl<'m, F: NorFlash> Agent<'m, F> {
             sequence: running.sequence,
             on_trial: boot.on_trial,
         });
+        if counted.is_err() {
+            // Message ids may be those of the last start; a device that cannot report it would be worse.
+            core.effects.event(Event::FlashFailed);
+        }
         let mut agent = Self {
             core,
             state: State::Idle { until_ms: now_ms },
@@ -251,6 +257,14 @@ impl<'m, F: NorFlash> Core<'m, F> {
     }
 }
 
+/// RFC 7252 §4.4: a message id is not used again within EXCHANGE_LIFETIME, restarts or not; a gateway would take the
+/// request for a copy and repeat its old answer. 65,536 starts in a row begin at different ids, because the step is odd;
+/// neighbours begin thousands of ids apart, because it is near the golden section of 2^16.
+const fn seed_of_start(seed: u64, starts: u32) -> u64 {
+    const STEP: u64 = 0x9E37_79B9_7F4A_9E37;
+    seed.wrapping_add(STEP.wrapping_mul(starts as u64))
+}
+
 /// The running image as its own manifest describes it: the bootloader checked the bytes, this only reads.
 fn running_image<F: NorFlash>(
     config: &Config,
@@ -285,5 +299,16 @@ mod tests {
     fn the_agent_stays_below_its_stated_size() {
         let bytes = size_of::<Agent<'static, SimFlash>>();
         assert!(bytes <= AGENT_BYTES_MAX, "{bytes} bytes");
+    }
+
+    #[test]
+    fn starts_near_each_other_use_message_ids_far_apart() {
+        let first = |starts| seed_of_start(77, starts) as u16;
+        let distinct: std::collections::BTreeSet<u16> = (0..=0xFFFF).map(first).collect();
+        assert_eq!(distinct.len(), 0x1_0000);
+        for later in 1..=20 {
+            let apart = first(1_000 + later).wrapping_sub(first(1_000));
+            assert!(apart.min(apart.wrapping_neg()) > 1_000, "{later} starts later");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What outlives a restart: the link's timing, the update under way, what still has to be reported.
+//! What outlives a restart: the link's timing, the update under way, what still has to be reported, the count of starts.
 
 use deltagate_flash::{AppendError, FlashError, Record, RecordLog, Region};
 use embedded_storage::nor_flash::NorFlash;
@@ -13,6 +13,7 @@ const JOB_ENDED: u8 = 5;
 const OUTCOME: u8 = 6;
 const REPORTED: u8 = 7;
 const SMALLER_BLOCKS: u8 = 8;
+const STARTED: u8 = 9;
 
 /// The timing of the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub(crate) enum JournalRecord {
     Outcome(LastUpdate),
     /// The gateway knows how an update ended.
     Reported(Told),
+    /// The agent started, for this many times in all, modulo 2^32.
+    Started(u32),
 }
 
 /// Identifies an outcome that was reported.
@@ -85,6 +88,8 @@ pub(crate) struct JournalState {
     /// The last one reported, so that a revert in the boot log is not reported for ever. Forgotten when the same image
     /// is tried again.
     pub(crate) reported: Option<Told>,
+    /// How often the agent started, modulo 2^32.
+    pub(crate) starts: u32,
 }
 
 impl JournalState {
@@ -115,6 +120,7 @@ impl JournalState {
                 self.outcome = self.outcome.filter(|outcome| Told::of(outcome) != told);
                 self.reported = Some(told);
             }
+            JournalRecord::Started(starts) => self.starts = starts,
         }
         self
     }
@@ -129,6 +135,7 @@ impl JournalState {
     fn live(&self) -> [Option<JournalRecord>; LIVE_MAX] {
         let reached = |stage| self.job.is_some_and(|job| job.stage >= stage);
         [
+            Some(JournalRecord::Started(self.starts)),
             self.link.map(JournalRecord::Link),
             self.job.map(|job| JournalRecord::JobStarted(job.job)),
             self.job
@@ -143,7 +150,7 @@ impl JournalState {
 }
 
 /// One record for each field of the state, and three for those of the job.
-const LIVE_MAX: usize = 7;
+const LIVE_MAX: usize = 8;
 const _: () = assert!(LIVE_MAX <= deltagate_flash::RECORD_LIVE_MAX);
 
 /// The journal, opened: its state, and the way to add to it.
@@ -167,6 +174,11 @@ impl<'f, F: NorFlash> Journal<'f, F> {
 
     pub(crate) const fn state(&self) -> &JournalState {
         &self.state
+    }
+
+    /// Counts this start: a record for each, so a sector of 64 cells is erased about once in fifty restarts.
+    pub(crate) fn count_start(&mut self) -> Result<(), FlashError> {
+        self.append(JournalRecord::Started(self.state.starts.wrapping_add(1)))
     }
 
     /// Appends `record`, atomically, unless it would change nothing.
@@ -232,6 +244,10 @@ impl JournalRecord {
                 bytes.put(&[told.code]);
                 REPORTED
             }
+            Self::Started(starts) => {
+                bytes.put(&starts.to_le_bytes());
+                STARTED
+            }
         };
         let payload = bytes.buffer.get(..bytes.length).unwrap_or(&[]);
         Record::new(kind, payload).expect("40 bytes fit a record")
@@ -274,6 +290,7 @@ impl JournalRecord {
                     code: u8::from_le_bytes(take(&mut bytes)?),
                 })
             }
+            STARTED => Self::Started(u32::from_le_bytes(take(&mut bytes)?)),
             _ => return None,
         };
         bytes.is_empty().then_some(decoded)
@@ -349,6 +366,7 @@ mod tests {
                 ..refusal(9)
             }),
             JournalRecord::Reported(Told::of(&refusal(9))),
+            JournalRecord::Started(0x0102_0304),
         ];
         for record in records {
             assert_eq!(JournalRecord::decode(&record.encode()), Some(record));
@@ -416,6 +434,7 @@ mod tests {
         let flash = RefCell::new(SimFlash::new(LAYOUT.end_bytes()));
         let region = Region::new(&flash, LAYOUT.journal);
         let mut journal = Journal::open(region).unwrap();
+        journal.count_start().unwrap();
         for sequence in 0..200 {
             journal
                 .append(JournalRecord::Link(Link {
@@ -428,10 +447,12 @@ mod tests {
             assert_eq!(Journal::open(region).unwrap().state(), journal.state());
         }
         let before = *journal.state();
+        assert_eq!(before.starts, 1);
         let initial = flash.into_inner();
         for record in [
             JournalRecord::Staged,
             JournalRecord::Reported(Told::of(&refusal(199))),
+            JournalRecord::Started(2),
         ] {
             explore_power_cuts(
                 &initial,

@@ -55,6 +55,7 @@
 //! 6 Outcome        0 sequence u64   8 code u8   9 has detail u8   10 detail u32     to be reported
 //! 7 Reported       0 sequence u64   8 code u8                                       the gateway has it
 //! 8 SmallerBlocks  0 szx u8         (of the job started last: how the gateway answers)
+//! 9 Started        0 starts u32     how often the agent started; no two starts send the same message ids
 //! ```
 
 #![no_std]

@@ -145,7 +145,6 @@ fn run(flash: &RefCell<SimFlash>, gateway: &mut Gateway, treatments: &[Treatment
 fn ten_thousand_random_datagrams_leave_the_flash_alone() {
     let v1 = Vendor::OURS.release(1, image(1, 5_003));
     let Device { flash, .. } = Device::new(&v1, Gateway::new(None));
-    let before = flash.borrow().bytes().to_vec();
     let mut memory = vec![0; 4_096];
     let boot = BootInfo {
         slot: Slot::A,
@@ -155,6 +154,8 @@ fn ten_thousand_random_datagrams_leave_the_flash_alone() {
     };
     let config = Config::new(LAYOUT, &[1]).unwrap();
     let mut agent = Agent::new(config, Vendor::OURS.provision(), &flash, boot, &mut memory, 3, 0).unwrap();
+    // The start itself is counted in the journal.
+    let before = flash.borrow().bytes().to_vec();
     agent.handle_timeout(0);
     let mut rng = Rng::new(5);
     for _ in 0..10_000 {
@@ -166,5 +167,5 @@ fn ten_thousand_random_datagrams_leave_the_flash_alone() {
         }
         agent.handle_datagram(10, &datagram);
     }
-    assert_eq!(flash.borrow().bytes(), before);
+    assert!(flash.borrow().bytes() == before);
 }

@@ -4,6 +4,10 @@
 
 mod support;
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
 use deltagate_agent::Event;
 use deltagate_flash::sim::PowerCut;
 use support::{Device, Gateway, Offer, Release, Vendor, image};
@@ -99,7 +103,7 @@ fn a_restart_asks_for_at_most_one_staged_block_again_and_for_no_check_in() {
         device.run_until(|device| device.said(|event| matches!(event, Event::Block { .. })) == stop_at);
         device.run_until(confirmed(2));
         let asked = device.gateway.blocks();
-        let distinct = asked.iter().collect::<std::collections::BTreeSet<_>>().len();
+        let distinct = asked.iter().collect::<BTreeSet<_>>().len();
         assert_eq!(distinct, blocks as usize);
         // One block again, and the request that was on its way when the device stopped.
         assert!(asked.len() <= distinct + 2, "{asked:?}");
@@ -206,4 +210,28 @@ fn an_answer_that_is_no_answer_confirms_nothing() {
     let mut device = Device::new(&release(1), gateway);
     device.run_until(|device| device.said(|event| matches!(event, Event::Reverting { .. })) == 1);
     assert_eq!(device.boot_log().confirmed, Some(1));
+}
+
+/// RFC 7252 §4.4. The device of the story: switched off and on with the same seed, it asked for its second check-in with
+/// the id, token and body of the second one before, and was given the old answer, a withdrawn offer in it.
+#[test]
+fn no_two_starts_use_the_same_message_ids() {
+    let ids = Rc::new(RefCell::new(Vec::new()));
+    let heard = Rc::clone(&ids);
+    let mut gateway = Gateway::new(None);
+    gateway.tamper = Some(Box::new(move |message, _| {
+        heard.borrow_mut().push((message.message_id(), message.token()));
+        None
+    }));
+    let mut device = Device::new(&release(1), gateway);
+    const STARTS: usize = 150;
+    for start in 1..=STARTS {
+        device.seed = 0;
+        device.run_until(|_| ids.borrow().len() >= 3 * start);
+    }
+    let ids = ids.borrow();
+    let message_ids: BTreeSet<_> = ids.iter().map(|(id, _)| id.0).collect();
+    let tokens: BTreeSet<_> = ids.iter().map(|(_, token)| token.as_bytes().to_vec()).collect();
+    assert_eq!(device.boots.len(), STARTS);
+    assert_eq!((message_ids.len(), tokens.len()), (ids.len(), ids.len()));
 }
