@@ -6,6 +6,7 @@ use crate::config::{CoreConfig, LinkConfig};
 use crate::decision::{self, Decision};
 use crate::identity::{ClassId, VendorId};
 use crate::journal::Journal;
+use crate::meter::Meter;
 use crate::offers;
 use crate::records::{ArtefactRecord, DeviceRecord, DeviceReport, ImageRecord, OfferPath};
 use crate::units::{Bytes, Now};
@@ -22,6 +23,7 @@ pub(crate) struct CheckedIn {
 /// Records a check-in and answers it.
 pub(crate) fn handle(
     journal: &mut Journal,
+    meter: &mut Meter,
     config: &CoreConfig,
     link: &LinkConfig,
     now: Now,
@@ -31,7 +33,7 @@ pub(crate) fn handle(
         ack_timeout_ms: Some(link.ack_timeout_ms),
         ..Answer::idle(config.check_in_interval_s)
     };
-    let Some(device) = record(journal, config, link, said) else {
+    let Some(device) = record(journal, meter, config, link, said) else {
         return CheckedIn {
             answer: encode(&idle),
             not_recorded: true,
@@ -62,10 +64,13 @@ pub(crate) fn handle(
     }
 }
 
-/// Writes the device's row when it says something new. `None` when it is unknown and the list of unclaimed devices is
-/// full.
+/// Notes what the device says. `None` when it is unknown and the list of unclaimed devices is full.
+///
+/// A row is stored at once only when something is decided from it: strangers who change their story, and round trips,
+/// which are never twice the same, are noted and stored with the counters. So nobody makes us write for every datagram.
 fn record(
     journal: &mut Journal,
+    meter: &mut Meter,
     config: &CoreConfig,
     link: &LinkConfig,
     said: &CheckIn,
@@ -74,13 +79,7 @@ fn record(
     let known = journal.state().devices.get(&said.device_id);
     let device = match known {
         None => {
-            let unclaimed = journal
-                .state()
-                .devices
-                .values()
-                .filter(|device| !device.claimed)
-                .count();
-            if unclaimed >= config.unclaimed_max {
+            if journal.state().unclaimed_count() >= config.unclaimed_max {
                 return None;
             }
             DeviceRecord {
@@ -101,10 +100,29 @@ fn record(
             ..old.clone()
         },
     };
-    if known != Some(&device) {
-        journal.record(Change::Device(device.clone()));
+    match known {
+        Some(old) if *old == device => {}
+        Some(old) if !old.claimed || differ_in_round_trip_only(old, &device) => {
+            meter.heard(journal, device.clone());
+        }
+        _ => journal.record(Change::Device(device.clone())),
     }
     Some(device)
+}
+
+fn differ_in_round_trip_only(old: &DeviceRecord, new: &DeviceRecord) -> bool {
+    let without = |device: &DeviceRecord| {
+        let report = device.report.clone();
+        let report = report.map(|report| DeviceReport {
+            round_trip_ms: 0,
+            ..report
+        });
+        DeviceRecord {
+            report,
+            ..device.clone()
+        }
+    };
+    without(old) == without(new)
 }
 
 fn report(said: &CheckIn, link: &LinkConfig) -> DeviceReport {

@@ -130,6 +130,21 @@ pub enum Refusal {
         /// Sequence number of this import.
         sequence_number: u64,
     },
+    /// Another image of the class has this sequence number: which of the two is newer could not be said.
+    #[error(
+        "image {} has sequence number {sequence_number}, which image {} of class {class} has already",
+        .image.short_hex(), .by.short_hex()
+    )]
+    SequenceNumberTaken {
+        /// The image.
+        image: ImageDigest,
+        /// The class of both.
+        class: ClassId,
+        /// The number of both.
+        sequence_number: u64,
+        /// The image that has it.
+        by: ImageDigest,
+    },
     /// The envelope is too long to be served.
     #[error("envelope of {length} bytes is longer than {max} bytes")]
     EnvelopeTooLong {
@@ -161,9 +176,10 @@ impl Refusal {
             Refusal::WrongClassOfDevice { device, .. } | Refusal::WrongVendor { device, .. } => {
                 format!("deltagate device show {device}")
             }
-            Refusal::NotNewer { .. } => "deltagate image sign --help".into(),
             Refusal::ImageKnownOtherwise { .. } => "deltagate image list".into(),
-            Refusal::EnvelopeTooLong { .. } => "deltagate image sign --help".into(),
+            Refusal::NotNewer { .. }
+            | Refusal::SequenceNumberTaken { .. }
+            | Refusal::EnvelopeTooLong { .. } => "deltagate image sign --help".into(),
             Refusal::TooMany { .. } => "deltagate device list --unclaimed".into(),
         }
     }

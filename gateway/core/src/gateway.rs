@@ -64,6 +64,13 @@ impl Gateway {
         self.journal.restore(change);
     }
 
+    /// Asks for builds that what was restored lacks: plain payloads of every image, and payloads of open offers that
+    /// the shell has lost. Once, after the last [`Gateway::restore`].
+    pub fn handle_start(&mut self, now: Now) {
+        self.journal.build_lost(&self.links);
+        self.settle(now);
+    }
+
     /// Takes a datagram that came from `peer`.
     pub fn handle_datagram(&mut self, now: Now, peer: SocketAddr, datagram: &[u8], payloads: &dyn Payloads) {
         let origin = Origin {
@@ -249,7 +256,7 @@ impl Gateway {
         }
         let link = &self.links.get(origin.link).config;
         let lifetime_ms = exchange_lifetime_ms(link.ack_timeout_ms);
-        let checked_in = checkin::handle(&mut self.journal, &self.config, link, now, &said);
+        let checked_in = checkin::handle(&mut self.journal, &mut self.meter, &self.config, link, now, &said);
         self.unclaimed_dropped += u64::from(checked_in.not_recorded);
         self.meter.seen(&mut self.journal, now, said.device_id);
         let response = Response {
@@ -258,14 +265,17 @@ impl Gateway {
             ..Response::new(Code::CHANGED)
         };
         let reply = self.encode(message, &response);
-        self.replies.remember(
-            now.monotonic_ms,
-            lifetime_ms,
-            (origin.peer, id),
-            datagram,
-            &reply,
-            device,
-        );
+        // A stranger who is not listed is told the same each time, and pushes nobody's answer out of the window.
+        if !checked_in.not_recorded {
+            self.replies.remember(
+                now.monotonic_ms,
+                lifetime_ms,
+                (origin.peer, id),
+                datagram,
+                &reply,
+                device,
+            );
+        }
         self.admit(now, origin, (id, message.token()), reply, device);
         device
     }

@@ -3,7 +3,9 @@
 use crate::change::Change;
 use crate::decision::{self, Decision};
 use crate::effect::{BuildKey, BuildOutcome, BuildRequest, Effect};
+use crate::identity::ImageDigest;
 use crate::links::Links;
+use crate::records::Offer;
 use crate::state::State;
 use crate::units::Now;
 use std::collections::{BTreeSet, VecDeque};
@@ -23,7 +25,7 @@ impl Journal {
         &self.state
     }
 
-    /// For counters and progress only, which are stored late and coarsely by [`crate::meter::Meter`].
+    /// For counters, progress and what strangers say only, which are stored late and coarsely by [`crate::meter::Meter`].
     pub(crate) fn counters_mut(&mut self) -> &mut State {
         &mut self.state
     }
@@ -82,6 +84,23 @@ impl Journal {
                 failed_unix_s: now.unix_s,
             }),
         }
+    }
+
+    /// Asks for what is served without being asked for at a check-in, and is not there.
+    pub(crate) fn build_lost(&mut self, links: &Links) {
+        let images: Vec<ImageDigest> = self.state.images.keys().copied().collect();
+        images
+            .into_iter()
+            .for_each(|image| self.build(decision::baseless_build(image)));
+        let is_lost = |offer: &&Offer| self.state.artefact_of(offer).is_none();
+        let waiting: Vec<DeviceId> = self
+            .state
+            .offers
+            .values()
+            .filter(is_lost)
+            .map(|offer| offer.device)
+            .collect();
+        waiting.into_iter().for_each(|id| self.plan_builds(links, id));
     }
 
     /// Asks for what a device's choice still lacks.

@@ -4,7 +4,7 @@ use crate::change::Change;
 use crate::config::LinkName;
 use crate::journal::Journal;
 use crate::links::Link;
-use crate::records::{Counters, LinkEvents, OfferPath, Progress, Traffic};
+use crate::records::{Counters, DeviceRecord, LinkEvents, OfferPath, Progress, Traffic};
 use crate::state::LinkCounters;
 use crate::units::{Bytes, Now};
 use std::collections::BTreeSet;
@@ -16,6 +16,8 @@ pub(crate) struct Meter {
     links: BTreeSet<LinkName>,
     devices: BTreeSet<DeviceId>,
     paths: BTreeSet<OfferPath>,
+    /// Devices whose report was only noted.
+    reports: BTreeSet<DeviceId>,
     flush_at_ms: Option<u64>,
 }
 
@@ -68,6 +70,12 @@ impl Meter {
         }
     }
 
+    /// Notes what a device said, when nothing is decided from it.
+    pub(crate) fn heard(&mut self, journal: &mut Journal, device: DeviceRecord) {
+        self.reports.insert(device.id);
+        journal.counters_mut().apply(Change::Device(device));
+    }
+
     /// Notes that a block ending at `end` was served.
     pub(crate) fn served(&mut self, journal: &mut Journal, now: Now, path: OfferPath, end: Bytes) {
         self.paths.insert(path);
@@ -83,8 +91,11 @@ impl Meter {
 
     /// Sets the timer when something waits to be stored.
     pub(crate) fn arm(&mut self, now: Now, interval_s: u32) {
-        let dirty = !(self.links.is_empty() && self.devices.is_empty() && self.paths.is_empty());
-        if dirty && self.flush_at_ms.is_none() {
+        let clean = self.links.is_empty()
+            && self.devices.is_empty()
+            && self.paths.is_empty()
+            && self.reports.is_empty();
+        if !clean && self.flush_at_ms.is_none() {
             self.flush_at_ms = Some(now.monotonic_ms.saturating_add(u64::from(interval_s) * 1_000));
         }
     }
@@ -129,6 +140,11 @@ impl Meter {
                     counters,
                     last_seen_unix_s,
                 });
+            }
+        }
+        for id in dirty.reports {
+            if let Some(device) = journal.state().devices.get(&id).cloned() {
+                journal.record(Change::Device(device));
             }
         }
         for path in dirty.paths {

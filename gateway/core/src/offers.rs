@@ -138,40 +138,21 @@ pub(crate) fn forget(journal: &mut Journal, id: DeviceId) {
         .for_each(|image| journal.record(Change::UpdateForgotten(id, image)));
 }
 
-/// The update an outcome speaks of: devices name the sequence number only. Several images of that number would be a
-/// publisher's mistake; then the open offer is meant, else the latest.
+/// The update an outcome speaks of: devices name the sequence number, of which their class has one image only.
 ///
-/// Without an update on record (a gateway that lost its store) the image of the device's class is meant, so that what
-/// was refused is withheld all the same.
+/// Without an update on record (a gateway that lost its store) one is made, so that what was refused is withheld all
+/// the same.
 fn meant(state: &State, id: DeviceId, sequence_number: u64) -> Option<UpdateRecord> {
-    let numbered = |image: &ImageDigest| {
-        state
-            .images
-            .get(image)
-            .is_some_and(|image| image.sequence_number == sequence_number)
-    };
-    let known = state
-        .updates_of(id)
-        .filter(|update| numbered(&update.image))
-        .max_by_key(|update| {
-            (
-                matches!(update.state, UpdateState::Offered { .. }),
-                update.changed_unix_s,
-            )
-        });
-    known.cloned().or_else(|| {
-        let class = state.devices.get(&id)?.class?;
-        let mut images = state.images.values();
-        let image = images.find(|image| image.class == class && image.sequence_number == sequence_number)?;
-        let (image, state) = (image.digest, UpdateState::Confirmed);
-        Some(UpdateRecord {
-            device: id,
-            image,
-            state,
-            offers: 0,
-            changed_unix_s: 0,
-        })
-    })
+    let class = state.devices.get(&id)?.class?;
+    let image = state.image_numbered(class, sequence_number)?.digest;
+    let known = state.updates.get(&(id, image)).cloned();
+    Some(known.unwrap_or(UpdateRecord {
+        device: id,
+        image,
+        state: UpdateState::Confirmed,
+        offers: 0,
+        changed_unix_s: 0,
+    }))
 }
 
 fn withdraw(journal: &mut Journal, id: DeviceId, image: ImageDigest) {

@@ -63,32 +63,56 @@ impl Operator<'_> {
         if length > max {
             return Err(Refusal::EnvelopeTooLong { length, max });
         }
-        let key = decision::baseless_build(image.digest);
-        match self.state().images.get(&image.digest) {
-            None if self.state().images.len() >= IMAGES_MAX => {
-                return Err(Refusal::TooMany {
-                    what: "images",
-                    max: IMAGES_MAX,
-                });
+        let digest = image.digest;
+        let reply = match self.state().images.get(&digest) {
+            None => {
+                self.check_new(&image)?;
+                Reply::Done
             }
-            None => {}
             Some(known) if !same_identity(known, &image) => {
                 let (known, sequence_number) = (known.sequence_number, image.sequence_number);
                 return Err(Refusal::ImageKnownOtherwise {
-                    image: image.digest,
+                    image: digest,
                     known,
                     sequence_number,
                 });
             }
-            Some(known) if known.envelope == image.envelope => {
-                self.journal.build(key);
-                return Ok(Reply::Unchanged);
-            }
-            Some(_) => {}
+            Some(known) if known.envelope == image.envelope => Reply::Unchanged,
+            Some(_) => Reply::Done,
+        };
+        if reply == Reply::Done {
+            self.journal.record(Change::Image(image));
         }
-        self.journal.record(Change::Image(image));
-        self.journal.build(key);
-        Ok(Reply::Done)
+        self.release_builds_with(digest);
+        self.journal.build(decision::baseless_build(digest));
+        Ok(reply)
+    }
+
+    fn check_new(&self, image: &ImageRecord) -> Result<(), Refusal> {
+        if self.state().images.len() >= IMAGES_MAX {
+            return Err(Refusal::TooMany {
+                what: "images",
+                max: IMAGES_MAX,
+            });
+        }
+        match self.state().image_numbered(image.class, image.sequence_number) {
+            None => Ok(()),
+            Some(other) => Err(Refusal::SequenceNumberTaken {
+                image: image.digest,
+                class: image.class,
+                sequence_number: image.sequence_number,
+                by: other.digest,
+            }),
+        }
+    }
+
+    /// An import brings the image's bytes again, and with them what a build may have failed for want of.
+    fn release_builds_with(&mut self, image: ImageDigest) {
+        let failed = self.state().failed_builds.keys();
+        let with = failed.filter(|key| key.target == image || key.base == Some(image));
+        let keys: Vec<BuildKey> = with.copied().collect();
+        keys.into_iter()
+            .for_each(|key| self.journal.record(Change::BuildReleased(key)));
     }
 
     fn claim_device(&mut self, id: DeviceId) -> Result<Reply, Refusal> {
@@ -340,14 +364,7 @@ impl Operator<'_> {
 
     fn check_room_to_claim(&self) -> Result<(), Refusal> {
         let max = self.config.claimed_max;
-        if self
-            .state()
-            .devices
-            .values()
-            .filter(|device| device.claimed)
-            .count()
-            >= max
-        {
+        if self.state().claimed_count() >= max {
             return Err(Refusal::TooMany {
                 what: "claimed devices",
                 max,

@@ -76,10 +76,9 @@ impl Gateway {
     /// The whole gateway in numbers.
     pub fn status(&self) -> StatusView {
         let state = self.state();
-        let claimed = state.devices.values().filter(|device| device.claimed).count();
         StatusView {
-            claimed,
-            unclaimed: state.devices.len() - claimed,
+            claimed: state.claimed_count(),
+            unclaimed: state.unclaimed_count(),
             unclaimed_dropped: self.unclaimed_dropped,
             images: state.images.len(),
             artefacts: state.artefact_count(),

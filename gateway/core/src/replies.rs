@@ -2,6 +2,7 @@
 //! need no window, being idempotent.
 
 use core::net::SocketAddr;
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, VecDeque};
 use wire_checkin::DeviceId;
 use wire_coap::MessageId;
@@ -18,13 +19,14 @@ pub(crate) struct Replies {
 /// A request with its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answered {
-    request: Vec<u8>,
+    /// SHA-256: a datagram may be padded to 2,048 bytes with options that nobody has to understand.
+    request: [u8; 32],
     pub(crate) reply: Vec<u8>,
     pub(crate) device: Option<DeviceId>,
     expires_ms: u64,
 }
 
-/// A check-in request is at most 160 bytes and its answer at most 640, so that the window takes about 3.5 MB at most.
+/// An answer is at most 640 bytes beside some 200 of bookkeeping, so that the window takes about 3.5 MB at most.
 /// A device whose entry was pushed out checks in anew, which is harmless.
 const REPLIES_MAX: usize = 4_096;
 
@@ -41,7 +43,7 @@ impl Replies {
         request: &[u8],
     ) -> Option<&Answered> {
         let answered = self.answered.get(&(peer, id.0))?;
-        (answered.request == request && now_ms < answered.expires_ms).then_some(answered)
+        (answered.request == digest(request) && now_ms < answered.expires_ms).then_some(answered)
     }
 
     /// Remembers an answer for `lifetime_ms`.
@@ -58,7 +60,7 @@ impl Replies {
         let expires_ms = now_ms.saturating_add(lifetime_ms);
         let key = (peer, id.0);
         let answered = Answered {
-            request: request.to_vec(),
+            request: digest(request),
             reply: reply.to_vec(),
             device,
             expires_ms,
@@ -83,6 +85,10 @@ impl Replies {
             }
         }
     }
+}
+
+fn digest(request: &[u8]) -> [u8; 32] {
+    Sha256::digest(request).into()
 }
 
 /// RFC 7252 §4.8.2: EXCHANGE_LIFETIME = MAX_TRANSMIT_SPAN + 2 × MAX_LATENCY + PROCESSING_DELAY, that is

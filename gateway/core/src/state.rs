@@ -4,7 +4,7 @@
 use crate::change::Change;
 use crate::config::LinkName;
 use crate::effect::BuildKey;
-use crate::identity::{ArtefactDigest, ImageDigest};
+use crate::identity::{ArtefactDigest, ClassId, ImageDigest};
 use crate::records::{
     ArtefactRecord, Assignment, Counters, DeviceRecord, GroupName, ImageRecord, LinkEvents, Offer, OfferPath,
     Progress, Selector, UpdateRecord,
@@ -21,6 +21,8 @@ pub(crate) struct State {
     pub(crate) images: BTreeMap<ImageDigest, ImageRecord>,
     artefacts: BTreeMap<ArtefactKey, ArtefactRecord>,
     pub(crate) devices: BTreeMap<DeviceId, DeviceRecord>,
+    /// How many of the devices are claimed: asked at every check-in of a stranger, so not counted each time.
+    claimed: usize,
     pub(crate) groups: BTreeMap<GroupName, BTreeSet<DeviceId>>,
     pub(crate) assignments: BTreeMap<Selector, Assignment>,
     pub(crate) offers: BTreeMap<OfferPath, Offer>,
@@ -60,7 +62,9 @@ impl State {
                 self.artefacts.insert(key, artefact);
             }
             Change::Device(device) => {
-                self.devices.insert(device.id, device);
+                self.claimed += usize::from(device.claimed);
+                let old = self.devices.insert(device.id, device);
+                self.claimed -= usize::from(old.is_some_and(|old| old.claimed));
             }
             Change::DeviceForgotten(id) => self.forget_device(id),
             Change::GroupCreated(name) => {
@@ -139,7 +143,8 @@ impl State {
     }
 
     fn forget_device(&mut self, id: DeviceId) {
-        self.devices.remove(&id);
+        let old = self.devices.remove(&id);
+        self.claimed -= usize::from(old.is_some_and(|old| old.claimed));
         self.device_counters.remove(&id);
         for members in self.groups.values_mut() {
             members.remove(&id);
@@ -160,6 +165,22 @@ impl State {
                 .values()
                 .filter(|image| prefix.matches(&image.digest.0)),
         )
+    }
+
+    /// The image of a class with this sequence number; an import makes sure that there is only one.
+    pub(crate) fn image_numbered(&self, class: ClassId, sequence_number: u64) -> Option<&ImageRecord> {
+        let mut images = self.images.values();
+        images.find(|image| image.class == class && image.sequence_number == sequence_number)
+    }
+
+    /// How many devices are claimed.
+    pub(crate) fn claimed_count(&self) -> usize {
+        self.claimed
+    }
+
+    /// How many devices are listed and not claimed.
+    pub(crate) fn unclaimed_count(&self) -> usize {
+        self.devices.len() - self.claimed
     }
 
     /// The image that `/i/<16 hex digits>` names.

@@ -351,3 +351,66 @@ fn a_body_that_is_no_check_in_is_bad() {
     assert_eq!(code(&shell.ask(peer(1), &datagram)), Code::BAD_REQUEST);
     assert!(shell.gateway.devices().is_empty());
 }
+
+/// Rows stored since, other than the counters, which have a pace of their own.
+fn stored_since(shell: &Shell, before: usize) -> Vec<&Change> {
+    let counters = |change: &&Change| {
+        !matches!(
+            change,
+            Change::LinkCounters { .. } | Change::DeviceCounters { .. }
+        )
+    };
+    shell.changes[before..].iter().filter(counters).collect()
+}
+
+#[test]
+fn a_thousand_check_ins_that_say_nothing_new_store_nothing() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    shell.check_in(1, 2, &check_in(1, 1));
+    shell.check_in(2, 2, &check_in(2, 1));
+    let before = shell.changes.len();
+    for message_id in 10..1_010 {
+        // Room on the link, and no timer.
+        shell.now_ms += 100;
+        let mut said = check_in(1, 1);
+        said.round_trip_ms = u32::from(message_id);
+        assert!(shell.check_in(1, message_id, &said).job.is_some());
+        shell.check_in(2, message_id, &check_in(2, 1));
+    }
+    assert_eq!(stored_since(&shell, before), Vec::<&Change>::new());
+    shell.sleep(60_000);
+    let stored = stored_since(&shell, before);
+    assert_eq!(stored.len(), 1, "the round trip, once: {stored:?}");
+    shell.restart();
+    let report = shell.gateway.device(id(1)).unwrap().device.report.unwrap();
+    assert_eq!(report.round_trip_ms, 1_009);
+}
+
+#[test]
+fn strangers_cannot_make_the_gateway_write_for_every_datagram() {
+    let mut shell = Shell::new(CoreConfig {
+        unclaimed_max: 3,
+        ..CoreConfig::default()
+    });
+    (1..=3).for_each(|number| drop(shell.check_in(number, 1, &check_in(number, 1))));
+    let before = shell.changes.len();
+    for message_id in 2..1_002 {
+        shell.now_ms += 100;
+        let number = (message_id % 10) as u8 + 1;
+        let mut said = check_in(number, u64::from(message_id) % 7 + 1);
+        said.sequence_number = message_id.into();
+        shell.check_in(number, message_id, &said);
+    }
+    assert_eq!(stored_since(&shell, before), Vec::<&Change>::new());
+    assert_eq!(shell.gateway.status().unclaimed, 3);
+    assert_eq!(shell.gateway.status().unclaimed_dropped, 700);
+    shell.sleep(60_000);
+    assert_eq!(
+        stored_since(&shell, before).len(),
+        3,
+        "one row for each that is listed"
+    );
+    let told = shell.gateway.device(id(1)).unwrap().device.report.unwrap();
+    shell.restart();
+    assert_eq!(shell.gateway.device(id(1)).unwrap().device.report, Some(told));
+}

@@ -331,3 +331,50 @@ fn a_build_that_nobody_asked_for_or_that_gives_something_else_is_not_believed() 
     let status = shell.gateway.status();
     assert_eq!((status.artefacts, status.failed_builds), (before, 1));
 }
+
+#[test]
+fn two_images_of_a_class_never_have_the_same_sequence_number() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let before = shell.changes.len();
+    let rival = ImageRecord {
+        sequence_number: 2,
+        ..image(3)
+    };
+    let refused = shell.command(Command::ImportImage(rival.clone())).unwrap_err();
+    assert_eq!(
+        refused,
+        Refusal::SequenceNumberTaken {
+            image: digest(3),
+            class: CLASS,
+            sequence_number: 2,
+            by: digest(2)
+        }
+    );
+    assert_eq!(refused.hint(), "deltagate image sign --help");
+    assert_eq!(shell.changes.len(), before);
+    let of_another_class = ImageRecord {
+        class: OTHER_CLASS,
+        ..rival
+    };
+    assert_eq!(
+        shell.command(Command::ImportImage(of_another_class)),
+        Ok(Reply::Done)
+    );
+}
+
+#[test]
+fn importing_again_repeats_a_build_that_had_failed() {
+    let mut shell = Shell::new(CoreConfig::default());
+    shell.import(1);
+    let key = shell.builds.pop().unwrap();
+    shell.built(key, Err("cannot use blob".into()));
+    assert_eq!(shell.gateway.status().failed_builds, 1);
+    assert_eq!(
+        shell.command(Command::ImportImage(image(1))),
+        Ok(Reply::Unchanged)
+    );
+    assert_eq!(
+        (shell.builds.as_slice(), shell.gateway.status().failed_builds),
+        ([key].as_slice(), 0)
+    );
+}

@@ -243,6 +243,31 @@ fn a_payload_lost_with_the_disk_is_built_again_under_the_same_path() {
 }
 
 #[test]
+fn payloads_lost_with_the_disk_are_built_at_the_start_and_not_only_when_asked_for() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let (path, payload) = offered(&mut shell);
+    shell.disk.0.clear();
+    shell
+        .changes
+        .retain(|change| !matches!(change, Change::Artefact(_) | Change::Built(_)));
+    shell.restart();
+    shell.gateway.handle_start(shell.now());
+    shell.drain();
+    assert_eq!(
+        shell.builds.len(),
+        3,
+        "plain payloads of both images, and the patch"
+    );
+    shell.build_all();
+    let reply = shell.ask(peer(1), &get(50, &[&path], block(3, BlockSize::B64)));
+    assert_eq!(Message::parse(&reply).unwrap().payload(), &payload[192..256]);
+    shell.restart();
+    shell.gateway.handle_start(shell.now());
+    shell.drain();
+    assert_eq!(shell.builds, []);
+}
+
+#[test]
 fn progress_is_seen_while_it_happens_and_after_a_restart() {
     let mut shell = Shell::ready(CoreConfig::default());
     let (path, _) = offered(&mut shell);
