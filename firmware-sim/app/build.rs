@@ -2,11 +2,12 @@
 //!
 //! - `DELTAGATE_APP_VERSION`: the text it prints, `1.0.0` if not given. From 2 on it reports temperature statistics.
 //! - `DELTAGATE_APP_CONTACT_S`: how long it may be on trial without contact, in seconds; 120 if not given.
-//! - `DELTAGATE_APP_BEHAVIOUR`: `normal`, or how this image is broken: `hang`, `fault`, `dead-network`.
+//! - `DELTAGATE_APP_BEHAVIOUR`: `normal`, or how this image is broken: `hang`, `fault`, `dead-network`; or `no-agent`, the
+//!   firmware without the agent, to measure what the agent costs.
 
 use std::env::var;
 
-const BEHAVIOURS: [&str; 4] = ["normal", "hang", "fault", "dead-network"];
+const BEHAVIOURS: [&str; 5] = ["normal", "hang", "fault", "dead-network", "no-agent"];
 
 /// Three check-ins with the ACK timeout of a slow link, 15 s, the last two retransmitted.
 const CONTACT_S: &str = "120";
@@ -15,9 +16,8 @@ fn main() {
     println!("cargo:rerun-if-env-changed=DELTAGATE_APP_VERSION");
     println!("cargo:rerun-if-env-changed=DELTAGATE_APP_BEHAVIOUR");
     println!("cargo:rustc-check-cfg=cfg(statistics)");
-    println!(
-        "cargo:rustc-check-cfg=cfg(behaviour, values(\"normal\", \"hang\", \"fault\", \"dead-network\"))"
-    );
+    let values = BEHAVIOURS.map(|behaviour| format!("{behaviour:?}")).join(", ");
+    println!("cargo:rustc-check-cfg=cfg(behaviour, values({values}))");
 
     let version = var("DELTAGATE_APP_VERSION").unwrap_or_else(|_| "1.0.0".into());
     let major = version

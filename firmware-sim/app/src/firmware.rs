@@ -8,6 +8,7 @@ use board::{Board, Once, Uart};
 use deltagate_agent::{Agent, Config, DATAGRAM_BYTES_MAX, Effect};
 use deltagate_flash::{BootInfo, Layout, Provision, Region};
 
+use crate::baseline;
 use crate::network::Network;
 use crate::thermometer::Thermometer;
 
@@ -21,9 +22,11 @@ const CONTACT_MS_MAX: u64 = match u16::from_str_radix(env!("DELTAGATE_APP_CONTAC
     Err(_) => panic!("build.rs checked it"),
 };
 /// How long the loop sleeps at most: well within the watchdog's 8 s.
-const SLEEP_MS_MAX: u64 = 500;
+pub(crate) const SLEEP_MS_MAX: u64 = 500;
 
+/// What the agent needs besides its own state, which lies on the stack. scripts/firmware finds both by name.
 static DECODER_MEMORY: Once<[u8; DECODER_BYTES]> = Once::new([0; DECODER_BYTES]);
+static DATAGRAM: Once<[u8; DATAGRAM_BYTES_MAX]> = Once::new([0; DATAGRAM_BYTES_MAX]);
 
 board::entry!(main);
 
@@ -32,7 +35,12 @@ fn main() -> ! {
     board.watchdog.feed();
     let _ = writeln!(board.uart, "app: version {VERSION}");
     misbehave(&mut board.uart);
-    let reason = match run(board) {
+    let ended = if cfg!(behaviour = "no-agent") {
+        baseline::run(board)
+    } else {
+        run(board)
+    };
+    let reason = match ended {
         Ok(never) => match never {},
         Err(reason) => reason,
     };
@@ -55,7 +63,8 @@ fn misbehave(uart: &mut Uart) {
     }
 }
 
-enum Never {}
+/// What running without end gives.
+pub(crate) enum Never {}
 
 fn run(mut board: Board) -> Result<Never, &'static str> {
     let boot = BootInfo::decode(&board.handover.handed_over()).ok_or("not started by the bootloader")?;
@@ -73,34 +82,26 @@ fn run(mut board: Board) -> Result<Never, &'static str> {
     let mut config = Config::new(layout, &address).ok_or("no device id")?;
     config.contact_ms_max = CONTACT_MS_MAX;
     let memory = DECODER_MEMORY.take().ok_or("decoder memory taken twice")?;
-    let mut agent = Agent::new(
-        config,
-        provision,
-        &flash,
-        boot,
-        memory,
-        seed(address, boot),
-        now_ms,
-    )
-    .map_err(|_| "the agent does not start")?;
+    let mut agent = Agent::new(config, provision, &flash, boot, memory, seed(address), now_ms)
+        .map_err(|_| "the agent does not start")?;
     let mut network = Network::new(board.ethernet, address, now_ms);
     let mut thermometer = Thermometer::new();
-    let mut datagram = [0; DATAGRAM_BYTES_MAX];
+    let datagram = DATAGRAM.take().ok_or("the datagram's room taken twice")?;
     loop {
         board.watchdog.feed();
         let now_ms = board.clock.now_ms();
         network.poll(now_ms);
-        while let Some(length) = network.receive(&mut datagram) {
+        while let Some(length) = network.receive(datagram) {
             agent.handle_datagram(now_ms, &datagram[..length]);
         }
         agent.handle_timeout(now_ms);
         let busy = agent.work(now_ms);
-        while let Some(length) = agent.poll_transmit(&mut datagram) {
+        while let Some(length) = agent.poll_transmit(datagram) {
             network.send(&datagram[..length]);
         }
         network.poll(now_ms);
         while let Some(effect) = agent.poll_effect() {
-            carry_out(effect, &mut board.uart);
+            carry_out(effect, size_of_val(&agent), &mut board.uart);
         }
         if let Some(line) = thermometer.line(now_ms) {
             let _ = writeln!(board.uart, "app: {line}");
@@ -122,24 +123,27 @@ fn run(mut board: Board) -> Result<Never, &'static str> {
     }
 }
 
-fn carry_out(effect: Effect, uart: &mut Uart) {
+fn carry_out(effect: Effect, agent_bytes: usize, uart: &mut Uart) {
     match effect {
         Effect::Event(event) => {
             let _ = writeln!(uart, "{event}");
         }
         Effect::Reboot => {
             let (used, all) = board::stack_used_bytes();
-            let _ = writeln!(uart, "app: rebooting; used {used} of {all} bytes of stack");
+            let _ = writeln!(
+                uart,
+                "app: rebooting; used {used} of {all} bytes of stack, the agent {agent_bytes} of them"
+            );
             board::reset();
         }
     }
 }
 
-/// The board has no source of randomness. Devices and boots differ in address and attempt, which keeps a fleet that is
-/// switched on at once from asking at once.
-fn seed(address: [u8; 6], boot: BootInfo) -> u64 {
+/// The board has no source of randomness. Devices differ in their address, which keeps a fleet that is switched on at
+/// once from asking at once; the agent makes one start differ from the next.
+fn seed(address: [u8; 6]) -> u64 {
     let [a, b, c, d, e, f] = address;
-    u64::from_le_bytes([a, b, c, d, e, f, boot.attempt, boot.sequence as u8])
+    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
 }
 
 /// Prints where, not what: the formatting of messages nobody reads would be a quarter of the code.
