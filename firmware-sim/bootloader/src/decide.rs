@@ -200,7 +200,7 @@ mod tests {
             confirmed,
             trial,
             attempts,
-            reverted: None,
+            ..BootLogState::default()
         }
     }
 

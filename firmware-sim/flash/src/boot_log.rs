@@ -7,6 +7,11 @@ use crate::{AppendError, FlashError, Record, RecordLog, Region, Slot, word};
 /// How many times an image may boot on trial. Three: one lost to a power cut and one to a dead link leave one.
 pub const TRIAL_BOOTS_MAX: u8 = 3;
 
+/// How many trials may fail before an image is given up for good, together with all that are older: then only one with a
+/// higher sequence number is tried. Without a bound a gateway that keeps offering an image known to be bad keeps the
+/// device in its trial, at the price of a slot erased each time. Ten leave an operator room to mend a link and retry.
+pub const FAILED_TRIALS_MAX: u8 = 10;
+
 /// Why a trial ended without confirmation. The numbers are those of the check-in's outcome codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -138,6 +143,15 @@ pub struct Reverted {
     pub reason: RevertReason,
 }
 
+/// The trials that failed since the last confirmation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FailedTrials {
+    /// The highest sequence number among them.
+    pub newest: u32,
+    /// How many there were since that image's first one, of it or of older ones; saturates at [`FAILED_TRIALS_MAX`].
+    pub count: u8,
+}
+
 /// What the log says, all of it that matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BootLogState {
@@ -149,9 +163,19 @@ pub struct BootLogState {
     pub attempts: u8,
     /// The last failed trial, until an image of the same or a higher sequence number is confirmed.
     pub reverted: Option<Reverted>,
+    /// Present exactly when `reverted` is.
+    pub failed: Option<FailedTrials>,
 }
 
 impl BootLogState {
+    /// The sequence number up to which images are not to be tried again, however often they are offered.
+    #[must_use]
+    pub fn given_up(&self) -> Option<u32> {
+        self.failed
+            .filter(|failed| failed.count >= FAILED_TRIALS_MAX)
+            .map(|failed| failed.newest)
+    }
+
     /// The state after one more record. Folding the records oldest first, from the default, gives the log's state.
     #[must_use]
     pub fn after(mut self, record: BootRecord) -> Self {
@@ -161,12 +185,8 @@ impl BootLogState {
                 if self.trial.is_some_and(|trial| trial.sequence <= sequence) {
                     self.end_trial();
                 }
-                if self
-                    .reverted
-                    .is_some_and(|reverted| reverted.sequence <= sequence)
-                {
-                    self.reverted = None;
-                }
+                self.reverted = self.reverted.filter(|reverted| Some(reverted.sequence) > self.confirmed);
+                self.failed = self.failed.filter(|_| self.reverted.is_some());
             }
             BootRecord::Trial { sequence, slot } => {
                 self.trial = Some(Trial { sequence, slot });
@@ -177,8 +197,20 @@ impl BootLogState {
                     self.attempts = (self.attempts + 1).min(TRIAL_BOOTS_MAX);
                 }
             }
+            // A confirmation is final: the image is the one to go back to.
+            BootRecord::Reverted { sequence, .. } if Some(sequence) <= self.confirmed => {}
             BootRecord::Reverted { sequence, reason } => {
                 self.reverted = Some(Reverted { sequence, reason });
+                self.failed = Some(match self.failed {
+                    Some(failed) if sequence <= failed.newest => FailedTrials {
+                        count: (failed.count + 1).min(FAILED_TRIALS_MAX),
+                        ..failed
+                    },
+                    _ => FailedTrials {
+                        newest: sequence,
+                        count: 1,
+                    },
+                });
                 if self.trial.is_some_and(|trial| trial.sequence == sequence) {
                     self.end_trial();
                 }
@@ -192,27 +224,43 @@ impl BootLogState {
         self.attempts = 0;
     }
 
-    /// The fewest records whose fold is this state, oldest first.
+    /// Records whose fold is this state, oldest first, at most [`LIVE_MAX`].
     fn live(&self) -> impl Iterator<Item = BootRecord> {
-        let attempt = self.trial.map(|trial| BootRecord::Attempt {
-            sequence: trial.sequence,
+        let confirmed = self.confirmed.map(|sequence| BootRecord::Confirmed { sequence });
+        let trial = self
+            .trial
+            .map(|Trial { sequence, slot }| BootRecord::Trial { sequence, slot });
+        let attempts = self.trial.map(|trial| {
+            let attempt = BootRecord::Attempt {
+                sequence: trial.sequence,
+            };
+            core::iter::repeat_n(attempt, self.attempts.into())
         });
-        let kept = [
-            self.confirmed.map(|sequence| BootRecord::Confirmed { sequence }),
-            self.reverted
-                .map(|Reverted { sequence, reason }| BootRecord::Reverted { sequence, reason }),
-            self.trial
-                .map(|Trial { sequence, slot }| BootRecord::Trial { sequence, slot }),
-        ];
-        kept.into_iter()
-            .flatten()
-            .chain(attempt.into_iter().cycle().take(usize::from(self.attempts)))
+        confirmed
+            .into_iter()
+            .chain(self.live_reverts())
+            .chain(trial)
+            .chain(attempts.into_iter().flatten())
+    }
+
+    /// The newest failed trial first, then the last one as often as the count still wants.
+    fn live_reverts(&self) -> impl Iterator<Item = BootRecord> {
+        let reverts = self.failed.zip(self.reverted).map(|(failed, reverted)| {
+            let Reverted { sequence, reason } = reverted;
+            let newest = BootRecord::Reverted {
+                sequence: failed.newest,
+                reason,
+            };
+            let last = BootRecord::Reverted { sequence, reason };
+            core::iter::once(newest).chain(core::iter::repeat_n(last, usize::from(failed.count) - 1))
+        });
+        reverts.into_iter().flatten()
     }
 }
 
-/// Confirmed, Reverted and Trial once each, and the attempts.
-const LIVE_MAX: usize = 3 + TRIAL_BOOTS_MAX as usize;
-const _: () = assert!(LIVE_MAX <= crate::RECORD_LIVE_MAX);
+/// Confirmed and Trial once each, the failed trials, and the attempts.
+const LIVE_MAX: usize = 2 + FAILED_TRIALS_MAX as usize + TRIAL_BOOTS_MAX as usize;
+const _: () = assert!(LIVE_MAX <= crate::RECORD_LIVE_MAX && FAILED_TRIALS_MAX > 1);
 
 /// The boot log, opened: its state, and the way to add to it.
 pub struct BootLog<'f, F> {
@@ -223,6 +271,9 @@ pub struct BootLog<'f, F> {
 impl<'f, F: NorFlash> BootLog<'f, F> {
     /// Reads the log in `region`. A blank region is an empty log; records of unknown kinds are skipped.
     ///
+    /// A confirmation counts wherever it stands, in the other sector and behind a damaged sector header too: it stays
+    /// true for ever, and to lose it would let an older image run.
+    ///
     /// # Errors
     /// The part's own error.
     pub fn open(region: Region<'f, F>) -> Result<Self, FlashError> {
@@ -232,6 +283,15 @@ impl<'f, F: NorFlash> BootLog<'f, F> {
             if let Some(record) = BootRecord::decode(&record?) {
                 state = state.after(record);
             }
+        }
+        let mut confirmed = state.confirmed;
+        for record in records.remains() {
+            if let Some(BootRecord::Confirmed { sequence }) = BootRecord::decode(&record?) {
+                confirmed = confirmed.max(Some(sequence));
+            }
+        }
+        if let Some(sequence) = confirmed.filter(|_| confirmed > state.confirmed) {
+            state = state.after(BootRecord::Confirmed { sequence });
         }
         Ok(Self { records, state })
     }

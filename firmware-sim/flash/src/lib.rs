@@ -41,7 +41,10 @@ pub mod sim;
 mod slot;
 
 pub use boot_info::{BOOT_INFO_BYTES, BootInfo};
-pub use boot_log::{BootLog, BootLogState, BootRecord, RevertReason, Reverted, TRIAL_BOOTS_MAX, Trial};
+pub use boot_log::{
+    BootLog, BootLogState, BootRecord, FAILED_TRIALS_MAX, FailedTrials, RevertReason, Reverted,
+    TRIAL_BOOTS_MAX, Trial,
+};
 pub use layout::{ImageOffset, Layout, Partition, Slot, SlotOffset};
 pub use provision::{PROVISION_BYTES, Provision, ProvisionFault, TRUST_ANCHORS_MAX};
 pub use record_log::{

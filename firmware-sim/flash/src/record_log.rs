@@ -10,10 +10,12 @@
 //!   neither free nor valid was torn: it is skipped, and never written again.
 //! - When no cell is free, the other sector is erased, gets the live records and the new one, and at last its cell 0.
 //!   Until that cell is whole, the old sector is the log; from then on it is stale. Nothing else has to be repaired.
+//! - Each cell is read back once written: a worn part may say that it programmed what it did not.
+//! - The generation grows with each compaction. A sector wears out four orders of magnitude before 32 bits do.
 
 use core::fmt;
 
-use embedded_storage::nor_flash::NorFlash;
+use embedded_storage::nor_flash::{NorFlash, NorFlashErrorKind};
 
 use crate::{CRC, FlashError, Region, word};
 
@@ -181,9 +183,7 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
                     next: active.next + 1,
                     ..active
                 });
-                Ok(self
-                    .region
-                    .program(cell_at::<F>(active.sector, active.next), &record.encode())?)
+                Ok(self.write(cell_at::<F>(active.sector, active.next), &record.encode())?)
             }
             _ => self.compact(record, live),
         }
@@ -201,6 +201,30 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
         }
     }
 
+    /// Every whole record in either sector, whether it belongs to the log, is stale, or was written before a power cut
+    /// kept its sector from counting. Of use for facts that, once written, never cease to be true.
+    pub fn remains(&self) -> impl Iterator<Item = Result<Record, FlashError>> {
+        let region = self.region;
+        (0..2).flat_map(move |sector| Records {
+            region,
+            sector,
+            next: 1,
+            end: Self::CELLS,
+        })
+    }
+
+    /// Programs a cell and reads it back.
+    fn write(&self, at: u32, cell: &[u8; RECORD_CELL_BYTES]) -> Result<(), FlashError> {
+        let mut there = [0; RECORD_CELL_BYTES];
+        self.region.program(at, cell)?;
+        self.region.read(at, &mut there)?;
+        if there == *cell {
+            Ok(())
+        } else {
+            Err(FlashError::Device(NorFlashErrorKind::Other))
+        }
+    }
+
     fn compact(&mut self, record: &Record, live: &[Record]) -> Result<(), AppendError> {
         let (sector, generation) = self
             .active
@@ -209,11 +233,10 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
             .erase(sector * Region::<F>::SECTOR_BYTES, Region::<F>::SECTOR_BYTES)?;
         let mut next = 1;
         for kept in live.iter().chain([record]) {
-            self.region.program(cell_at::<F>(sector, next), &kept.encode())?;
+            self.write(cell_at::<F>(sector, next), &kept.encode())?;
             next += 1;
         }
-        self.region
-            .program(cell_at::<F>(sector, 0), &header(generation))?;
+        self.write(cell_at::<F>(sector, 0), &header(generation))?;
         self.active = Some(Active {
             sector,
             generation,

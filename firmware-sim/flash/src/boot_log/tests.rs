@@ -101,6 +101,53 @@ fn a_revert_ends_its_trial_and_stays_to_be_reported() {
     );
 }
 
+/// A gateway that offers a bad image again and again, another bad one between, does not get more trials that way.
+#[test]
+fn an_image_is_given_up_after_so_many_trials_whatever_is_tried_between() {
+    let reverted = |sequence| BootRecord::Reverted {
+        sequence,
+        reason: RevertReason::NoContact,
+    };
+    let mut state = fold(&[CONFIRMED_5, reverted(7)]);
+    for count in 2..=FAILED_TRIALS_MAX {
+        assert_eq!(state.given_up(), None);
+        state = state.after(TRIAL_6).after(reverted(6 + u32::from(count) % 2));
+    }
+    assert_eq!(state.given_up(), Some(7));
+    let newer = state.after(reverted(8));
+    assert_eq!(newer.given_up(), None, "an image not known yet gets its own chance");
+    assert_eq!(newer.failed, Some(FailedTrials { newest: 8, count: 1 }));
+    let confirmed = newer.after(BootRecord::Confirmed { sequence: 8 });
+    assert_eq!((confirmed.reverted, confirmed.failed), (None, None));
+}
+
+/// The write of a confirmation reported an error and was there all the same; then the agent gave up.
+#[test]
+fn a_confirmed_image_is_not_reverted_any_more() {
+    let confirmed = fold(&[CONFIRMED_5, TRIAL_6, BootRecord::Confirmed { sequence: 6 }]);
+    assert_eq!(confirmed.after(REVERTED_6), confirmed);
+}
+
+#[test]
+fn a_confirmation_is_found_behind_damaged_sector_headers() {
+    let mut flash = SimFlash::new(8192);
+    append(&mut flash, CONFIRMED_5).unwrap();
+    for _ in 0..70 {
+        append(&mut flash, TRIAL_6).unwrap();
+        append(&mut flash, BootRecord::Confirmed { sequence: 6 }).unwrap();
+    }
+    assert!(flash.wear().iter().all(|erased| *erased > 0), "both sectors were used");
+    for damaged in [&[0][..], &[4096], &[0, 4096]] {
+        let mut flash = flash.clone();
+        for &at in damaged {
+            flash.bytes_mut()[at] ^= 1;
+        }
+        assert_eq!(state(&mut flash).confirmed, Some(6), "{damaged:?}");
+        append(&mut flash, TRIAL_6).unwrap();
+        assert_eq!(state(&mut flash).confirmed, Some(6), "it is written anew: {damaged:?}");
+    }
+}
+
 #[test]
 fn the_numbers_of_reasons_are_those_of_the_protocol() {
     for (reason, code) in [

@@ -1,11 +1,12 @@
 use core::cell::RefCell;
 use std::vec::Vec;
 
+use embedded_storage::nor_flash::{ErrorType, ReadNorFlash};
 use proptest::prelude::*;
 
 use super::*;
 use crate::Partition;
-use crate::sim::{SimFlash, explore_power_cuts};
+use crate::sim::{SimFlash, SimFlashError, explore_power_cuts};
 
 const REGION: Partition = Partition::new(0, 8192);
 const CELLS: usize = 4096 / RECORD_CELL_BYTES;
@@ -83,6 +84,64 @@ fn wear_is_shared_by_both_sectors() {
         first + second <= 22,
         "one erase for every sixty records: {first} + {second}"
     );
+}
+
+/// A worn part that answers "done" and did nothing, from one program operation on.
+struct Worn {
+    part: SimFlash,
+    programs_left: u32,
+}
+
+impl ErrorType for Worn {
+    type Error = SimFlashError;
+}
+
+impl ReadNorFlash for Worn {
+    const READ_SIZE: usize = 1;
+
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), SimFlashError> {
+        self.part.read(offset, bytes)
+    }
+
+    fn capacity(&self) -> usize {
+        self.part.capacity()
+    }
+}
+
+impl NorFlash for Worn {
+    const WRITE_SIZE: usize = SimFlash::WRITE_SIZE;
+    const ERASE_SIZE: usize = SimFlash::ERASE_SIZE;
+
+    fn erase(&mut self, from: u32, to: u32) -> Result<(), SimFlashError> {
+        self.part.erase(from, to)
+    }
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), SimFlashError> {
+        if self.programs_left == 0 {
+            return Ok(());
+        }
+        self.programs_left -= 1;
+        self.part.write(offset, bytes)
+    }
+}
+
+/// An attempt that is believed to be counted and is not would let an image that hangs be tried for ever.
+#[test]
+fn what_a_worn_part_only_claims_to_have_written_is_an_error() {
+    for already in [1, 10, CELLS as u32 - 1] {
+        for programs_left in 0..3 {
+            let worn = RefCell::new(Worn {
+                part: filled(already),
+                programs_left,
+            });
+            let mut log = RecordLog::open(Region::new(&worn, REGION)).unwrap();
+            let result = log.append(&note(1_000), &[note(999)]);
+            let mut part = worn.into_inner().part;
+            let written = numbers(&mut part).contains(&1_000);
+            assert_eq!(result.is_ok(), written, "{already} {programs_left}");
+            assert!(written || numbers(&mut part).len() == already as usize);
+        }
+    }
 }
 
 #[test]
