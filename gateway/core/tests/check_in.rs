@@ -352,6 +352,18 @@ fn a_body_that_is_no_check_in_is_bad() {
     assert!(shell.gateway.devices().is_empty());
 }
 
+/// No socket sends to port 0, and no client of a socket comes from there.
+#[test]
+fn a_peer_at_port_0_is_counted_and_gets_nothing() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let (before, up) = (shell.changes.len(), shell.gateway.links()[0].total.up.datagrams);
+    shell.sent.clear();
+    let nobody = core::net::SocketAddr::from(([10, 0, 0, 1], 0));
+    shell.send(nobody, &post(9, &check_in(1, 1)));
+    assert_eq!((shell.sent.len(), shell.changes.len()), (0, before));
+    assert_eq!(shell.gateway.links()[0].total.up.datagrams, up + 1);
+}
+
 /// Rows stored since, other than the counters, which have a pace of their own.
 fn stored_since(shell: &Shell, before: usize) -> Vec<&Change> {
     let counters = |change: &&Change| {

@@ -75,7 +75,13 @@ impl Blobs {
 
     /// Whether an artefact is stored.
     pub fn contains_artefact(&self, digest: &ArtefactDigest) -> bool {
-        self.artefact_path(digest).is_file()
+        self.artefact_bytes(digest).is_some()
+    }
+
+    /// Size of a stored artefact; `None` when there is no such file. Says nothing about its content.
+    pub fn artefact_bytes(&self, digest: &ArtefactDigest) -> Option<u64> {
+        let metadata = std::fs::metadata(self.artefact_path(digest)).ok()?;
+        metadata.is_file().then_some(metadata.len())
     }
 
     /// Stores an image, compressed, and says under which name. Storing it again is harmless, and heals a damaged file.

@@ -60,7 +60,7 @@ pub enum ClientError {
     },
 }
 
-/// No question takes longer: an import is verified in well under a second.
+/// No question takes longer: an import is verified, and its plain payload made, in about a second.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Client {

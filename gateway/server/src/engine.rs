@@ -13,8 +13,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_core::{BuildOutcome, BuildRequest, Change, Effect, Gateway, Transmit};
-use tokio::sync::mpsc;
+use gateway_core::{BuildOutcome, BuildRequest, Change, Effect, Gateway, ImageDigest, ImageRecord, Transmit};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::{AnswerResult, Call, EngineAsk};
 use crate::artefacts::BuildPool;
@@ -54,8 +54,18 @@ pub struct Engine {
     started_unix_s: u64,
     datagram_errors: u64,
     pending: Pending,
+    /// Technicians whose image is kept and not served yet.
+    imports: Vec<Import>,
     /// Builds the pool's full queue did not take; the core asks for each only once.
     backlog: VecDeque<BuildRequest>,
+}
+
+/// An import that is answered when the plain payload is there: who reads "imported" may fetch it at once, and CoAP
+/// clients that do not understand 5.03 would not come back.
+struct Import {
+    image: ImageDigest,
+    to: oneshot::Sender<AnswerResult>,
+    result: AnswerResult,
 }
 
 /// What one batch of inputs asks for.
@@ -65,7 +75,7 @@ struct Pending {
     audit: Vec<AuditLine>,
     builds: Vec<BuildRequest>,
     transmits: Vec<Transmit>,
-    answers: Vec<(tokio::sync::oneshot::Sender<AnswerResult>, AnswerResult)>,
+    answers: Vec<(oneshot::Sender<AnswerResult>, AnswerResult)>,
 }
 
 impl Engine {
@@ -79,6 +89,7 @@ impl Engine {
             started_unix_s,
             datagram_errors: 0,
             pending: Pending::default(),
+            imports: Vec::new(),
             backlog: VecDeque::new(),
         })
     }
@@ -87,9 +98,8 @@ impl Engine {
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), StoreError> {
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
         let mut stop = std::pin::pin!(stop);
-        // What was restored may already want builds.
         let now = self.parts.clock.now();
-        self.parts.core.handle_timeout(now);
+        self.parts.core.handle_start(now);
         self.collect();
         loop {
             self.carry_out().await?;
@@ -159,14 +169,32 @@ impl Engine {
             ),
         }
         let now = self.parts.clock.now();
+        let key = outcome.key;
+        let failed = outcome.result.as_ref().err().cloned();
         self.parts.core.handle_built(now, outcome);
         self.collect();
+        if key.base.is_none() {
+            self.answer_imports(key.target, failed);
+        }
+    }
+
+    /// Answers whoever waits for the plain payload of this image.
+    fn answer_imports(&mut self, image: ImageDigest, failed: Option<String>) {
+        for import in self.imports.extract_if(.., |import| import.image == image) {
+            let result = match &failed {
+                None => import.result,
+                Some(reason) => AnswerResult::Failed {
+                    problem: format!("image is kept, but cannot be served: {reason}"),
+                },
+            };
+            self.pending.answers.push((import.to, result));
+        }
     }
 
     fn take_call(&mut self, call: Call) {
         let result = match call.ask {
             EngineAsk::Ask(ask) => self.answer(ask),
-            EngineAsk::Import(image) => self.take_image(*image),
+            EngineAsk::Import(image) => return self.take_import(*image, call.answer),
             EngineAsk::ImportRejected(problem) => {
                 self.audit("image-import", format!("rejected: {problem}"));
                 AnswerResult::Refused { problem, hint: None }
@@ -175,6 +203,20 @@ impl Engine {
         self.collect();
         // Told only when what it says is on disk.
         self.pending.answers.push((call.answer, result));
+    }
+
+    fn take_import(&mut self, image: ImageRecord, to: oneshot::Sender<AnswerResult>) {
+        let digest = image.digest;
+        let result = self.take_image(image);
+        self.collect();
+        let view = self.parts.core.image(digest);
+        let is_being_made = view.is_some_and(|view| view.building.iter().any(|key| key.base.is_none()));
+        if is_being_made && matches!(result, AnswerResult::Ok(_)) {
+            let image = digest;
+            self.imports.push(Import { image, to, result });
+        } else {
+            self.pending.answers.push((to, result));
+        }
     }
 
     fn audit(&mut self, what: &str, detail: String) {
@@ -235,5 +277,38 @@ impl Engine {
     fn count_error(&mut self, operation: &str, error: &io::Error) {
         self.datagram_errors += 1;
         tracing::debug!(operation, %error, "datagram lost");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gateway_core::CoreConfig;
+
+    #[tokio::test]
+    async fn a_datagram_that_cannot_be_sent_is_counted_and_the_next_one_leaves() {
+        let temp = tempfile::tempdir().unwrap();
+        let blobs = Arc::new(Blobs::open(temp.path()).unwrap());
+        let (store, _) = Store::open(&crate::store::path_in(temp.path())).unwrap();
+        let parts = Parts {
+            core: Gateway::new(CoreConfig::default()),
+            socket: CoapSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap(),
+            store,
+            blobs: Arc::clone(&blobs),
+            built: mpsc::channel(1).1,
+            builds: BuildPool::start(1, blobs, drop).unwrap(),
+            calls: mpsc::channel(1).1,
+            clock: Clock::start(),
+        };
+        let mut engine = Engine::new(parts).unwrap();
+        let peer = CoapSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let nobody = SocketAddr::from(([127, 0, 0, 1], 0));
+        for peer in [nobody, peer.local_address().unwrap()] {
+            let bytes = b"x".to_vec();
+            engine.pending.transmits.push(Transmit { peer, bytes });
+        }
+        engine.carry_out().await.unwrap();
+        assert_eq!(engine.datagram_errors, 1);
+        assert_eq!(peer.receive(&mut [0; 4]).await.unwrap().0, 1);
     }
 }

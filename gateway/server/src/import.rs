@@ -1,6 +1,7 @@
 //! The only way an image gets in: verified against the configured anchors before a byte of it is kept.
 //!
-//! Order: verify, keep the bytes, then tell the core, which stores the record. A crash in between leaves bytes that
+//! Order: verify, keep the bytes, then tell the core, which stores the record, then answer as soon as the plain image is
+//! served. A crash in between leaves bytes that
 //! no record names, and the next start removes them. What fails leaves one line in the audit trail and nothing else.
 
 use std::sync::Arc;

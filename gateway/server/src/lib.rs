@@ -12,6 +12,7 @@
 //! | [`engine`] | the event loop: datagrams, commands, finished builds, timers |
 //! | [`udp`] | the CoAP socket: buffer sizes, families, errors that must not be fatal |
 //! | [`store`] | SQLite: every decision of the core, stored before it is acted on |
+//! | [`restore`] | what of it still holds at a start |
 //! | [`import`] | the only way an image gets in |
 //! | [`blobs`] | content-addressed files: images and artefacts |
 //! | [`artefacts`] | builds and proves what devices download |
@@ -32,6 +33,7 @@ pub mod import;
 pub mod logging;
 pub mod publisher;
 pub mod report;
+pub mod restore;
 pub mod serve;
 pub mod state_dir;
 pub mod store;

@@ -19,6 +19,7 @@ use crate::config::{Config, Link};
 use crate::engine::{Engine, Parts};
 use crate::import::Importer;
 use crate::publisher::{AnchorError, load_anchors};
+use crate::restore::restorable;
 use crate::state_dir::{StateDir, StateDirError};
 use crate::store::{self, Store, StoreError};
 use crate::udp::{CoapSocket, RECEIVE_BUFFER_BYTES};
@@ -117,7 +118,7 @@ async fn run(config: &Config) -> Result<(), ServeError> {
     remove_orphans(state.path(), &blobs, &changes)?;
     let mut core = Gateway::new(core_config(config));
     let rows = changes.len();
-    for change in changes {
+    for change in restorable(changes, &blobs) {
         core.restore(change);
     }
     let listen_failed = |source| ServeError::Listen {

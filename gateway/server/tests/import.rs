@@ -3,7 +3,9 @@
 
 mod support;
 
+use support::device::Device;
 use support::{Site, firmware, hex, sha256};
+use wire_coap::{BlockSize, Code};
 
 #[test]
 fn an_image_of_a_trusted_publisher_is_kept_compressed_and_listed() {
@@ -90,6 +92,64 @@ fn an_image_that_is_known_under_another_sequence_number_is_refused_and_stays_as_
     assert_eq!(site.files("images"), [digest]);
     assert_eq!(site.json("image list")["images"][0]["sequence_number"], 1);
     assert!(site.audit()[1].starts_with("rejected: "), "{:?}", site.audit());
+}
+
+#[test]
+fn a_second_image_of_the_same_class_and_sequence_number_leaves_an_audit_line_and_nothing_else() {
+    let site = Site::started();
+    let digest = site.import("v1", &firmware(1, 20_000), 1);
+    site.sign("rival", &firmware(2, 20_000), 1, "publisher");
+    let refused = site.run("image import rival.suit");
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    let [problem, hint] = refused.stderr.lines().collect::<Vec<_>>()[..] else {
+        panic!("{refused:?}");
+    };
+    assert!(
+        problem.contains("has sequence number 1, which image "),
+        "{problem}"
+    );
+    assert_eq!(hint, "hint: deltagate image sign --help");
+    assert_eq!(site.files("images"), [digest]);
+    assert!(site.audit()[1].starts_with("rejected: "), "{:?}", site.audit());
+}
+
+#[test]
+fn an_image_is_served_when_its_import_is_answered() {
+    let site = Site::started();
+    for sequence in 1..6 {
+        let digest = site.import("v", &firmware(sequence, 300_000), sequence);
+        let mut client = Device::running(1, b"any", 1);
+        let block = client.block(
+            site.address(),
+            &format!("i/{}", &digest[..16]),
+            0,
+            BlockSize::B1024,
+        );
+        assert_eq!(block.code, Code::CONTENT, "image {sequence}");
+    }
+}
+
+#[test]
+fn importing_again_heals_an_image_that_was_lost() {
+    let mut site = Site::started();
+    let digest = site.import("v1", &firmware(1, 20_000), 1);
+    site.kill();
+    for directory in ["images", "artefacts"] {
+        std::fs::remove_dir_all(site.state().join(directory)).unwrap();
+    }
+    site.start();
+    site.wait_until_built();
+    assert_eq!(site.json("status")["failed_builds"], 1);
+    assert!(site.done("image import v1.suit").contains("imported before"));
+    assert_eq!(site.json("status")["failed_builds"], 0);
+    let mut client = Device::running(1, b"any", 1);
+    let (image, _) = client.fetch_from(
+        site.address(),
+        &format!("i/{}", &digest[..16]),
+        0,
+        BlockSize::B1024,
+    );
+    assert_eq!(image, firmware(1, 20_000));
 }
 
 #[test]

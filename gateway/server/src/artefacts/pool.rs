@@ -1,4 +1,7 @@
-//! The build workers: a bounded queue, a few threads, and each build only once at a time.
+//! The build workers: bounded queues, a few threads, and each build only once at a time.
+//!
+//! Payloads that need no base take milliseconds and a technician waits for them at import, deltas take seconds: the
+//! former have a worker of their own and never stand behind the latter.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
@@ -13,7 +16,7 @@ use crate::blobs::Blobs;
 use crate::clock;
 use crate::error_chain::chain;
 
-/// Builds that may wait. A key is 80 bytes, and pairs of images are few: more than this is a flood of inventions.
+/// Builds that may wait in each lane. A key is 80 bytes, and pairs of images are few: more than this is a flood of inventions.
 const QUEUE_MAX: usize = 1_024;
 
 /// Worker threads that build artefacts and store them. Dropping it lets running builds end and forgets waiting ones.
@@ -34,16 +37,44 @@ struct Shared {
     wake: Condvar,
 }
 
+/// Which worker takes a build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lane {
+    /// `full` and `lz4`.
+    Plain,
+    /// What is made against a base.
+    Delta,
+}
+
+impl Lane {
+    fn of(key: &BuildKey) -> Lane {
+        match key.base {
+            None => Lane::Plain,
+            Some(_) => Lane::Delta,
+        }
+    }
+}
+
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<BuildKey>,
+    plain: VecDeque<BuildKey>,
+    deltas: VecDeque<BuildKey>,
     /// Waiting or being built: what need not be queued again.
     known: BTreeSet<BuildKey>,
     closed: bool,
 }
 
+impl Queue {
+    fn lane(&mut self, lane: Lane) -> &mut VecDeque<BuildKey> {
+        match lane {
+            Lane::Plain => &mut self.plain,
+            Lane::Delta => &mut self.deltas,
+        }
+    }
+}
+
 impl BuildPool {
-    /// Starts `workers` threads (at least one). `report` is called on them, once for each build that was queued, after
+    /// Starts `workers` threads for deltas (at least one) and one for plain payloads. `report` is called on them, once for each build that was queued, after
     /// its artefacts are safely in `blobs`; typically it sends into the engine's channel.
     pub fn start(
         workers: usize,
@@ -61,12 +92,18 @@ impl BuildPool {
             shared,
             workers: Vec::new(),
         };
+        pool.start_worker("build-plain".to_owned(), Lane::Plain)?;
         for number in 0..workers.max(1) {
-            let shared = Arc::clone(&pool.shared);
-            let builder = std::thread::Builder::new().name(format!("build-{number}"));
-            pool.workers.push(builder.spawn(move || shared.work())?);
+            pool.start_worker(format!("build-{number}"), Lane::Delta)?;
         }
         Ok(pool)
+    }
+
+    fn start_worker(&mut self, name: String, lane: Lane) -> std::io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let builder = std::thread::Builder::new().name(name);
+        self.workers.push(builder.spawn(move || shared.work(lane))?);
+        Ok(())
     }
 
     /// Queues a build. One that waits or runs already is not queued again: its one outcome serves all.
@@ -75,12 +112,14 @@ impl BuildPool {
         if queue.known.contains(&request.key) {
             return Ok(());
         }
-        if queue.waiting.len() >= QUEUE_MAX {
+        let lane = queue.lane(Lane::of(&request.key));
+        if lane.len() >= QUEUE_MAX {
             return Err(QueueFull);
         }
+        lane.push_back(request.key);
         queue.known.insert(request.key);
-        queue.waiting.push_back(request.key);
-        self.shared.wake.notify_one();
+        // All: the one that wakes might be of the other lane.
+        self.shared.wake.notify_all();
         Ok(())
     }
 }
@@ -89,7 +128,8 @@ impl Drop for BuildPool {
     fn drop(&mut self) {
         let mut queue = self.shared.queue();
         queue.closed = true;
-        queue.waiting.clear();
+        queue.plain.clear();
+        queue.deltas.clear();
         drop(queue);
         self.shared.wake.notify_all();
         for worker in self.workers.drain(..) {
@@ -109,8 +149,8 @@ impl fmt::Debug for BuildPool {
 
 impl Shared {
     /// A worker's life.
-    fn work(&self) {
-        while let Some(key) = self.next() {
+    fn work(&self, lane: Lane) {
+        while let Some(key) = self.next(lane) {
             let result = catch_unwind(AssertUnwindSafe(|| self.build(key)))
                 .unwrap_or_else(|_| Err("build panicked".to_string()));
             self.queue().known.remove(&key);
@@ -118,14 +158,14 @@ impl Shared {
         }
     }
 
-    /// Waits for a build; `None` when the pool closes.
-    fn next(&self) -> Option<BuildKey> {
+    /// Waits for a build of the lane; `None` when the pool closes.
+    fn next(&self, lane: Lane) -> Option<BuildKey> {
         let mut queue = self.queue();
         loop {
             if queue.closed {
                 return None;
             }
-            if let Some(key) = queue.waiting.pop_front() {
+            if let Some(key) = queue.lane(lane).pop_front() {
                 return Some(key);
             }
             queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
@@ -168,6 +208,7 @@ impl Shared {
 mod tests {
     use super::super::tests::{ALL, images};
     use super::*;
+    use gateway_core::BuildFormats;
     use std::sync::mpsc;
 
     fn key(blobs: &Blobs) -> BuildKey {
@@ -212,11 +253,11 @@ mod tests {
         // The worker hangs in its report until the test takes the outcome.
         let pool =
             BuildPool::start(1, Arc::clone(&blobs), move |outcome| drop(sender.send(outcome))).unwrap();
-        let first = BuildKey {
-            base: None,
-            ..key(&blobs)
-        };
         let second = key(&blobs);
+        let first = BuildKey {
+            formats: BuildFormats { lz4: false, ..ALL },
+            ..second
+        };
         pool.submit(BuildRequest { key: first }).unwrap();
         for _ in 0..100 {
             pool.submit(BuildRequest { key: second }).unwrap();
@@ -225,6 +266,30 @@ mod tests {
         assert_eq!(built.recv().unwrap().key, second);
         drop(pool);
         assert!(built.recv().is_err(), "a third outcome");
+    }
+
+    #[test]
+    fn a_plain_payload_does_not_wait_for_deltas() {
+        let temp = tempfile::tempdir().unwrap();
+        let blobs = Arc::new(Blobs::open(temp.path()).unwrap());
+        let (sender, built) = mpsc::channel();
+        let (release, gate) = mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        // The delta's worker hangs in its report until the test lets it go.
+        let pool = BuildPool::start(1, Arc::clone(&blobs), move |outcome| {
+            if outcome.key.base.is_some() {
+                let _ = gate.lock().unwrap().recv();
+            }
+            sender.send(outcome.key).unwrap();
+        })
+        .unwrap();
+        let delta = key(&blobs);
+        let plain = BuildKey { base: None, ..delta };
+        pool.submit(BuildRequest { key: delta }).unwrap();
+        pool.submit(BuildRequest { key: plain }).unwrap();
+        assert_eq!(built.recv().unwrap(), plain);
+        release.send(()).unwrap();
+        assert_eq!(built.recv().unwrap(), delta);
     }
 
     #[test]

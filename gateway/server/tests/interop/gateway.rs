@@ -17,9 +17,6 @@ trust = ["publisher.pub"]
 /// Where the gateway's log goes, in its directory.
 const LOG: &str = "gateway.log";
 
-/// A question takes some milliseconds, storing an image of this size far less than all of them together.
-const QUESTIONS_MAX: u32 = 2_000;
-
 /// A running gateway; stopped and removed when dropped.
 pub(crate) struct Gateway {
     process: Child,
@@ -58,7 +55,6 @@ impl Gateway {
             gateway.directory.path(),
             "image import image.suit --config gateway.toml",
         );
-        gateway.wait_until_served(image);
         gateway
     }
 
@@ -76,26 +72,6 @@ impl Gateway {
                 panic!("the gateway announced {line:?}, not where it listens; its log: {log}")
             }
         }
-    }
-
-    /// Asks until the full image is an artefact: before, a `GET` is answered with 5.03.
-    fn wait_until_served(&self, image: &[u8]) {
-        let question = format!(
-            "image show {} --json --config gateway.toml",
-            leading_digits(image)
-        );
-        let is_served = || {
-            let answer = succeed(self.directory.path(), &question);
-            let document: serde_json::Value = serde_json::from_slice(&answer).expect("--json prints JSON");
-            let artefacts = document["artefacts"]
-                .as_array()
-                .expect("an image has a list of artefacts");
-            artefacts.iter().any(|artefact| artefact["format"] == "full")
-        };
-        assert!(
-            (0..QUESTIONS_MAX).any(|_| is_served()),
-            "the full image did not become an artefact"
-        );
     }
 
     /// The URI of an image, imported or not: its digest's first 16 hex digits.

@@ -115,6 +115,11 @@ impl Site {
         child.wait().unwrap().code()
     }
 
+    /// Of the running gateway.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.gateway.as_ref().unwrap().id()
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address.unwrap()
     }
