@@ -37,6 +37,8 @@ pub(crate) struct Device<'a> {
     pub(crate) provision: &'a Provision,
     pub(crate) running: &'a Running,
     pub(crate) confirmed: Option<u32>,
+    /// Failed too many trials, it and all older ones.
+    pub(crate) given_up: Option<u32>,
     pub(crate) formats: Formats,
     pub(crate) capacity_bytes: u32,
     pub(crate) sector_bytes: u32,
@@ -87,8 +89,11 @@ pub(crate) fn authenticate(envelope: &[u8], provision: &Provision) -> Result<Ima
 /// Checks everything that can be checked without the payload.
 pub(crate) fn judge(device: &Device<'_>, job: &Job, envelope: &[u8]) -> Result<Update, Refusal> {
     let image = authenticate(envelope, device.provision)?;
-    let newest = device.confirmed.unwrap_or(0).max(device.running.sequence);
-    if image.sequence <= newest || u64::from(image.sequence) != job.sequence_number {
+    let newest = device
+        .confirmed
+        .max(device.given_up)
+        .max(Some(device.running.sequence));
+    if Some(image.sequence) <= newest || u64::from(image.sequence) != job.sequence_number {
         return Err(Outcome::RefusedSequenceNumber.into());
     }
     if !device.formats.contains(job.format) {

@@ -12,7 +12,7 @@ use wire_coap::Message;
 use crate::accept::{Running, authenticate};
 use crate::client::{Client, Incoming};
 use crate::config::Config;
-use crate::core::{Core, Effects, FlashFailed, TrialLimit};
+use crate::core::{Core, Effects, FlashFailed, Setbacks, TrialLimit};
 use crate::event::{Effect, Event, Stats};
 use crate::journal::Journal;
 use crate::state::State;
@@ -98,7 +98,8 @@ impl<'m, F: NorFlash> Agent<'m, F> {
                 .on_trial
                 .then(|| TrialLimit::new(boot.attempt, now_ms, config.contact_ms_max)),
             unanswered: 0,
-            drops: 0,
+            setbacks: Setbacks::default(),
+            link_kept_until_ms: now_ms,
             seed,
             config,
         };

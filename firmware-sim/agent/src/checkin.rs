@@ -74,7 +74,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
     ) -> Result<State<'m>, FlashFailed> {
         self.unanswered = 0;
         self.confirm()?;
-        self.learn_link(answer)?;
+        self.learn_link(now_ms, answer)?;
         if let Some(update) = reporting {
             self.journal.append(JournalRecord::Reported(Told::of(&update)))?;
             let sequence = narrow(update.sequence_number);
@@ -84,7 +84,6 @@ impl<'m, F: NorFlash> Core<'m, F> {
             });
         }
         let Some(job) = answer.job.filter(|_| self.may_update()) else {
-            self.drops = 0;
             self.effects.event(Event::CheckedIn {
                 next_s: answer.next_check_in_s,
             });
@@ -108,7 +107,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
     }
 
     /// Uses what the gateway says of the link, and keeps it when it is news.
-    fn learn_link(&mut self, answer: &Answer<'_>) -> Result<(), FlashFailed> {
+    fn learn_link(&mut self, now_ms: u64, answer: &Answer<'_>) -> Result<(), FlashFailed> {
         if let Some(ms) = answer.ack_timeout_ms {
             self.client.set_ack_timeout_ms(ms);
         }
@@ -120,10 +119,10 @@ impl<'m, F: NorFlash> Core<'m, F> {
             let (low, high) = (old.round_trip_ms / 2, old.round_trip_ms.saturating_mul(2));
             old.ack_timeout_ms != link.ack_timeout_ms || !(low..=high).contains(&link.round_trip_ms)
         });
-        if is_news {
-            self.journal.append(JournalRecord::Link(link))?;
+        match is_news {
+            true => self.keep_link(now_ms, link),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Judges a manifest. Nothing was erased before, and no payload asked for.

@@ -3,7 +3,8 @@
 use core::cell::RefCell;
 
 use deltagate_flash::{
-    BootLog, BootLogState, BootRecord, FlashError, Provision, Region, Slot, SlotHeaderFault, SlotRegion,
+    BootLog, BootLogState, BootRecord, FlashError, Provision, Region, Reverted, Slot, SlotHeaderFault,
+    SlotRegion,
 };
 use embedded_storage::nor_flash::NorFlash;
 use wire_checkin::{Format, Formats, LastUpdate, Outcome};
@@ -12,7 +13,7 @@ use crate::accept::{Device, Refusal, Running, Update};
 use crate::client::Client;
 use crate::config::Config;
 use crate::event::{Effect, Event};
-use crate::journal::{Journal, JournalRecord, Told};
+use crate::journal::{Journal, JournalRecord, Link, Told};
 use crate::state::State;
 
 /// Events that wait for [`crate::Agent::poll_effect`]: no call yields more than five.
@@ -21,6 +22,15 @@ const EVENTS_MAX: usize = 8;
 /// The longest a gateway may keep the device waiting before it checks in again: an answer is not authenticated, and
 /// must not silence the device for ever.
 const WAIT_S_MAX: u32 = 7 * 24 * 3_600;
+
+/// How long a failed update makes the next one wait longer. An offer with a right manifest and a wrong payload costs the
+/// spare slot an erase; with waits that grow to [`Config::backoff_ms_max`], an hour, and are forgotten after a day
+/// without failure, that is 34 a day at most, and eight years of a sector that bears 100,000.
+const SETBACKS_FORGOTTEN_MS: u64 = 24 * 3_600_000;
+
+/// How often the link's timing may be written at most: a gateway that changes its mind with each answer would wear the
+/// journal out in months.
+const LINK_KEPT_MS: u64 = 3_600_000;
 
 /// The flash did not do what it was asked; what was under way is abandoned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,9 +66,18 @@ pub(crate) struct Core<'m, F> {
     pub(crate) trial: Option<TrialLimit>,
     /// Requests in a row that nobody answered usably.
     pub(crate) unanswered: u8,
-    /// Updates in a row that ended without an image.
-    pub(crate) drops: u8,
+    /// Updates that ended without an image, and flash failures.
+    pub(crate) setbacks: Setbacks,
+    /// When the link's timing may be written again.
+    pub(crate) link_kept_until_ms: u64,
     pub(crate) seed: u64,
+}
+
+/// What went wrong on the device's own side, so that a gateway's answers do not excuse it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Setbacks {
+    count: u8,
+    last_ms: u64,
 }
 
 /// How long the running image may be without contact.
@@ -103,6 +122,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
             provision: &self.provision,
             running: &self.running,
             confirmed: self.boot_log.confirmed,
+            given_up: self.boot_log.given_up(),
             formats: self.formats(),
             capacity_bytes: self.config.layout.image_capacity_bytes(),
             sector_bytes: Region::<F>::SECTOR_BYTES,
@@ -123,13 +143,19 @@ impl<'m, F: NorFlash> Core<'m, F> {
         written.map_err(|_| FlashFailed)
     }
 
-    /// What the next check-in has to report: a revert first, for only the boot log knows of it.
+    /// What the next check-in has to report: a revert first, for only the boot log knows of it. The running image's own is
+    /// no news while it is tried again.
     pub(crate) fn pending_outcome(&self) -> Option<LastUpdate> {
-        let reverted = self.boot_log.reverted.map(|reverted| LastUpdate {
-            sequence_number: reverted.sequence.into(),
-            outcome: Outcome::from_code(reverted.reason.code()),
-            detail: None,
-        });
+        let of_another = |reverted: &Reverted| reverted.sequence != self.running.sequence;
+        let reverted = self
+            .boot_log
+            .reverted
+            .filter(of_another)
+            .map(|reverted| LastUpdate {
+                sequence_number: reverted.sequence.into(),
+                outcome: Outcome::from_code(reverted.reason.code()),
+                detail: None,
+            });
         let journal = self.journal.state();
         reverted
             .filter(|update| journal.reported != Some(Told::of(update)))
@@ -156,11 +182,10 @@ impl<'m, F: NorFlash> Core<'m, F> {
             detail,
         }))?;
         self.journal.append(JournalRecord::JobEnded)?;
-        let until_ms = match self.drops {
+        let until_ms = match self.set_back(now_ms) {
             0 => now_ms,
-            drops => now_ms.saturating_add(self.backoff_ms(drops - 1)),
+            earlier => now_ms.saturating_add(self.backoff_ms(earlier - 1)),
         };
-        self.drops = self.drops.saturating_add(1);
         Ok(State::Idle { until_ms })
     }
 
@@ -178,11 +203,31 @@ impl<'m, F: NorFlash> Core<'m, F> {
     pub(crate) fn flash_failed(&mut self, now_ms: u64) -> State<'m> {
         self.client.cancel();
         self.effects.event(Event::FlashFailed);
-        let wait_ms = self.backoff_ms(self.unanswered);
-        self.unanswered = self.unanswered.saturating_add(1);
+        let earlier = self.set_back(now_ms);
         State::Idle {
-            until_ms: now_ms.saturating_add(wait_ms),
+            until_ms: now_ms.saturating_add(self.backoff_ms(earlier)),
         }
+    }
+
+    /// Counts a setback; how many there were before it.
+    fn set_back(&mut self, now_ms: u64) -> u8 {
+        let Setbacks { count, last_ms } = self.setbacks;
+        let forgotten = now_ms.saturating_sub(last_ms) > SETBACKS_FORGOTTEN_MS;
+        let earlier = if forgotten { 0 } else { count };
+        self.setbacks = Setbacks {
+            count: earlier.saturating_add(1),
+            last_ms: now_ms,
+        };
+        earlier
+    }
+
+    /// Writes the link's timing into the journal, unless that was done a short while ago.
+    pub(crate) fn keep_link(&mut self, now_ms: u64, link: Link) -> Result<(), FlashFailed> {
+        if now_ms < self.link_kept_until_ms {
+            return Ok(());
+        }
+        self.link_kept_until_ms = now_ms.saturating_add(LINK_KEPT_MS);
+        Ok(self.journal.append(JournalRecord::Link(link))?)
     }
 
     /// Doubles from the least to the greatest wait, and up to a quarter more by chance, so that devices that lost

@@ -85,8 +85,9 @@ pub(crate) struct JournalState {
     pub(crate) job: Option<JournalJob>,
     /// To be reported.
     pub(crate) outcome: Option<LastUpdate>,
-    /// The last one reported, so that a revert in the boot log is not reported for ever. Forgotten when the same image
-    /// is tried again.
+    /// The last revert reported, so that the one in the boot log is not reported for ever. Forgotten when the same image
+    /// is tried again, not when something else is reported: the gateway, told of the revert twice, would undo its
+    /// operator's `update retry`.
     pub(crate) reported: Option<Told>,
     /// How often the agent started, modulo 2^32.
     pub(crate) starts: u32,
@@ -118,7 +119,9 @@ impl JournalState {
             JournalRecord::Outcome(outcome) => self.outcome = Some(outcome),
             JournalRecord::Reported(told) => {
                 self.outcome = self.outcome.filter(|outcome| Told::of(outcome) != told);
-                self.reported = Some(told);
+                if Outcome::from_code(told.code).is_revert() {
+                    self.reported = Some(told);
+                }
             }
             JournalRecord::Started(starts) => self.starts = starts,
         }
@@ -393,7 +396,10 @@ mod tests {
 
     #[test]
     fn arming_forgets_that_the_same_image_was_reported() {
-        let told = Told::of(&refusal(2));
+        let told = Told {
+            sequence: 2,
+            code: Outcome::RevertedFault.code(),
+        };
         let state = JournalState::default().after(JournalRecord::Reported(told));
         let started = state
             .after(JournalRecord::JobStarted(job(2)))

@@ -13,33 +13,46 @@
 //! | state | event | becomes | output |
 //! |---|---|---|---|
 //! | Idle | its time has come | CheckingIn | `POST /c` |
-//! | CheckingIn | 2.04 without job | Idle (next check-in) | on trial: `Confirmed` in the boot log |
-//! | CheckingIn | 2.04, job, manifest in it | Preparing or Idle | verified first; a refusal is recorded and reported |
-//! | CheckingIn | 2.04, job, no manifest | FetchingManifest | `GET /path/m` |
-//! | CheckingIn | nobody answers, other code | Idle (back-off) | |
-//! | FetchingManifest | last block | Preparing or Idle | as above |
+//! | CheckingIn | any 2.04 with a valid body | as below | on trial: first of all `Confirmed` in the boot log |
+//! | CheckingIn | … without job | Idle (next check-in) | |
+//! | CheckingIn | … with the job in the journal | as after a restart, below | |
+//! | CheckingIn | … with another job, manifest in it | Preparing, or Idle if refused | verified before anything is erased or asked for; a refusal is reported as outcome 2 to 7 or 9 |
+//! | CheckingIn | … with another job, no manifest | FetchingManifest | `GET /path/m` |
+//! | CheckingIn | 5.03 or 4.29 with Max-Age | Idle (Max-Age) | |
+//! | CheckingIn | nobody answers, anything else | Idle (back-off) | |
+//! | FetchingManifest | block | FetchingManifest | `GET` of the next |
+//! | FetchingManifest | last block | Preparing, or Idle if refused | as above |
+//! | FetchingManifest | more than 512 bytes | Idle | outcome 5 |
+//! | FetchingManifest | nobody answers | Idle (back-off) | |
+//! | FetchingManifest, Fetching | 4.xx, other ETag, other size, four wrong blocks in a row | Idle | outcome 15 |
+//! | FetchingManifest, Fetching | 5.03 or 4.29 with Max-Age | the same (paused) | nothing before Max-Age has passed |
+//! | FetchingManifest, Fetching | any other code | the same (paused) | the same block again after a back-off |
 //! | Preparing | work | Preparing | erases the spare slot's header, then room for the payload, a sector a step |
 //! | Preparing | work, all erased | Fetching | envelope into the header, then JobStarted into the journal |
-//! | Fetching | block | Fetching | programs it; after block 0 the patch header is checked; `GET` of the next |
+//! | Fetching | block | Fetching | programs it; `GET` of the next |
+//! | Fetching | block that completes the patch header | Fetching, or Idle if refused | outcome 5, 7 or 8 |
 //! | Fetching | last block | CheckingPayload, or Verifying for `full` | |
-//! | Fetching | 4.04, other ETag, other size | Idle (check in again) | outcome 15 |
-//! | Fetching | 5.03 or 4.29 with Max-Age | Fetching (paused) | nothing before Max-Age has passed |
 //! | Fetching | nobody answers | Fetching (paused) | the same block again after a back-off |
 //! | CheckingPayload | work | CheckingPayload | hashes what was fetched |
 //! | CheckingPayload | digest right | Clearing | Staged into the journal |
 //! | CheckingPayload | digest wrong | Idle | outcome 15 |
-//! | Clearing | work | Clearing, Decoding | erases the image's sectors, one a step |
+//! | Clearing | work | Clearing, Decoding | erases the image's sectors, one a step; then the patch header is checked again |
 //! | Decoding | work | Decoding, Verifying | decodes a piece and programs it |
 //! | Decoding | decoder failed | Idle | outcome 8 |
 //! | Verifying | work | Verifying | hashes the image |
-//! | Verifying | digest wrong | Idle | outcome 9 |
+//! | Verifying | digest wrong | Idle | outcome 9; 15 for `full`, whose payload is the image |
 //! | Verifying | digest right | Rebooting | Armed into the journal, Trial into the boot log, [`Effect::Reboot`] |
+//! | Rebooting | anything | Rebooting | |
 //! | any, on trial | no contact within the limit | Rebooting | Reverted (no contact), [`Effect::Reboot`] |
 //! | any | flash failed | Idle (back-off) | [`Event::FlashFailed`] |
 //!
+//! An outcome goes into the journal and is reported with a check-in at once; from the second within a day on, after a
+//! back-off. Every wait that a gateway asks for ends within a week, every back-off within the configured bound.
+//!
 //! After a restart the journal says where to begin: nothing or an ended job: Idle; a started job: Fetching at the
-//! block that holds the last programmed byte; a staged one: Clearing. An image on trial begins in Idle
-//! and never resumes or starts an update.
+//! block that holds the last programmed byte; a staged one: Clearing; an armed one that was not tried: Verifying. Its
+//! manifest is judged again first. An image on trial begins in Idle, and resumes or starts no update before it is
+//! confirmed.
 //!
 //! # The journal
 //!
@@ -53,7 +66,7 @@
 //! 4 Armed          (of the job started last: its image is verified, the Trial record comes next)
 //! 5 JobEnded
 //! 6 Outcome        0 sequence u64   8 code u8   9 has detail u8   10 detail u32     to be reported
-//! 7 Reported       0 sequence u64   8 code u8                                       the gateway has it
+//! 7 Reported       0 sequence u64   8 code u8                                       the gateway has it; kept of a revert
 //! 8 SmallerBlocks  0 szx u8         (of the job started last: how the gateway answers)
 //! 9 Started        0 starts u32     how often the agent started; no two starts send the same message ids
 //! ```

@@ -322,3 +322,116 @@ fn a_staged_patch_of_another_job_is_not_continued() {
     );
     assert_eq!(device.boot_log().confirmed, Some(3));
 }
+
+/// `update retry` after a revert, and then the transfer is interrupted: the gateway must not hear of the old revert
+/// again, for it would withhold the image again.
+#[test]
+fn a_revert_reported_once_is_not_reported_again_when_the_retry_ends_in_something_else() {
+    let mut device = Device::new(
+        &release(1),
+        Gateway::new(Some(Offer::patch(&release(1), &release(2)))),
+    );
+    device.deaf_sequence = Some(2);
+    device.run_until(dropped);
+    assert!(device.boot_log().reverted.is_some());
+    device.gateway.requests.clear();
+    let mut times = 0;
+    device.gateway.tamper = Some(Box::new(move |message, _| {
+        times += usize::from(message.code() == Code::GET);
+        (message.code() == Code::GET && times == 2).then(|| respond(message, Code::NOT_FOUND, &[], &[]))
+    }));
+    device.deaf_sequence = None;
+    device.run_until(|device| device.events.contains(&Event::Confirmed { sequence: 2 }));
+    let reports: Vec<Outcome> = device
+        .gateway
+        .check_ins()
+        .iter()
+        .filter_map(|check_in| check_in.last_update)
+        .map(|last| last.outcome)
+        .collect();
+    assert_eq!(reports, [Outcome::PayloadChanged]);
+}
+
+/// A gateway in the wrong hands offers an image known to hang, over and over.
+#[test]
+fn an_image_that_failed_its_trials_is_refused_until_a_newer_one_comes() {
+    let mut device = Device::new(
+        &release(1),
+        Gateway::new(Some(Offer::patch(&release(1), &release(2)))),
+    );
+    device.deaf_sequence = Some(2);
+    let reported = |times: usize| {
+        move |device: &Device| device.said(|event| matches!(event, Event::Reported { .. })) == times
+    };
+    let trials = usize::from(deltagate_flash::FAILED_TRIALS_MAX);
+    for trial in 1..=trials {
+        device.run_until(reported(trial));
+        device.gateway.requests.clear();
+    }
+    assert_eq!(device.boot_log().given_up(), Some(2));
+    device.run_until(reported(trials + 1));
+    let last = device.gateway.check_ins().last().unwrap().last_update.unwrap();
+    assert_eq!(
+        (last.sequence_number, last.outcome),
+        (2, Outcome::RefusedSequenceNumber)
+    );
+    assert!(
+        device.gateway.blocks().is_empty(),
+        "and costs no airtime any more"
+    );
+    device.gateway.offer = Some(Offer::patch(&release(1), &release(3)));
+    device.run_until(|device| device.events.contains(&Event::Confirmed { sequence: 3 }));
+}
+
+/// Every offer with a right manifest and a wrong payload erases sectors. Answers without work between them are no reason
+/// to hurry.
+#[test]
+fn a_gateway_cannot_wear_the_spare_slot_out_by_offers_that_come_to_nothing() {
+    let mut gateway = Gateway::new(Some(Offer::patch(&release(1), &release(2))));
+    gateway.next_check_in_s = 1;
+    let mut check_ins = 0;
+    gateway.tamper = Some(Box::new(move |message, _| {
+        if message.code() == Code::GET {
+            return Some(respond(message, Code::NOT_FOUND, &[], &[]));
+        }
+        check_ins += 1;
+        let mut buffer = [0; 64];
+        let nothing = wire_checkin::Answer::idle(1);
+        (check_ins % 2 == 0)
+            .then(|| respond(message, Code::CHANGED, &[], nothing.encode(&mut buffer).unwrap()))
+    }));
+    let mut device = Device::new(&release(1), gateway);
+    let header = (LAYOUT.slot(Slot::B).offset / LAYOUT.sector_bytes) as usize;
+    device.run_until(|device| device.now_ms > 24 * 3_600_000);
+    let offers = device.said(|event| matches!(event, Event::Offered { .. }));
+    let erased = device.flash.borrow().wear()[header];
+    assert!(offers > 8, "{offers}");
+    assert!(erased <= 40, "erased {erased} times in a day");
+}
+
+/// The link's timing is worth a record when it is news, and not because somebody keeps changing his mind.
+#[test]
+fn a_gateway_cannot_wear_the_journal_out_by_changing_the_timeout() {
+    let mut gateway = Gateway::new(None);
+    let mut timeout_ms = 2_000;
+    gateway.tamper = Some(Box::new(move |message, _| {
+        timeout_ms += 1;
+        let mut buffer = [0; 64];
+        let answer = wire_checkin::Answer {
+            ack_timeout_ms: Some(timeout_ms),
+            ..wire_checkin::Answer::idle(1)
+        };
+        Some(respond(
+            message,
+            Code::CHANGED,
+            &[],
+            answer.encode(&mut buffer).unwrap(),
+        ))
+    }));
+    let mut device = Device::new(&release(1), gateway);
+    device.run_until(|device| device.now_ms > 6 * 3_600_000);
+    assert!(device.gateway.requests.len() > 5_000);
+    let wear = device.flash.borrow().wear().to_vec();
+    let journal = (LAYOUT.journal.offset / LAYOUT.sector_bytes) as usize;
+    assert!(wear[journal] + wear[journal + 1] <= 2, "{wear:?}");
+}

@@ -11,7 +11,8 @@ pub enum Outcome {
     RefusedSignature,
     /// 3: made for another vendor or class.
     RefusedClass,
-    /// 4: the sequence number is not above the running image's.
+    /// 4: the sequence number is not above the running image's, or not above that of an image whose trials failed so
+    /// often that the device gave it up.
     RefusedSequenceNumber,
     /// 5: the manifest or the payload format is not one the device understands.
     RefusedUnsupported,
