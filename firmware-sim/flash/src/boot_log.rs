@@ -185,7 +185,9 @@ impl BootLogState {
                 if self.trial.is_some_and(|trial| trial.sequence <= sequence) {
                     self.end_trial();
                 }
-                self.reverted = self.reverted.filter(|reverted| Some(reverted.sequence) > self.confirmed);
+                self.reverted = self
+                    .reverted
+                    .filter(|reverted| Some(reverted.sequence) > self.confirmed);
                 self.failed = self.failed.filter(|_| self.reverted.is_some());
             }
             BootRecord::Trial { sequence, slot } => {

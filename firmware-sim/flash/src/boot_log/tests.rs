@@ -115,7 +115,11 @@ fn an_image_is_given_up_after_so_many_trials_whatever_is_tried_between() {
     }
     assert_eq!(state.given_up(), Some(7));
     let newer = state.after(reverted(8));
-    assert_eq!(newer.given_up(), None, "an image not known yet gets its own chance");
+    assert_eq!(
+        newer.given_up(),
+        None,
+        "an image not known yet gets its own chance"
+    );
     assert_eq!(newer.failed, Some(FailedTrials { newest: 8, count: 1 }));
     let confirmed = newer.after(BootRecord::Confirmed { sequence: 8 });
     assert_eq!((confirmed.reverted, confirmed.failed), (None, None));
@@ -136,7 +140,10 @@ fn a_confirmation_is_found_behind_damaged_sector_headers() {
         append(&mut flash, TRIAL_6).unwrap();
         append(&mut flash, BootRecord::Confirmed { sequence: 6 }).unwrap();
     }
-    assert!(flash.wear().iter().all(|erased| *erased > 0), "both sectors were used");
+    assert!(
+        flash.wear().iter().all(|erased| *erased > 0),
+        "both sectors were used"
+    );
     for damaged in [&[0][..], &[4096], &[0, 4096]] {
         let mut flash = flash.clone();
         for &at in damaged {
@@ -144,7 +151,11 @@ fn a_confirmation_is_found_behind_damaged_sector_headers() {
         }
         assert_eq!(state(&mut flash).confirmed, Some(6), "{damaged:?}");
         append(&mut flash, TRIAL_6).unwrap();
-        assert_eq!(state(&mut flash).confirmed, Some(6), "it is written anew: {damaged:?}");
+        assert_eq!(
+            state(&mut flash).confirmed,
+            Some(6),
+            "it is written anew: {damaged:?}"
+        );
     }
 }
 
