@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How a line begins that the harness adds to what was printed.
+pub const HARNESS: &str = "-- harness: ";
+
 /// Lines kept in memory. What prints more than this in one test is broken, and the log
 /// file has it all.
 const LINES_MAX: usize = 100_000;
@@ -39,6 +42,11 @@ impl Lines {
                 lines.push(line.to_owned());
             }
         });
+    }
+
+    /// Takes in a remark of the harness.
+    pub fn remark(&self, text: &str) {
+        self.push(&format!("{HARNESS}{text} --"));
     }
 
     /// Takes in every line that `output` gives until it ends.

@@ -85,8 +85,7 @@ pub struct Rig {
 impl Rig {
     /// Makes keys, ships the device with version 1, starts gateway and bridge.
     pub fn new(config: RigConfig) -> Result<Self, Failure> {
-        // Short names: the path of a unix socket has 108 bytes.
-        let directory = tempfile::Builder::new().prefix("fleet").tempdir()?;
+        let directory = folder()?;
         let publisher = Publisher::generate(&config.deltagate, directory.path(), "publisher")?;
         let flash = directory.path().join("flash.img");
         ship(&config.firmware, &publisher, directory.path(), &flash)?;
@@ -101,6 +100,10 @@ impl Rig {
             profile: config.profile,
             seed: config.seed,
             gateway: gateway.address().ok_or("the gateway is not running")?,
+        })
+        .map_err(|error| {
+            let source = config.device.source();
+            format!("binding {source} for the emulated device (Linux has all of 127.0.0.0/8): {error}")
         })?;
         let machine = Machine::new(MachineConfig {
             bootloader: config.firmware.bootloader()?,
@@ -127,6 +130,16 @@ impl Rig {
     /// The rig's folder.
     pub fn directory(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// Lets the folder outlive the rig, for whoever looks into what went wrong. Says what is in it.
+    pub fn keep_files(&mut self) -> String {
+        self.directory.disable_cleanup(true);
+        format!(
+            "the device said: {}\nthe gateway said: {}",
+            self.machine.serial().path().display(),
+            self.gateway.log().path().display(),
+        )
     }
 
     /// Signs a firmware file as this device's class and gives the signed file.
@@ -186,6 +199,23 @@ impl Rig {
         self.bridge.set_gateway(address);
         Ok(())
     }
+}
+
+/// A new folder in `$TMPDIR` or /tmp.
+fn folder() -> Result<TempDir, Failure> {
+    let parent = std::env::temp_dir();
+    // `/fleetXXXXXX/gateway/state/` and the name of a socket take less than 50 of the 108 bytes that unix(7) allows.
+    const PARENT_BYTES_MAX: usize = 108 - 50;
+    if parent.as_os_str().len() > PARENT_BYTES_MAX {
+        let parent = parent.display();
+        return Err(format!("sockets cannot lie in {parent}: the path is too long; set TMPDIR=/tmp").into());
+    }
+    let folder = tempfile::Builder::new().prefix("fleet").tempdir_in(&parent);
+    folder.map_err(|error| {
+        let parent = parent.display();
+        format!("a folder for the run cannot be made in {parent} ({error}); set TMPDIR to one that can")
+            .into()
+    })
 }
 
 fn gateway_config(config: &RigConfig, trust: Vec<PathBuf>) -> GatewayConfig {

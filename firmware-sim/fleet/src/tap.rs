@@ -13,7 +13,8 @@ use wire_coap::{Code, Kind, Message, MessageId, Token};
 pub struct Observed {
     /// How often and how much.
     pub counts: Counts,
-    /// Jobs that the gateway offered, each check-in answer with a job once.
+    /// Jobs that the gateway offered, once for each exchange. A repeated answer to a repeated request is the same offer;
+    /// an old answer to a new request that looks like an old one is a new offer, because the device acts on it.
     pub offers: Vec<Offer>,
 }
 
@@ -36,8 +37,10 @@ pub struct Counts {
     pub busy_replies: u32,
     /// Bytes of everything, lost and repeated packets included.
     pub bytes: u64,
-    /// Bytes of check-ins and their answers, the first copy of each.
-    pub check_in_bytes: u64,
+    /// Bytes of check-ins, the first copy of each.
+    pub check_in_request_bytes: u64,
+    /// Bytes of their answers, the first copy of each.
+    pub check_in_reply_bytes: u64,
     /// Bytes of requests for payload, the first copy of each.
     pub payload_request_bytes: u64,
     /// Bytes of replies with payload, the first copy of each.
@@ -60,7 +63,8 @@ impl Counts {
             payload_replies: self.payload_replies - earlier.payload_replies,
             busy_replies: self.busy_replies - earlier.busy_replies,
             bytes: self.bytes - earlier.bytes,
-            check_in_bytes: self.check_in_bytes - earlier.check_in_bytes,
+            check_in_request_bytes: self.check_in_request_bytes - earlier.check_in_request_bytes,
+            check_in_reply_bytes: self.check_in_reply_bytes - earlier.check_in_reply_bytes,
             payload_request_bytes: self.payload_request_bytes - earlier.payload_request_bytes,
             payload_reply_bytes: self.payload_reply_bytes - earlier.payload_reply_bytes,
         }
@@ -144,7 +148,7 @@ impl Tap {
         match purpose {
             Purpose::CheckIn => {
                 counts.check_ins += 1;
-                counts.check_in_bytes += bytes;
+                counts.check_in_request_bytes += bytes;
             }
             Purpose::Payload => {
                 counts.payload_requests += 1;
@@ -187,7 +191,7 @@ impl Tap {
                 counts.payload_reply_bytes += bytes;
             }
             (Purpose::CheckIn, Code::CHANGED) => {
-                counts.check_in_bytes += bytes;
+                counts.check_in_reply_bytes += bytes;
                 observed.offers.extend(offer(request, message.payload()));
             }
             _ => {}
@@ -255,6 +259,19 @@ mod tests {
         writer.finish().to_vec()
     }
 
+    fn offering(sequence_number: u64) -> Answer<'static> {
+        Answer {
+            job: Some(Job {
+                path: JobPath::new("abc").unwrap(),
+                format: Format::Patch,
+                payload_bytes: 700,
+                artefact_digest: [1; 16],
+                sequence_number,
+            }),
+            ..Answer::idle(60)
+        }
+    }
+
     #[test]
     fn requests_are_counted_by_purpose_and_repetitions_apart() {
         let (mut tap, mut observed) = (Tap::default(), Observed::default());
@@ -274,18 +291,8 @@ mod tests {
     #[test]
     fn an_offer_counts_once_however_often_its_answer_is_repeated() {
         let (mut tap, mut observed) = (Tap::default(), Observed::default());
-        let answer = Answer {
-            job: Some(Job {
-                path: JobPath::new("abc").unwrap(),
-                format: Format::Patch,
-                payload_bytes: 700,
-                artefact_digest: [1; 16],
-                sequence_number: 3,
-            }),
-            ..Answer::idle(60)
-        };
         let mut body = [0; ANSWER_BYTES_MAX];
-        let body = answer.encode(&mut body).unwrap();
+        let body = offering(3).encode(&mut body).unwrap();
         tap.uplink(
             0,
             &message(Kind::Confirmable, Code::POST, 1, &["c"], b""),
@@ -309,6 +316,21 @@ mod tests {
         }
         assert_eq!(observed.counts.payload_requests, 3);
         assert_eq!(observed.counts.retransmissions, 0);
+    }
+
+    #[test]
+    fn an_old_offer_that_answers_a_new_request_counts_again() {
+        let (mut tap, mut observed) = (Tap::default(), Observed::default());
+        let mut body = [0; ANSWER_BYTES_MAX];
+        let body = offering(3).encode(&mut body).unwrap();
+        let check_in = message(Kind::Confirmable, Code::POST, 1, &["c"], b"");
+        let other = message(Kind::Confirmable, Code::POST, 2, &["c"], b"");
+        let reply = message(Kind::Acknowledgement, Code::CHANGED, 1, &[], body);
+        for request in [&check_in, &other, &check_in] {
+            tap.uplink(0, request, &mut observed);
+            tap.downlink(&reply, &mut observed);
+        }
+        assert_eq!(observed.offers_of(3), 2);
     }
 
     #[test]

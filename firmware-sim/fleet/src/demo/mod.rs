@@ -8,13 +8,14 @@ mod screen;
 mod sizes;
 mod table;
 
-pub use report::{Cost, Grouped, PerBlock, Seconds};
+pub use report::{CheckIns, Cost, Grouped, PerBlock, Seconds};
 
-use crate::bridge::DeviceNumber;
+use crate::bridge::{DeviceNumber, Seen};
 use crate::firmware::Firmware;
 use crate::gateway::{self, Deltagate};
 use crate::link::LinkProfile;
 use crate::rig::{Failure, Rig, RigConfig};
+use crate::tap::Observed;
 use screen::Screen;
 use sizes::Sizes;
 use std::path::PathBuf;
@@ -50,6 +51,7 @@ pub fn run(config: &DemoConfig) -> Result<(), Failure> {
     let screen = Screen::new();
     let profile = LinkProfile::NB_IOT;
     screen.say("the publisher makes a key; a device is shipped with version 1 and that key");
+    let sizes = Sizes::read(&firmware)?;
     let mut rig = Rig::new(RigConfig {
         firmware: firmware.clone(),
         deltagate: Deltagate::at(&config.deltagate),
@@ -59,14 +61,15 @@ pub fn run(config: &DemoConfig) -> Result<(), Failure> {
         ack_timeout_ms: 5_000,
         check_in_interval_s: 10,
     })?;
-    let cost = good_update(&screen, &mut rig)?;
-    bad_update(&screen, &rig)?;
+    let shown = both_updates(&screen, &mut rig);
+    let cost = shown.map_err(|failure| format!("{failure}\n{}", rig.keep_files()))?;
     let table = Table {
         cost,
         per_block: PerBlock::measured(&cost.counts, cost.payload_bytes, BLOCK_BYTES)
             .ok_or("no payload crossed the link")?,
         image: firmware.read("v2.bin")?,
-        sizes: Sizes::read(&firmware)?,
+        sizes,
+        stack: stack_line(&rig).ok_or("the device did not say how much stack it used")?,
         profile,
     };
     println!("\n{table}");
@@ -75,20 +78,27 @@ pub fn run(config: &DemoConfig) -> Result<(), Failure> {
     Ok(())
 }
 
+fn both_updates(screen: &Screen, rig: &mut Rig) -> Result<Cost, Failure> {
+    let cost = good_update(screen, rig)?;
+    bad_update(screen, rig)?;
+    Ok(cost)
+}
+
 fn good_update(screen: &Screen, rig: &mut Rig) -> Result<Cost, Failure> {
     import(rig, "v1.bin", 1)?;
     screen.say(
         "the device is switched on, behind a link of 26 kbit/s down, 62 kbit/s up, 2 s round trip, 5 % loss",
     );
     rig.machine.start()?;
-    let mark = follow(screen, rig, 0, "checked in")?;
+    let dropped = "sequence 2 dropped";
+    let mark = follow(screen, rig, 0, "checked in", dropped)?;
     rig.gateway.run(&["device", "claim", &rig.device_id()])?;
     screen.say("the operator claims the device; version 2 is signed, imported and assigned to it");
     assign(rig, "v2.bin", 2)?;
-    let mark = follow(screen, rig, mark, "app: version 2")?;
-    follow(screen, rig, mark, "sequence 2 confirmed")?;
+    let mark = follow(screen, rig, mark, "app: version 2", dropped)?;
+    follow(screen, rig, mark, "sequence 2 confirmed", "reverting")?;
     let end_us = rig.bridge.now_us();
-    let observed = rig.bridge.seen().observed;
+    let observed = two_counts_agree(rig)?;
     let device = gateway::device(&rig.gateway, &rig.device_id())?;
     if !device.runs(2) {
         return Err(format!("the device says that it runs version 2, the gateway says {device:?}").into());
@@ -110,13 +120,14 @@ fn bad_update(screen: &Screen, rig: &Rig) -> Result<(), Failure> {
     screen.say("now version 3, signed just as well, which hangs as soon as it runs");
     let mark = rig.machine.serial().mark();
     assign(rig, "v3-hang.bin", BAD_SEQUENCE)?;
-    let mark = follow(screen, rig, mark, "app: hanging")?;
-    let mark = follow(screen, rig, mark, "app: version 2")?;
-    let mark = follow(screen, rig, mark, "sequence 3 reported")?;
+    let confirmed = "sequence 3 confirmed";
+    let mark = follow(screen, rig, mark, "app: hanging", confirmed)?;
+    let mark = follow(screen, rig, mark, "app: version 2", confirmed)?;
+    let mark = follow(screen, rig, mark, "sequence 3 reported", confirmed)?;
     screen.say("rolled back and reported; is it offered again?");
     let mut mark = mark;
     for _ in 0..QUIET_CHECK_INS {
-        mark = follow(screen, rig, mark, "checked in")?;
+        mark = follow(screen, rig, mark, "checked in", "on trial")?;
     }
     let offers = rig.bridge.seen().observed.offers_of(u64::from(BAD_SEQUENCE));
     let device = gateway::device(&rig.gateway, &rig.device_id())?;
@@ -136,13 +147,26 @@ fn bad_update(screen: &Screen, rig: &Rig) -> Result<(), Failure> {
 /// Every block but the last, on this link.
 const BLOCK_BYTES: u64 = 1_024;
 
-fn follow(screen: &Screen, rig: &Rig, from: usize, words: &str) -> Result<usize, Failure> {
-    screen
-        .follow(rig, from, STEP_PATIENCE, |line| line.contains(words))
-        .ok_or_else(|| {
-            let log = rig.gateway.log().lines_from(0).join("\n");
-            format!("the device never said {words:?}; the gateway's log:\n{log}").into()
-        })
+/// Waits for `words` of the device and fails at the words of `never`.
+fn follow(screen: &Screen, rig: &Rig, from: usize, words: &str, never: &str) -> Result<usize, Failure> {
+    screen.follow(rig, from, STEP_PATIENCE, words, never)
+}
+
+/// What was said over the link, once the tap and the link, which count apart, agree on the bytes. They can: the link of
+/// the demo never refuses a packet, and a lost one is counted by both.
+fn two_counts_agree(rig: &Rig) -> Result<Observed, Failure> {
+    let agree = |seen: &Seen| seen.traffic.sent_bytes() == seen.observed.counts.bytes;
+    match rig.bridge.wait_until(STEP_PATIENCE, agree) {
+        Some(seen) => Ok(seen.observed),
+        None => Err(format!("bytes on the air cannot be told: {:?}", rig.bridge.seen()).into()),
+    }
+}
+
+/// The device's own words on its stack, at the reboot into the trial of version 2.
+fn stack_line(rig: &Rig) -> Option<String> {
+    let said = rig.machine.serial().lines_from(0);
+    let used = said.iter().find_map(|line| line.split_once("rebooting; "))?;
+    Some(used.1.to_owned())
 }
 
 fn import(rig: &Rig, image: &str, sequence: u32) -> Result<(), Failure> {

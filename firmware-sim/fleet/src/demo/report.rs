@@ -62,10 +62,38 @@ impl PerBlock {
     }
 }
 
-/// The least time of the two check-ins of an update: a round trip each, and their bytes at the slower rate.
-pub(super) fn least_check_ins(profile: &LinkProfile, bytes: u64) -> Duration {
-    let rate = profile.rate_up.min(profile.rate_down);
-    Duration::from_micros(4 * profile.delay_us + rate.airtime_us(bytes as usize))
+/// The check-ins of an update: the one that gets the job and the one that confirms the new image, as measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckIns {
+    /// Bytes of both requests on the air.
+    pub request_bytes: u64,
+    /// Bytes of both answers on the air.
+    pub reply_bytes: u64,
+}
+
+impl CheckIns {
+    /// Round trips of an update beside its payload.
+    pub const COUNT: u64 = 2;
+
+    /// Takes them from what was counted.
+    pub fn measured(counts: &Counts) -> Self {
+        Self {
+            request_bytes: counts.check_in_request_bytes,
+            reply_bytes: counts.check_in_reply_bytes,
+        }
+    }
+
+    /// Bytes on the air both ways.
+    pub fn air_bytes(&self) -> u64 {
+        self.request_bytes + self.reply_bytes
+    }
+
+    /// The least time the link allows for them.
+    pub fn least_time(&self, profile: &LinkProfile) -> Duration {
+        let up_us = profile.rate_up.airtime_us(self.request_bytes as usize);
+        let down_us = profile.rate_down.airtime_us(self.reply_bytes as usize);
+        Duration::from_micros(up_us + down_us + Self::COUNT * 2 * profile.delay_us)
+    }
 }
 
 /// A number with a comma between thousands.
@@ -122,6 +150,24 @@ mod tests {
         let least = BLOCK.least_time(2_048, &profile);
         // 100 bytes up, 2,048 + 90 bytes down at a byte a millisecond, and four seconds of delay.
         assert_eq!(least, Duration::from_millis(100 + 2_138 + 4_000));
+    }
+
+    #[test]
+    fn the_least_time_of_check_ins_is_airtime_in_each_direction_and_two_round_trips() {
+        let profile = LinkProfile {
+            rate_up: BitsPerSecond(16_000),
+            rate_down: BitsPerSecond(8_000),
+            delay_us: 1_000_000,
+            ..LinkProfile::FAST
+        };
+        let check_ins = CheckIns {
+            request_bytes: 200,
+            reply_bytes: 300,
+        };
+        assert_eq!(
+            check_ins.least_time(&profile),
+            Duration::from_millis(100 + 300 + 4_000)
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What the viewer sees while it happens: the device's own words, and a bar for the transfer.
 
 use super::report::Grouped;
-use crate::rig::Rig;
+use crate::qemu::Machine;
+use crate::rig::{Failure, Rig};
 use std::time::{Duration, Instant};
 
 /// Prints, with the seconds since the start in front.
@@ -23,27 +24,39 @@ impl Screen {
         self.line("", text);
     }
 
-    /// Shows the device's lines from `from` on until one satisfies `last`, and gives the mark behind it.
+    /// Shows the device's lines from `from` on until one has `words`, and gives the mark behind it.
     ///
-    /// `None` after `patience`.
+    /// An error after `patience`, as soon as a line has the words of `never`, or when device or gateway are gone.
     pub(super) fn follow(
         &self,
         rig: &Rig,
         from: usize,
         patience: Duration,
-        mut last: impl FnMut(&str) -> bool,
-    ) -> Option<usize> {
+        words: &str,
+        never: &str,
+    ) -> Result<usize, Failure> {
         let deadline = Instant::now() + patience;
         let mut mark = from;
-        loop {
-            let left = deadline.checked_duration_since(Instant::now())?;
-            let (next, line) = rig.machine.wait_for_line(mark, left, |_| true)?;
+        while let Some(left) = deadline.checked_duration_since(Instant::now()) {
+            if rig.gateway.has_died() {
+                return Err("the gateway ended by itself".into());
+            }
+            let Some((next, line)) = rig.machine.wait_for_line(mark, left.min(GLANCE), |_| true) else {
+                continue;
+            };
             mark = next;
             self.device(rig, &line);
-            if last(&line) {
-                return Some(mark);
+            if Machine::is_last_word(&line) {
+                return Err("the device's emulator ended by itself".into());
+            }
+            if line.contains(never) {
+                return Err(format!("the device said {line:?} instead of {words:?}").into());
+            }
+            if line.contains(words) {
+                return Ok(mark);
             }
         }
+        Err(format!("the device did not say {words:?} within {} s", patience.as_secs()).into())
     }
 
     fn device(&self, rig: &Rig, line: &str) {
@@ -69,6 +82,9 @@ impl Screen {
         println!("{:>5}.{} s {who}{text}", tenths / 10, tenths % 10);
     }
 }
+
+/// Between two looks at whether the gateway still runs.
+const GLANCE: Duration = Duration::from_secs(1);
 
 impl Default for Screen {
     fn default() -> Self {

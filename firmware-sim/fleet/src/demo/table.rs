@@ -1,9 +1,11 @@
 //! The table itself.
 
-use super::report::{Cost, Grouped, PerBlock, Seconds, least_check_ins};
+use super::report::{CheckIns, Cost, Grouped, PerBlock, Seconds};
 use super::sizes::Sizes;
 use crate::link::LinkProfile;
+use gateway_delta::Options;
 use std::fmt;
+use wire_patch::MemoryClass;
 
 /// Everything the table shows.
 #[derive(Debug)]
@@ -16,6 +18,8 @@ pub(super) struct Table {
     pub(super) image: Vec<u8>,
     /// What the firmware weighs.
     pub(super) sizes: Sizes,
+    /// How much stack the device says it used.
+    pub(super) stack: String,
     /// The link.
     pub(super) profile: LinkProfile,
 }
@@ -24,57 +28,37 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.transports(f)?;
         self.update(f)?;
-        let (bootloader, firmware) = (self.sizes.bootloader, self.sizes.v2);
-        writeln!(
-            f,
-            "\n{:<42} {:>13} {:>13}",
-            "on the device", "flash, bytes", "RAM, bytes"
-        )?;
-        for (name, size) in [
-            ("bootloader", bootloader),
-            ("firmware: agent, network stack, board", firmware),
-        ] {
-            writeln!(
-                f,
-                "{name:<42} {:>13} {:>13}",
-                Grouped(size.flash),
-                Grouped(size.ram)
-            )?;
-        }
-        Ok(())
+        self.device(f)
     }
 }
 
 impl Table {
-    /// The same image in three formats, all computed in the same way, so that they compare.
+    /// The same image in three forms, all computed in the same way, so that they compare.
     fn transports(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let full = self.image.len() as u64;
-        let lz4 = lz4_flex::block::compress(&self.image).len() as u64;
         writeln!(
             f,
-            "{:<42} {:>13} {:>13} {:>13} {:>13}",
+            "{:<44} {:>14} {:>14} {:>12} {:>14}",
             "version 2 without loss, computed",
             "payload, bytes",
             "on air, bytes",
             "round trips",
             "least time, s"
         )?;
+        let (compressed_by, compressed) = best_compressed(&self.image, self.sizes.agent.decoder_memory);
+        let check_ins = CheckIns::measured(&self.cost.counts);
         for (name, payload) in [
             ("delta", self.cost.payload_bytes),
-            ("best compressed image (lz4)", lz4),
-            ("full image", full),
+            (compressed_by, compressed),
+            ("full image", self.image.len() as u64),
         ] {
-            let check_in_bytes = self.cost.counts.check_in_bytes;
-            let round_trips = payload.div_ceil(self.per_block.block_bytes) + CHECK_INS;
-            let least = self.per_block.least_time(payload, &self.profile)
-                + least_check_ins(&self.profile, check_in_bytes);
+            let round_trips = payload.div_ceil(self.per_block.block_bytes) + CheckIns::COUNT;
             writeln!(
                 f,
-                "{name:<42} {:>13} {:>13} {:>13} {:>13}",
+                "{name:<44} {:>14} {:>14} {:>12} {:>14}",
                 Grouped(payload),
-                Grouped(self.per_block.air_bytes(payload) + check_in_bytes),
+                Grouped(self.per_block.air_bytes(payload) + check_ins.air_bytes()),
                 round_trips,
-                Seconds(least),
+                Seconds(self.least_time(payload)),
             )?;
         }
         Ok(())
@@ -82,14 +66,16 @@ impl Table {
 
     fn update(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts = &self.cost.counts;
-        let payload = self.cost.payload_bytes;
-        let least = self.per_block.least_time(payload, &self.profile)
-            + least_check_ins(&self.profile, counts.check_in_bytes);
         writeln!(f, "\nthe delta as it crossed the link, losses included, measured")?;
-        writeln!(f, "{:<42} {:>13}", "bytes on the air", Grouped(counts.bytes))?;
         writeln!(
             f,
-            "{:<42} {:>13}  ({} beside the payload, {} repeated)",
+            "{:<44} {:>14}  (IP and UDP headers included, both ways)",
+            "bytes on the air",
+            Grouped(counts.bytes)
+        )?;
+        writeln!(
+            f,
+            "{:<44} {:>14}  ({} beside the payload; {} requests repeated)",
             "round trips",
             counts.round_trips(),
             counts.check_ins + counts.manifest_requests,
@@ -97,13 +83,77 @@ impl Table {
         )?;
         writeln!(
             f,
-            "{:<42} {:>13}  (the link allows {} s; applying, two reboots and losses are the rest)",
+            "{:<44} {:>14}  (the link allows {}; applying, the reboot and losses are the rest)",
             "time from job to confirmation, s",
             Seconds(self.cost.taken),
-            Seconds(least),
+            Seconds(self.least_time(self.cost.payload_bytes)),
         )
+    }
+
+    fn device(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Sizes {
+            bootloader,
+            agent,
+            v2,
+        } = self.sizes;
+        writeln!(
+            f,
+            "\n{:<44} {:>14} {:>14}",
+            "on the device", "flash, bytes", "RAM, bytes"
+        )?;
+        let mut line = |name: &str, flash: Option<u64>, ram: u64| {
+            let flash = flash.map(|bytes| Grouped(bytes).to_string()).unwrap_or_default();
+            writeln!(f, "{name:<44} {flash:>14} {:>14}", Grouped(ram))
+        };
+        line(
+            "bootloader, with its stack",
+            Some(bootloader.flash),
+            bootloader.ram,
+        )?;
+        line("agent alone, without stack", Some(agent.flash), agent.ram)?;
+        line("  of it memory for the patch decoder", None, agent.decoder_memory)?;
+        line("  of it the buffer for one block", None, agent.block_buffer)?;
+        line("whole firmware, with its stack", Some(v2.flash), v2.ram)?;
+        writeln!(
+            f,
+            "measured: agent alone is version 1 less the same firmware built without it; it includes its SHA-256 and \
+             Ed25519\nstack, says the device at its reboot into version 2: {}",
+            self.stack
+        )
+    }
+
+    /// The least time the link allows for an update with this payload, its check-ins included.
+    fn least_time(&self, payload: u64) -> std::time::Duration {
+        let check_ins = CheckIns::measured(&self.cost.counts);
+        self.per_block.least_time(payload, &self.profile) + check_ins.least_time(&self.profile)
     }
 }
 
-/// Round trips of an update beside its payload: the check-in that gets the job, and the one that confirms.
-const CHECK_INS: u64 = 2;
+/// The smallest form of the image that needs no base: LZ4, or the patch format with nothing to copy from and this much
+/// memory for its decoder.
+fn best_compressed(image: &[u8], memory_bytes: u64) -> (&'static str, u64) {
+    let lz4 = lz4_flex::block::compress(image).len() as u64;
+    let own = u32::try_from(memory_bytes)
+        .ok()
+        .and_then(MemoryClass::fitting)
+        .and_then(|memory| gateway_delta::encode(&[], image, &Options { memory }).ok())
+        .map(|patch| patch.len() as u64);
+    match own {
+        Some(own) if own < lz4 => ("best compressed image (patch without a base)", own),
+        _ => ("best compressed image (lz4)", lz4),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_better_of_two_compressors_is_shown() {
+        let text = include_bytes!("table.rs");
+        let (_, best) = best_compressed(text, 16_384);
+        assert!(best <= lz4_flex::block::compress(text).len() as u64);
+        let (name, _) = best_compressed(text, 0);
+        assert!(name.contains("lz4"), "no memory, no patch");
+    }
+}

@@ -1,7 +1,7 @@
 //! One gateway: its configuration, its state directory, its process.
 
 use super::command::{CommandFailed, Deltagate};
-use crate::lines::Lines;
+use crate::lines::{HARNESS, Lines};
 use serde::de::DeserializeOwned;
 use std::io;
 use std::net::SocketAddr;
@@ -12,6 +12,9 @@ use std::time::Duration;
 
 /// How long a gateway may take to start on a busy machine.
 const START_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the log says when the process ended, whoever ended it.
+const GONE: &str = "the gateway is gone";
 
 /// What differs between one gateway and the next.
 #[derive(Clone, Debug)]
@@ -90,7 +93,7 @@ impl Gateway {
         let reader = std::thread::spawn(move || {
             if let Some(output) = output {
                 log.read_all(output);
-                log.push("-- harness: the gateway is gone --");
+                log.remark(GONE);
             }
         });
         let mut running = Running {
@@ -99,7 +102,7 @@ impl Gateway {
             address: SocketAddr::from(([0, 0, 0, 0], 0)),
         };
         let line = self.log.wait_for(mark, START_PATIENCE, |line| {
-            listening_address(line).is_some() || line.starts_with("-- harness")
+            listening_address(line).is_some() || line.starts_with(HARNESS)
         });
         match line.as_ref().and_then(|(_, line)| listening_address(line)) {
             Some(address) => running.address = address,
@@ -141,6 +144,12 @@ impl Gateway {
     /// Where it listens, if it runs.
     pub fn address(&self) -> Option<SocketAddr> {
         self.running.as_ref().map(|running| running.address)
+    }
+
+    /// Whether the process ended without [`Gateway::kill`].
+    pub fn has_died(&self) -> bool {
+        let gone = |running: &Running| running.reader.as_ref().is_none_or(JoinHandle::is_finished);
+        self.running.as_ref().is_some_and(gone)
     }
 
     /// Runs a technician's command against this gateway and gives what it printed.

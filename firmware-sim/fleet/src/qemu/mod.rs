@@ -10,7 +10,7 @@
 
 mod process;
 
-use crate::lines::Lines;
+use crate::lines::{HARNESS, Lines};
 use crate::watched::Watched;
 use process::Supervisor;
 use std::io;
@@ -96,6 +96,12 @@ impl Machine {
         fact: impl FnMut(&str) -> bool,
     ) -> Option<(usize, String)> {
         self.serial.wait_for(from, patience, fact)
+    }
+
+    /// Whether this line says that QEMU ended without [`Machine::kill`] and stays off.
+    pub fn is_last_word(line: &str) -> bool {
+        line.strip_prefix(HARNESS)
+            .is_some_and(|remark| remark.starts_with(process::QEMU_GONE))
     }
 
     /// How often the core locked up and was switched off and on.

@@ -11,6 +11,11 @@ use std::thread::JoinHandle;
 /// How often in a row a machine may lock up before its supervisor leaves it off.
 const LOCKUPS_MAX: u32 = 20;
 
+const QEMU: &str = "qemu-system-arm";
+
+/// How the remark begins that QEMU will not come back.
+pub(super) const QEMU_GONE: &str = "QEMU is gone";
+
 /// `abort()`: what QEMU does when the emulated core locks up.
 const SIGABRT: i32 = 6;
 
@@ -96,16 +101,30 @@ fn supervise(
             serial.read_all(output);
         }
         let status = state.update(|state| state.child.take().map(|mut child| child.wait()));
-        if state.look(|state| state.stopping) || !locked_up(status) {
+        if state.look(|state| state.stopping) {
             return;
         }
-        serial.push("-- harness: the core locked up; power cycle --");
+        if !locked_up(&status) {
+            serial.remark(&format!(
+                "{QEMU_GONE}{}; QEMU 7.2 or newer is needed",
+                ended(&status)
+            ));
+            return;
+        }
+        serial.remark("the core locked up; power cycle");
         power_cycles.update(|cycles| *cycles += 1);
     }
+    serial.remark(&format!("{QEMU_GONE} after {LOCKUPS_MAX} lockups"));
 }
 
+/// Runs QEMU so that the kernel kills it when this process dies. Looks for it first: the guard would be found in any case.
 fn spawn(arguments: &[String]) -> io::Result<Child> {
-    const QEMU: &str = "qemu-system-arm";
+    if !is_installed(QEMU) {
+        return Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("{QEMU} is not in PATH; install it with: scripts/prepare qemu"),
+        ));
+    }
     let mut guarded = Command::new("setpriv");
     guarded.args(["--pdeathsig", "KILL", QEMU]);
     match run(&mut guarded, arguments) {
@@ -113,6 +132,11 @@ fn spawn(arguments: &[String]) -> io::Result<Child> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => run(&mut Command::new(QEMU), arguments),
         other => other,
     }
+}
+
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 fn run(command: &mut Command, arguments: &[String]) -> io::Result<Child> {
@@ -125,9 +149,29 @@ fn run(command: &mut Command, arguments: &[String]) -> io::Result<Child> {
 }
 
 /// Exit 134 is how a shell shows the same abort.
-fn locked_up(status: Option<io::Result<ExitStatus>>) -> bool {
+fn locked_up(status: &Option<io::Result<ExitStatus>>) -> bool {
     let Some(Ok(status)) = status else {
         return false;
     };
     status.signal() == Some(SIGABRT) || status.code() == Some(134)
+}
+
+/// How it ended, as the rest of a sentence.
+fn ended(status: &Option<io::Result<ExitStatus>>) -> String {
+    match status {
+        Some(Ok(status)) => format!(": {status}"),
+        Some(Err(error)) => format!(": {error}"),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_in_the_path_is_not_installed() {
+        assert!(is_installed("sh"));
+        assert!(!is_installed("qemu-system-that-nobody-wrote"));
+    }
 }

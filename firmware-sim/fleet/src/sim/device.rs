@@ -273,7 +273,7 @@ impl<'h> Device<'h> {
             self.flash,
             boot,
             memory,
-            self.seed ^ (self.boots << 48),
+            self.seed,
             now_us / 1_000,
         );
         if !self.flash.borrow().is_powered() {
