@@ -2,7 +2,7 @@
 
 use deltagate_flash::sim::{PowerCut, SimFlash, explore_power_cuts};
 use deltagate_flash::{BOOT_INFO_BYTES, ENVELOPE_BYTES_MAX, ImageOffset, SlotRegion, TRUST_ANCHORS_MAX};
-use deltagate_flash::{TRIAL_BOOTS_MAX, Trial};
+use deltagate_flash::{FailedTrials, TRIAL_BOOTS_MAX, Trial};
 use ed25519_dalek::{Signer, SigningKey};
 use sha2::{Digest, Sha256};
 use wire_manifest::{Anchor, Release, VerifyError};
@@ -189,6 +189,7 @@ fn an_update_is_tried_thrice_and_then_given_up_for_good() {
         BootLogState {
             confirmed: Some(1),
             reverted,
+            failed: Some(FailedTrials { newest: 2, count: 1 }),
             ..BootLogState::default()
         }
     );
@@ -418,10 +419,45 @@ fn a_cut_while_the_boot_log_is_compacted_loses_no_decision() {
     assert!(operations > 3, "a compaction took place");
 }
 
+/// The publisher signed two images with one number, and the gateway exchanges them between arming and boot: both are
+/// signed and newer, and they share the attempts of that number.
+#[test]
+fn two_images_of_one_sequence_number_share_their_trial() {
+    let device = Device::updated();
+    assert_eq!(sequence(device.boot()), 2);
+    let other = image(77);
+    let device = device.with_signed(Slot::B, 2, &Signed::right(&other));
+    for attempt in 2..=TRIAL_BOOTS_MAX {
+        assert_eq!(device.boot().unwrap().info.attempt, attempt);
+    }
+    assert_eq!(sequence(device.boot()), 1);
+    assert!(device.state().reverted.is_some());
+}
+
+/// One damaged cell, the header of the log's sector, makes the older sector the log again.
+#[test]
+fn a_damaged_boot_log_does_not_bring_an_older_image_back() {
+    let device = Device::shipped();
+    let device = device.logged(&[BootRecord::Attempt { sequence: 99 }; 62]);
+    let device = device
+        .with(Slot::B, 2)
+        .logged(&[BootRecord::Confirmed { sequence: 2 }]);
+    let at = LAYOUT.boot_log.offset as usize;
+    for damaged in [&[at][..], &[at + 4096], &[at, at + 4096]] {
+        let damaged_part = Device(RefCell::new(device.0.borrow().clone()));
+        for &cell in damaged {
+            damaged_part.0.borrow_mut().bytes_mut()[cell] ^= 1;
+        }
+        let booted = damaged_part.boot().unwrap();
+        assert_eq!((booted.info.sequence, booted.info.on_trial), (2, false));
+    }
+}
+
 /// A flash that can be read and no longer written: the image on trial is not started uncounted, the confirmed one runs.
+/// The worse sort says that all went well.
 #[test]
 fn a_worn_out_boot_log_still_boots_the_confirmed_image() {
-    struct WornOut(SimFlash);
+    struct WornOut(SimFlash, Result<(), deltagate_flash::sim::SimFlashError>);
     impl embedded_storage::nor_flash::ErrorType for WornOut {
         type Error = deltagate_flash::sim::SimFlashError;
     }
@@ -438,12 +474,14 @@ fn a_worn_out_boot_log_still_boots_the_confirmed_image() {
         const WRITE_SIZE: usize = 4;
         const ERASE_SIZE: usize = 4096;
         fn erase(&mut self, _: u32, _: u32) -> Result<(), Self::Error> {
-            Err(deltagate_flash::sim::SimFlashError::BitNotErased)
+            self.1
         }
         fn write(&mut self, _: u32, _: &[u8]) -> Result<(), Self::Error> {
-            Err(deltagate_flash::sim::SimFlashError::BitNotErased)
+            self.1
         }
     }
-    let flash = RefCell::new(WornOut(Device::updated().0.into_inner()));
-    assert_eq!(sequence(run(&flash, &LAYOUT, None, &mut |_| {})), 1);
+    for says in [Err(deltagate_flash::sim::SimFlashError::BitNotErased), Ok(())] {
+        let flash = RefCell::new(WornOut(Device::updated().0.into_inner(), says));
+        assert_eq!(sequence(run(&flash, &LAYOUT, None, &mut |_| {})), 1);
+    }
 }
