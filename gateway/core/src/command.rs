@@ -121,12 +121,20 @@ pub enum Refusal {
         running: u64,
     },
     /// The same image was imported before under another class, vendor or sequence number.
-    #[error("image {} is known with sequence number {known}, not {sequence_number}", .image.short_hex())]
+    #[error(
+        "image {} is known for class {known_class} with sequence number {known}, not for class {class} with \
+         {sequence_number}",
+        .image.short_hex()
+    )]
     ImageKnownOtherwise {
         /// The image.
         image: ImageDigest,
+        /// Class on record.
+        known_class: ClassId,
         /// Sequence number on record.
         known: u64,
+        /// Class of this import.
+        class: ClassId,
         /// Sequence number of this import.
         sequence_number: u64,
     },

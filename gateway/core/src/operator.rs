@@ -70,11 +70,12 @@ impl Operator<'_> {
                 Reply::Done
             }
             Some(known) if !same_identity(known, &image) => {
-                let (known, sequence_number) = (known.sequence_number, image.sequence_number);
                 return Err(Refusal::ImageKnownOtherwise {
                     image: digest,
-                    known,
-                    sequence_number,
+                    known_class: known.class,
+                    known: known.sequence_number,
+                    class: image.class,
+                    sequence_number: image.sequence_number,
                 });
             }
             Some(known) if known.envelope == image.envelope => Reply::Unchanged,

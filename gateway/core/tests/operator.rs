@@ -258,7 +258,9 @@ fn importing_twice_is_harmless_and_another_number_for_the_same_bytes_refused() {
         refused,
         Err(Refusal::ImageKnownOtherwise {
             image: digest(2),
+            known_class: CLASS,
             known: 2,
+            class: CLASS,
             sequence_number: 9
         })
     );

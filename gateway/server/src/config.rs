@@ -230,7 +230,7 @@ impl LinkTable {
             prefixes: self
                 .prefixes
                 .iter()
-                .map(|prefix| document.parsed("prefixes", prefix, "address/length such as \"127.1.0.0/16\""))
+                .map(|prefix| document.parsed("prefixes", prefix, PREFIX_EXPECTS))
                 .collect::<Result<_, _>>()?,
             rate_bits_per_second: document.within(
                 "rate_bits_per_second",
@@ -244,6 +244,8 @@ impl LinkTable {
         })
     }
 }
+
+const PREFIX_EXPECTS: &str = "address/length, with zeros behind the length, such as \"127.1.0.0/16\"";
 
 /// A text with its name, to point into it.
 struct Document<'t> {
@@ -301,7 +303,12 @@ impl Document<'_> {
             .trim()
             .trim_matches(['[', ']']);
         let key = if key.is_empty() { "file" } else { key };
-        let problem = error.message().replace('\n', "; ");
+        // serde points at the table that lacks a key, and names the key.
+        let missing = error.message().strip_prefix("missing field `");
+        let (key, problem) = match missing.and_then(|rest| rest.strip_suffix('`')) {
+            Some(missing) => (missing, "is required and missing".to_owned()),
+            None => (key, error.message().replace('\n', "; ")),
+        };
         ConfigError::Invalid {
             path: self.path.to_path_buf(),
             line,
@@ -412,8 +419,13 @@ mod tests {
 
     #[test]
     fn a_missing_key_is_named() {
-        let (_, _, problem) = complaint("trust = []\n");
-        assert!(problem.contains("state_dir"), "{problem}");
+        let (_, key, problem) = complaint("trust = []\n");
+        assert_eq!(
+            (key.as_str(), problem.as_str()),
+            ("state_dir", "is required and missing")
+        );
+        let (line, key, _) = complaint(&format!("{MINIMAL}[[link]]\nname = \"a\"\n"));
+        assert_eq!((line, key.as_str()), (3, "prefixes"));
     }
 
     #[test]

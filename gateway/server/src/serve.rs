@@ -32,7 +32,7 @@ pub enum ServeError {
     #[error(transparent)]
     StateDir(#[from] StateDirError),
     /// A publisher's key cannot be used.
-    #[error(transparent)]
+    #[error("trust")]
     Anchor(#[from] AnchorError),
     /// The database.
     #[error("cannot use database {path}")]

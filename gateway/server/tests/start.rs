@@ -33,7 +33,13 @@ fn a_trust_anchor_that_is_missing_or_private_is_refused() {
     std::fs::remove_file(site.path().join("publisher.pub")).unwrap();
     let refused = site.run("serve");
     assert_eq!(refused.code, Some(1));
-    assert!(refused.stderr.contains("publisher.pub"), "{}", refused.stderr);
+    assert!(
+        refused
+            .stderr
+            .starts_with("error: trust: cannot read trust anchor publisher.pub: "),
+        "{}",
+        refused.stderr
+    );
     std::fs::rename(
         site.path().join("publisher.key"),
         site.path().join("publisher.pub"),
@@ -231,4 +237,114 @@ fn a_closed_pipe_is_no_error() {
     drop(child.stdout.take());
     let ended = support::ran(child.wait_with_output().unwrap());
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_gateway_that_breaks_off_is_an_internal_failure() {
+    let site = Site::new();
+    let path = site.path().join("broken.sock");
+    let socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let breaks_off = std::thread::spawn(move || drop(socket.accept().unwrap()));
+    let failed = site.run("status --socket broken.sock");
+    breaks_off.join().unwrap();
+    assert_eq!(failed.code, Some(3), "{failed:?}");
+    assert!(
+        failed.stderr.starts_with("error: gateway stopped answering"),
+        "{}",
+        failed.stderr
+    );
+}
+
+#[test]
+fn every_listing_is_a_document_with_json() {
+    let site = Site::started();
+    Device::running(1, b"any", 1).check_in(site.address());
+    let listings = [
+        ("image list", "images"),
+        ("device list", "devices"),
+        ("group list", "groups"),
+        ("update status", "updates"),
+        ("link list", "links"),
+        ("status", "updates"),
+    ];
+    for (listing, key) in listings {
+        assert!(site.json(listing)[key].is_array(), "{listing}");
+    }
+}
+
+#[test]
+fn every_refusal_names_what_was_asked_for_and_the_command_that_helps() {
+    let site = Site::started();
+    let digest = site.import("v1", b"an image", 1);
+    let image = &digest[..16];
+    let refused = |arguments: String, problem: &str, hint: &str| {
+        let ran = site.run(&arguments);
+        assert_eq!(ran.code, Some(1), "{arguments}: {ran:?}");
+        let told = format!("error: {problem}\nhint: {hint}\n");
+        assert_eq!(ran.stderr, told, "{arguments}");
+    };
+    let device = "525400000009";
+    let unknown = format!("device {device} is not known");
+    refused(format!("device show {device}"), &unknown, "deltagate device list");
+    refused(
+        format!("update assign {image} --device {device}"),
+        &unknown,
+        "deltagate device list",
+    );
+    refused(
+        format!("update retry --device {device}"),
+        &unknown,
+        "deltagate device list",
+    );
+    refused(
+        format!("update assign 0123abcd --device {device}"),
+        "image 0123abcd is not known",
+        "deltagate image list",
+    );
+    refused(
+        format!("update assign {image} --group roof"),
+        "group roof does not exist",
+        "deltagate group create roof",
+    );
+    site.done("group create roof");
+    refused(
+        format!("group add roof {device}"),
+        &unknown,
+        "deltagate device list",
+    );
+    refused(
+        "link show nowhere".to_owned(),
+        "link nowhere is not configured",
+        "deltagate link list",
+    );
+    let other_class = "00000000-0000-0000-0000-000000000001";
+    let class = site.json("image list")["images"][0]["class_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    refused(
+        format!("update assign {image} --class {other_class}"),
+        &format!("image {image} is for class {class}, not for class {other_class}"),
+        "deltagate image list",
+    );
+    let mut newer = Device::running(1, b"newer", 7);
+    newer.check_in(site.address());
+    refused(
+        format!("update assign {image} --device {}", newer.id()),
+        &format!(
+            "image {image} has sequence number 1, but device {} runs sequence number 7",
+            newer.id()
+        ),
+        "deltagate image sign --help",
+    );
+    let mut stranger = Device::running(2, b"other", 1);
+    stranger.check_in.class_id = [0xC1; 16];
+    stranger.check_in(site.address());
+    let ran = site.run(&format!("update assign {image} --device {}", stranger.id()));
+    assert!(ran.stderr.contains("is of class c1c1c1c1-"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("hint: deltagate device show"),
+        "{}",
+        ran.stderr
+    );
 }

@@ -221,9 +221,7 @@ fn each(
 ) -> Result<(), Failure> {
     let mut last = None;
     for device in devices {
-        let answer = client
-            .ask(ask(device.clone()))
-            .map_err(|error| refused(error, &format!("device {device}")))?;
+        let answer = client.ask(ask(device.clone()))?;
         if !style.json {
             let done: Done = understood(answer.clone())?;
             writeln!(out, "{device}: {}", done.done)?;

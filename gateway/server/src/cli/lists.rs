@@ -106,7 +106,9 @@ pub(super) fn updates(updates: &Updates, style: Style, out: &mut dyn Write) -> i
 }
 
 /// Heads of [`update_rows`].
-pub(super) const UPDATE_HEADS: [&str; 5] = ["DEVICE", "TO", "STAGE", "PROGRESS", "LEFT"];
+pub(super) const UPDATE_HEADS: [&str; 5] = ["DEVICE", "TO", "STAGE", "LEFT", "PROGRESS"];
+/// Cells of a bar in a row: with a device of 6 bytes and a short version the row has 80 columns.
+const BAR_CELLS: usize = 10;
 
 /// One row per device, with a bar where bytes move.
 pub(super) fn update_rows(updates: &[UpdateRow]) -> Vec<Vec<String>> {
@@ -120,23 +122,26 @@ fn update(row: &UpdateRow) -> Vec<String> {
     };
     let (progress, left) = match &row.transfer {
         Some(transfer) => {
-            let (served, size) = (transfer.served_bytes, bytes(transfer.size_bytes));
             let progress = format!(
-                "{} {:3} % {} of {size} {}",
-                bar(transfer.percent),
+                "{} {:3} % of {} {}",
+                bar(transfer.percent, BAR_CELLS),
                 transfer.percent,
-                bytes(served),
+                bytes(transfer.size_bytes),
                 transfer.format
             );
             (progress, left(transfer))
         }
         None => ("-".to_owned(), "-".to_owned()),
     };
-    vec![row.device.clone(), to, row.stage.clone(), progress, left]
+    vec![row.device.clone(), to, row.stage.clone(), left, progress]
 }
 
-/// At the pace so far, else the least that the link allows.
+/// At the pace so far, else the least that the link allows. Nothing once all was served: how long a device takes to
+/// install is its own affair.
 pub(super) fn left(transfer: &crate::report::TransferRow) -> String {
+    if transfer.served_bytes >= transfer.size_bytes {
+        return "-".to_owned();
+    }
     match transfer.expected_left_s {
         Some(seconds) => duration(seconds),
         None => format!("at least {}", duration(transfer.least_left_ms.div_ceil(1_000))),

@@ -80,10 +80,10 @@ pub(super) fn or_dash(value: Option<String>) -> String {
         .unwrap_or_else(|| "-".to_owned())
 }
 
-/// `[########------------]`, twenty cells.
-pub(super) fn bar(percent: u8) -> String {
-    let full = usize::from(percent.min(100)) / 5;
-    format!("[{}{}]", "#".repeat(full), "-".repeat(20 - full))
+/// `[########------------]`
+pub(super) fn bar(percent: u8, cells: usize) -> String {
+    let full = usize::from(percent.min(100)) * cells / 100;
+    format!("[{}{}]", "#".repeat(full), "-".repeat(cells - full))
 }
 
 #[cfg(test)]
@@ -114,9 +114,10 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_is_full_at_a_hundred() {
-        assert_eq!(bar(0), "[--------------------]");
-        assert_eq!(bar(42), "[########------------]");
-        assert_eq!(bar(100), "[####################]");
+    fn a_bar_is_full_at_a_hundred_and_not_before() {
+        assert_eq!(bar(0, 20), "[--------------------]");
+        assert_eq!(bar(42, 20), "[########------------]");
+        assert_eq!(bar(99, 10), "[#########-]");
+        assert_eq!(bar(100, 20), "[####################]");
     }
 }

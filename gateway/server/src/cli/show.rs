@@ -32,23 +32,22 @@ pub(super) fn device(detail: &DeviceDetail, style: Style, out: &mut dyn Write) -
     }
     if let Some(transfer) = &detail.transfer {
         let size = bytes(transfer.size_bytes);
-        let bar = bar(transfer.percent);
-        let left = left(transfer);
+        let bar = bar(transfer.percent, 20);
         writeln!(
             out,
-            "{bar} {} % of {size} as {}, {left} left",
-            transfer.percent, transfer.format
+            "{bar} {} % of {size} as {}, time to go: {}",
+            transfer.percent,
+            transfer.format,
+            left(transfer)
         )?;
     }
     for candidate in detail.candidates.iter().take(PART_ROWS_MAX) {
-        let (mark, air) = (
-            if candidate.chosen { "*" } else { " " },
-            bytes(candidate.on_air_bytes),
-        );
+        let mark = if candidate.chosen { "*" } else { " " };
+        let (size, air) = (bytes(candidate.size_bytes), bytes(candidate.on_air_bytes));
         writeln!(
             out,
-            "{mark} {:6} {:>10} on the air: {}",
-            candidate.format, air, candidate.verdict
+            "{mark} {:6} {size:>10}, {air:>10} on the air: {}",
+            candidate.format, candidate.verdict
         )?;
     }
     let history = if style.all {

@@ -96,12 +96,13 @@ fn screen(status: &Status, bounded: bool) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// ECMA-48: cursor up to where the last screen began (CUU), erase to the end (ED).
+/// ECMA-48: cursor up to where the last screen began (CUU), erase to the end (ED). DECAWM is off meanwhile: a line that
+/// wrapped would be two, and the next screen begin too low.
 fn redraw(out: &mut dyn Write, text: &str, lines_before: usize) -> io::Result<()> {
     if lines_before > 0 {
         write!(out, "\x1b[{lines_before}A\x1b[J")?;
     }
-    out.write_all(text.as_bytes())?;
+    write!(out, "\x1b[?7l{text}\x1b[?7h")?;
     out.flush()
 }
 

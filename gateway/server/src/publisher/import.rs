@@ -5,7 +5,8 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 use wire_manifest::{
     Anchor, ENVELOPE_BYTES_MAX, Envelope, IMAGE_PAYLOAD, KeyId, Manifest, Signature, SignatureError,
-    TextError, TrustAnchors, Verified, Verifier, VerifyError, sever_text, verify_text, verify_with,
+    TextError, TrustAnchors, Unsupported, Verified, Verifier, VerifyError, sever_text, verify_text,
+    verify_with,
 };
 
 /// A publisher's file, taken apart and not checked.
@@ -163,6 +164,9 @@ impl ImportError {
             Self::Verify(VerifyError::NotSigned) => "sign it with: deltagate image sign",
             Self::Verify(VerifyError::UnsupportedAlgorithm(_) | VerifyError::UnsupportedAuthentication) => {
                 "have it signed with Ed25519: deltagate image sign"
+            }
+            Self::Verify(VerifyError::Unsupported(Unsupported::UntaggedEnvelope)) => {
+                "if it is a raw image, sign it: deltagate image sign"
             }
             Self::Verify(VerifyError::Unsupported(_)) => "docs/manifest.md says what a manifest may hold",
             Self::Verify(VerifyError::Malformed(_)) => "see what it is with: deltagate image inspect FILE",

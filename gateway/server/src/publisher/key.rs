@@ -38,6 +38,14 @@ impl PrivateKey {
             path: path.to_owned(),
             source,
         })?;
+        let bytes = Zeroizing::new(files::read(path, KEY_FILE_BYTES_MAX)?);
+        // The parser's error is dropped, so that no message can come to quote the file.
+        let key = std::str::from_utf8(&bytes)
+            .ok()
+            .and_then(|pem| SigningKey::from_pkcs8_pem(pem).ok());
+        let key = key.ok_or_else(|| PublisherError::NotAPrivateKey {
+            path: path.to_owned(),
+        })?;
         let mode = metadata.permissions().mode() & 0o777;
         if metadata.is_file() && mode & 0o077 != 0 {
             return Err(PublisherError::KeyIsOpen {
@@ -45,14 +53,7 @@ impl PrivateKey {
                 mode,
             });
         }
-        let bytes = Zeroizing::new(files::read(path, KEY_FILE_BYTES_MAX)?);
-        // The parser's error is dropped, so that no message can come to quote the file.
-        let key = std::str::from_utf8(&bytes)
-            .ok()
-            .and_then(|pem| SigningKey::from_pkcs8_pem(pem).ok());
-        key.map(Self).ok_or_else(|| PublisherError::NotAPrivateKey {
-            path: path.to_owned(),
-        })
+        Ok(Self(key))
     }
 
     /// The public key, as gateways and devices trust it.
