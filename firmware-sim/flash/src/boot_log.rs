@@ -1,4 +1,15 @@
 //! The log from which the bootloader decides: what was confirmed, what is on trial, what was given up.
+//!
+//! ```text
+//! kind         payload
+//! 1 Confirmed  0 sequence u32   4 0
+//! 2 Trial      0 sequence u32   4 slot u8, 0 for A
+//! 3 Attempt    0 sequence u32   4 0
+//! 4 Reverted   0 sequence u32   4 reason u8
+//! ```
+//!
+//! Nothing else is stored: [`BootLogState`] is the fold of the records. A compaction keeps as many of each kind as give
+//! the same state, so counts are repeated records.
 
 use embedded_storage::nor_flash::NorFlash;
 

@@ -174,6 +174,33 @@ fn the_numbers_of_reasons_are_those_of_the_protocol() {
 }
 
 #[test]
+fn records_have_the_documented_layout() {
+    let bytes = |record: BootRecord| {
+        let record = record.encode();
+        (record.kind(), record.payload().to_vec())
+    };
+    let sequence = 0x0403_0201;
+    let slot = Slot::B;
+    let reason = RevertReason::Fault;
+    assert_eq!(
+        bytes(BootRecord::Confirmed { sequence }),
+        (1, [1, 2, 3, 4, 0].to_vec())
+    );
+    assert_eq!(
+        bytes(BootRecord::Trial { sequence, slot }),
+        (2, [1, 2, 3, 4, 1].to_vec())
+    );
+    assert_eq!(
+        bytes(BootRecord::Attempt { sequence }),
+        (3, [1, 2, 3, 4, 0].to_vec())
+    );
+    assert_eq!(
+        bytes(BootRecord::Reverted { sequence, reason }),
+        (4, [1, 2, 3, 4, 12].to_vec())
+    );
+}
+
+#[test]
 fn a_record_of_an_unknown_kind_or_length_is_skipped() {
     let flash = RefCell::new(SimFlash::new(8192));
     let region = Region::new(&flash, REGION);
