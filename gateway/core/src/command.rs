@@ -65,9 +65,6 @@ pub enum Refusal {
     /// No such group.
     #[error("group {0} does not exist")]
     UnknownGroup(GroupName),
-    /// The selector has no assignment.
-    #[error("{0} has nothing assigned")]
-    NothingAssigned(Selector),
     /// The image was never withheld from the device and no build for it failed.
     #[error("device {0} has nothing to retry")]
     NothingToRetry(DeviceId),
@@ -178,7 +175,6 @@ impl Refusal {
             Refusal::UnknownDevice(_) => "deltagate device list".into(),
             Refusal::UnknownImage(_) => "deltagate image list".into(),
             Refusal::UnknownGroup(name) => format!("deltagate group create {name}"),
-            Refusal::NothingAssigned(_) => "deltagate update status".into(),
             Refusal::NothingToRetry(id) => format!("deltagate device show {id}"),
             Refusal::WrongClass { .. } => "deltagate image list".into(),
             Refusal::WrongClassOfDevice { device, .. } | Refusal::WrongVendor { device, .. } => {

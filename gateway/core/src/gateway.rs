@@ -254,30 +254,45 @@ impl Gateway {
             self.reply(now, origin, message, &put_off, device);
             return device;
         }
+        let reply = self.take_check_in(now, origin, datagram, message, &said);
+        self.admit(now, origin, (id, message.token()), reply, device);
+        device
+    }
+
+    /// Carries out a new check-in and gives the reply, which is remembered.
+    fn take_check_in(
+        &mut self,
+        now: Now,
+        origin: Origin,
+        datagram: &[u8],
+        message: &Message<'_>,
+        said: &CheckIn,
+    ) -> Vec<u8> {
+        let (journal, meter) = (&mut self.journal, &mut self.meter);
         let link = &self.links.get(origin.link).config;
         let lifetime_ms = exchange_lifetime_ms(link.ack_timeout_ms);
-        let checked_in = checkin::handle(&mut self.journal, &mut self.meter, &self.config, link, now, &said);
-        self.unclaimed_dropped += u64::from(checked_in.not_recorded);
-        self.meter.seen(&mut self.journal, now, said.device_id);
+        let checked_in = checkin::handle(journal, meter, &self.config, link, now, said);
+        meter.seen(journal, now, said.device_id);
         let response = Response {
             content_format: Some(ContentFormat::CBOR),
             payload: checked_in.answer,
             ..Response::new(Code::CHANGED)
         };
         let reply = self.encode(message, &response);
-        // A stranger who is not listed is told the same each time, and pushes nobody's answer out of the window.
-        if !checked_in.not_recorded {
+        if checked_in.not_recorded {
+            // A stranger who is not listed is told the same each time, and pushes nobody's answer out of the window.
+            self.unclaimed_dropped += 1;
+        } else {
             self.replies.remember(
                 now.monotonic_ms,
                 lifetime_ms,
-                (origin.peer, id),
+                (origin.peer, message.message_id()),
                 datagram,
                 &reply,
-                device,
+                Some(said.device_id),
             );
         }
-        self.admit(now, origin, (id, message.token()), reply, device);
-        device
+        reply
     }
 
     /// 5.03 instead of a reply that would wait longer than a quarter of the link's ACK timeout.

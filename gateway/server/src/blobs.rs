@@ -68,16 +68,6 @@ impl Blobs {
         })
     }
 
-    /// Whether an image is stored. Says nothing about its being intact; reading it does.
-    pub fn contains_image(&self, digest: &ImageDigest) -> bool {
-        self.image_path(digest).is_file()
-    }
-
-    /// Whether an artefact is stored.
-    pub fn contains_artefact(&self, digest: &ArtefactDigest) -> bool {
-        self.artefact_bytes(digest).is_some()
-    }
-
     /// Size of a stored artefact; `None` when there is no such file. Says nothing about its content.
     pub fn artefact_bytes(&self, digest: &ArtefactDigest) -> Option<u64> {
         let metadata = std::fs::metadata(self.artefact_path(digest)).ok()?;
@@ -132,13 +122,6 @@ impl Blobs {
             .open(digest, &path)
             .map_err(|source| io_error(&path, source))?;
         durable::read_at(&file, offset, buffer).map_err(|source| io_error(&path, source))
-    }
-
-    /// Removes an artefact; one that is not there is no error.
-    pub fn remove_artefact(&self, digest: &ArtefactDigest) -> Result<(), BlobError> {
-        let path = self.artefact_path(digest);
-        self.open_files().forget(digest);
-        durable::remove(&path).map_err(|source| io_error(&path, source))
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), BlobError> {
@@ -200,7 +183,6 @@ mod tests {
     fn an_image_comes_back_and_lies_compressed() {
         let (temp, blobs) = store();
         let digest = blobs.write_image(&image()).unwrap();
-        assert!(blobs.contains_image(&digest));
         assert_eq!(blobs.read_image(&digest).unwrap(), image());
         let file = temp.path().join("images").join(digest.to_string());
         assert!(std::fs::metadata(file).unwrap().len() < 100_000);
@@ -236,7 +218,7 @@ mod tests {
             blobs.read_artefact(&ArtefactDigest([7; 32]), 0, &mut buffer),
             Err(BlobError::Io { .. })
         ));
-        assert!(!blobs.contains_artefact(&ArtefactDigest([7; 32])));
+        assert_eq!(blobs.artefact_bytes(&ArtefactDigest([7; 32])), None);
         blobs.remove_image(&ImageDigest([7; 32])).unwrap();
     }
 
@@ -274,20 +256,11 @@ mod tests {
         std::fs::write(directory.join("README"), b"somebody else's").unwrap();
         drop(blobs);
         let blobs = Blobs::open(temp.path()).unwrap();
-        assert!(blobs.contains_artefact(&digest));
+        assert_eq!(blobs.artefact_bytes(&digest), Some(7));
         let mut expected = [digest.to_string(), "README".to_string()];
         expected.sort();
         let mut left = files_in(&directory);
         left.sort();
         assert_eq!(left, expected);
-    }
-
-    #[test]
-    fn a_removed_artefact_is_gone_even_while_it_was_open() {
-        let (_temp, blobs) = store();
-        let digest = blobs.write_artefact(b"payload").unwrap();
-        blobs.read_artefact(&digest, 0, &mut [0; 7]).unwrap();
-        blobs.remove_artefact(&digest).unwrap();
-        assert!(blobs.read_artefact(&digest, 0, &mut [0; 7]).is_err());
     }
 }

@@ -240,7 +240,7 @@ mod tests {
         let records = outcome.result.unwrap();
         assert_eq!(records.len(), 4);
         for record in records {
-            assert!(blobs.contains_artefact(&record.digest));
+            assert_eq!(blobs.artefact_bytes(&record.digest), Some(record.size.0));
             assert_eq!(record.base.is_some(), record.format.is_delta());
         }
     }
