@@ -3,7 +3,7 @@
 use core::cell::RefCell;
 use core::fmt::Write;
 
-use board::{Board, Uart};
+use board::{Board, Uart, Watchdog};
 use deltagate_bootloader::{Boot, run};
 use deltagate_flash::{FlashError, ImageOffset, Layout, Region, RevertReason, SlotRegion};
 use embedded_storage::nor_flash::NorFlash;
@@ -12,6 +12,9 @@ const LAYOUT: Layout = Layout::EMULATED;
 /// How long the application may go without feeding the watchdog. A step of its work takes milliseconds; the rest is
 /// for an emulator on a busy host.
 const WATCHDOG_MS: u32 = 8_000;
+/// How long a device with nothing to start waits before it looks again: a flash that could not be read may be readable
+/// later. At most what the watchdog can count.
+const LOOK_AGAIN_MS: u32 = 120_000;
 
 board::entry!(main);
 
@@ -30,7 +33,7 @@ fn main() -> ! {
         let _ = writeln!(uart, "boot: {event}");
     });
     let Ok(boot) = outcome else {
-        wait_for_a_technician(uart)
+        wait_for_a_technician(uart, &mut board.watchdog)
     };
     if load(&flash, &boot, |part| board.execution.load(part).is_ok()).is_err() {
         // It verified a moment ago: trying again is all that is left, and counted if it is on trial.
@@ -66,9 +69,14 @@ fn load<F: NorFlash>(
     Ok(())
 }
 
-/// The named halt. Nothing a reset could change: it waits until somebody comes with a cable.
-fn wait_for_a_technician(uart: &mut Uart) -> ! {
-    let _ = writeln!(uart, "boot: halted, the device needs a technician");
+/// The named halt. The watchdog ends it: should the cause have been a moment's, the next look finds an image.
+fn wait_for_a_technician(uart: &mut Uart, watchdog: &mut Watchdog) -> ! {
+    let _ = writeln!(
+        uart,
+        "boot: halted, the device needs a technician; looking again in {} s",
+        LOOK_AGAIN_MS / 1_000
+    );
+    watchdog.start(LOOK_AGAIN_MS);
     board::stop()
 }
 
