@@ -6,7 +6,7 @@ use fleet::link::LinkProfile;
 
 #[test]
 fn a_signed_image_reaches_the_device_as_a_delta_and_is_confirmed() {
-    let rig = support::running_rig(LinkProfile::FAST);
+    let rig = support::patient_rig(LinkProfile::FAST);
     let mark = rig.machine.serial().mark();
     support::assign(&rig, "v2.bin", 2);
     support::runs(&rig, mark, 2);

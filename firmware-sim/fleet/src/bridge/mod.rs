@@ -77,16 +77,27 @@ pub struct Seen {
     pub observed: Observed,
 }
 
+/// Says when the link goes dead; see [`Bridge::cut_when`].
+pub type Cut = Box<dyn Fn(&Observed) -> bool + Send>;
+
 /// A running bridge. Dropping it ends its thread and removes its sockets.
-#[derive(Debug)]
 pub struct Bridge {
     qemu_path: PathBuf,
     bridge_path: PathBuf,
     seen: Watched<Seen>,
     gateway: Watched<SocketAddr>,
+    cut: Watched<Option<Cut>>,
     start: Instant,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Bridge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bridge")
+            .field("bridge_path", &self.bridge_path)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Bridge {
@@ -97,6 +108,7 @@ impl Bridge {
         let bridge_path = config.directory.join(format!("b{number}"));
         let seen = Watched::new(Seen::default());
         let gateway = Watched::new(config.gateway);
+        let cut = Watched::new(None);
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
@@ -112,6 +124,7 @@ impl Bridge {
             Tap::default(),
             seen.clone(),
             gateway.clone(),
+            cut.clone(),
         );
         let start = Instant::now();
         let thread = std::thread::Builder::new()
@@ -122,6 +135,7 @@ impl Bridge {
             bridge_path,
             seen,
             gateway,
+            cut,
             start,
             stop: Some(stop),
             thread: Some(thread),
@@ -151,6 +165,17 @@ impl Bridge {
     /// The bridge's clock, which the times in [`Seen`] are of.
     pub fn now_us(&self) -> u64 {
         self.start.elapsed().as_micros() as u64
+    }
+
+    /// Loses every packet that comes while `fact` holds, both ways, so that a test catches an update in the middle
+    /// however slow its own thread is. What was on its way is delivered.
+    pub fn cut_when(&self, fact: impl Fn(&Observed) -> bool + Send + 'static) {
+        self.cut.update(|cut| *cut = Some(Box::new(fact)));
+    }
+
+    /// Loses nothing on purpose any more.
+    pub fn mend(&self) {
+        self.cut.update(|cut| *cut = None);
     }
 
     /// Sends the device's packets elsewhere from now on.

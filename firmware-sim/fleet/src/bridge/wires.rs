@@ -1,6 +1,6 @@
 //! The bridge's thread: two sockets, one link, one agenda.
 
-use super::{Frame, Seen, Station, ethernet};
+use super::{Cut, Frame, Seen, Station, ethernet};
 use crate::agenda::Agenda;
 use crate::link::{Direction, IP_UDP_HEADER_BYTES, LinkModel, Verdict};
 use crate::tap::Tap;
@@ -51,13 +51,13 @@ enum Arrival {
 }
 
 /// Carries packets between the wires, through the link.
-#[derive(Debug)]
 pub(super) struct Carrier {
     wires: Wires,
     link: LinkModel,
     tap: Tap,
     seen: Watched<Seen>,
     gateway: Watched<SocketAddr>,
+    cut: Watched<Option<Cut>>,
     agenda: Agenda<Arrival>,
     station: Option<(Station, u16)>,
 }
@@ -69,6 +69,7 @@ impl Carrier {
         tap: Tap,
         seen: Watched<Seen>,
         gateway: Watched<SocketAddr>,
+        cut: Watched<Option<Cut>>,
     ) -> Self {
         Self {
             wires,
@@ -76,6 +77,7 @@ impl Carrier {
             tap,
             seen,
             gateway,
+            cut,
             agenda: Agenda::new(),
             station: None,
         }
@@ -117,9 +119,13 @@ impl Carrier {
                 payload,
             } => {
                 self.station = Some((from, to_port));
+                let cut = self.is_cut();
                 self.seen.update(|seen| {
                     self.tap.uplink(now_us, &payload, &mut seen.observed);
                 });
+                if cut {
+                    return;
+                }
                 self.cross(now_us, Direction::Up, &payload, Arrival::AtGateway);
             }
             Frame::Other => {}
@@ -130,10 +136,21 @@ impl Carrier {
         if peer != self.gateway.get() {
             return;
         }
+        // What was on its way when the link was cut was answered, and its answer is lost unheard.
+        if self.is_cut() {
+            return;
+        }
         self.seen.update(|seen| {
             self.tap.downlink(payload, &mut seen.observed);
         });
         self.cross(now_us, Direction::Down, payload, Arrival::AtDevice);
+    }
+
+    fn is_cut(&self) -> bool {
+        self.cut.look(|cut| {
+            cut.as_ref()
+                .is_some_and(|fact| self.seen.look(|seen| fact(&seen.observed)))
+        })
     }
 
     fn cross(&mut self, now_us: u64, direction: Direction, payload: &[u8], arrival: fn(Vec<u8>) -> Arrival) {

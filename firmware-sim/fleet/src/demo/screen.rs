@@ -3,12 +3,15 @@
 use super::report::Grouped;
 use crate::qemu::Machine;
 use crate::rig::{Failure, Rig};
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// Prints, with the seconds since the start in front.
 #[derive(Debug)]
 pub(super) struct Screen {
     began: Instant,
+    /// Lost packets shown so far.
+    lost: Cell<u64>,
 }
 
 impl Screen {
@@ -16,6 +19,7 @@ impl Screen {
     pub(super) fn new() -> Self {
         Self {
             began: Instant::now(),
+            lost: Cell::new(0),
         }
     }
 
@@ -38,6 +42,7 @@ impl Screen {
         let deadline = Instant::now() + patience;
         let mut mark = from;
         while let Some(left) = deadline.checked_duration_since(Instant::now()) {
+            self.losses(rig);
             if rig.gateway.has_died() {
                 return Err("the gateway ended by itself".into());
             }
@@ -57,6 +62,15 @@ impl Screen {
             }
         }
         Err(format!("the device did not say {words:?} within {} s", patience.as_secs()).into())
+    }
+
+    /// Losses explain why nothing happens for seconds.
+    fn losses(&self, rig: &Rig) {
+        let traffic = rig.bridge.seen().traffic;
+        let lost = traffic.up.lost_packets + traffic.down.lost_packets;
+        for _ in self.lost.replace(lost)..lost {
+            self.line("   link │ ", "a packet was lost; the device will ask again");
+        }
     }
 
     fn device(&self, rig: &Rig, line: &str) {

@@ -10,33 +10,49 @@
 use fleet::bridge::DeviceNumber;
 use fleet::firmware::Firmware;
 use fleet::gateway::{Deltagate, Gateway};
-use fleet::link::{BitsPerSecond, LinkProfile};
+use fleet::link::LinkProfile;
 use fleet::rig::{Rig, RigConfig};
+use fleet::tap::Observed;
 use std::path::Path;
 use std::time::Duration;
 
 /// Longest wait for anything that normally takes seconds, on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Fast, and slow enough that a transfer can be caught in the middle: about 20 round trips a second,
-/// and an MTU that makes blocks of 128 bytes.
-pub const CATCHABLE: LinkProfile = LinkProfile {
-    rate_up: BitsPerSecond(1_000_000),
-    rate_down: BitsPerSecond(1_000_000),
-    delay_us: 25_000,
+/// Fast, with an MTU that makes blocks of 128 bytes, so that a transfer has a middle.
+pub const SMALL_BLOCKS: LinkProfile = LinkProfile {
     mtu_bytes: 250,
     ..LinkProfile::FAST
 };
 
+/// The blocks of the first offer over [`SMALL_BLOCKS`]; 0 before there is one.
+pub fn blocks(observed: &Observed) -> u32 {
+    let first = observed.offers.first();
+    first.map_or(0, |offer| offer.payload_bytes.div_ceil(128))
+}
+
+/// Assigns version 2 and cuts the link when `replies` blocks were answered. Returns when they were.
+pub fn caught_after(rig: &Rig, replies: u32) {
+    rig.bridge
+        .cut_when(move |observed| observed.counts.payload_replies >= replies);
+    assign(rig, "v2.bin", 2);
+    rig.bridge
+        .wait_until(PATIENCE, |seen| seen.observed.counts.payload_replies >= replies)
+        .expect("the transfer began");
+}
+
+/// RFC 7252 ACK_TIMEOUT where packets are lost on purpose: the tests wait for it.
+const ACK_TIMEOUT_MS: u32 = 2_000;
+
 /// A device with version 1 and its gateway, over this link.
-pub fn rig(profile: LinkProfile) -> Rig {
+pub fn rig(profile: LinkProfile, ack_timeout_ms: u32) -> Rig {
     let config = RigConfig {
         firmware: Firmware::of_checkout(),
         deltagate: Deltagate::locate().unwrap_or_else(|error| panic!("{error}")),
         profile,
         seed: 1,
         device: DeviceNumber(1),
-        ack_timeout_ms: 2_000,
+        ack_timeout_ms,
         check_in_interval_s: 1,
     };
     Rig::new(config).unwrap_or_else(|error| panic!("{error}"))
@@ -44,7 +60,15 @@ pub fn rig(profile: LinkProfile) -> Rig {
 
 /// A rig whose device runs version 1, has checked in and is claimed.
 pub fn running_rig(profile: LinkProfile) -> Rig {
-    let mut rig = rig(profile);
+    started(rig(profile, ACK_TIMEOUT_MS))
+}
+
+/// As [`running_rig`], and the device is so patient that a machine which is slow for a minute makes it repeat nothing.
+pub fn patient_rig(profile: LinkProfile) -> Rig {
+    started(rig(profile, 60_000))
+}
+
+fn started(mut rig: Rig) -> Rig {
     let first = rig.sign("v1.bin", 1).unwrap();
     import(&rig.gateway, &first);
     run(&rig.gateway, &["device", "claim", &rig.device_id()]);
