@@ -177,6 +177,23 @@ fn a_patch_that_does_not_decode_leaves_the_device_able_to_take_the_next() {
     device.run_until(|device| device.events.contains(&Event::Confirmed { sequence: 3 }));
 }
 
+/// The right tag on every block, and one byte of them wrong: nobody's patch failed, the payload was spoilt on its way, and
+/// the image is not withheld for it.
+#[test]
+fn a_payload_spoilt_on_the_way_is_fetched_anew() {
+    for offer in [Offer::patch(&release(1), &release(2)), Offer::full(&release(2))] {
+        let mut spoilt = offer.clone();
+        let middle = spoilt.payload.len() / 2;
+        spoilt.payload[middle] ^= 1;
+        let mut device = Device::new(&release(1), Gateway::new(Some(spoilt)));
+        device.run_until(dropped);
+        let outcome = device.gateway.check_ins()[1].last_update.unwrap().outcome;
+        assert_eq!(outcome, Outcome::PayloadChanged);
+        device.gateway.offer = Some(offer);
+        device.run_until(|device| device.events.contains(&Event::Confirmed { sequence: 2 }));
+    }
+}
+
 #[test]
 fn a_result_with_another_digest_never_gets_a_trial() {
     let patch = support::patch(&release(1).image, &image(99, IMAGE_BYTES));

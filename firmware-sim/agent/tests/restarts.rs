@@ -8,11 +8,12 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use deltagate_agent::Event;
+use deltagate_agent::{Agent, DATAGRAM_BYTES_MAX, Event};
 use deltagate_flash::sim::PowerCut;
+use deltagate_flash::{BootInfo, Slot};
 use support::{Device, Gateway, Offer, Release, Vendor, image};
 use wire_checkin::Outcome;
-use wire_coap::BlockSize;
+use wire_coap::{BlockSize, Code, Message};
 
 const IMAGE_BYTES: usize = 5_003;
 
@@ -197,6 +198,53 @@ fn an_image_reverted_and_retried_is_reported_again() {
     device.gateway.requests.clear();
     device.deaf_sequence = None;
     device.run_until(confirmed(2));
+}
+
+/// The spare slot holds the right envelope and the remains of a payload spoilt on its way. The same job is offered again,
+/// and the power goes away while its place is made: the remains must not pass for what was fetched.
+#[test]
+fn remains_of_a_spoilt_payload_are_not_taken_for_the_next_one() {
+    for operation in 0..12 {
+        let offer = Offer::patch(&release(1), &release(2));
+        let mut spoilt = offer.clone();
+        spoilt.payload[100] ^= 1;
+        let mut device = Device::new(&release(1), Gateway::new(Some(spoilt)));
+        let dropped = |event: &Event| matches!(event, Event::Dropped { .. });
+        device.run_until(|device| device.said(dropped) == 1);
+        device.gateway.offer = Some(offer);
+        device.cut = Some(PowerCut {
+            operation,
+            torn_at: 4_096,
+        });
+        device.run_until(confirmed(2));
+        assert_eq!(device.power_cuts, 1);
+        assert_eq!(device.said(dropped), 1, "cut after operation {operation}");
+    }
+}
+
+/// The spare slot of an image on trial holds the image to go back to; whatever the journal says, it is left alone.
+#[test]
+fn an_image_on_trial_resumes_no_update() {
+    let offer = Offer::patch(&release(1), &release(2));
+    let mut device = Device::new(&release(1), Gateway::new(Some(offer)));
+    device.run_until(|device| device.gateway.blocks().len() == 3);
+    for on_trial in [true, false] {
+        let flash = RefCell::new(device.flash.borrow().clone());
+        let boot = BootInfo {
+            slot: Slot::A,
+            on_trial,
+            attempt: u8::from(on_trial),
+            sequence: 1,
+        };
+        let mut memory = vec![0; 4_096];
+        let provision = Vendor::OURS.provision();
+        let mut agent = Agent::new(device.config, provision, &flash, boot, &mut memory, 9, 0).unwrap();
+        agent.handle_timeout(0);
+        let mut buffer = [0; DATAGRAM_BYTES_MAX];
+        let length = agent.poll_transmit(&mut buffer).unwrap();
+        let code = Message::parse(&buffer[..length]).unwrap().code();
+        assert_eq!(code, if on_trial { Code::POST } else { Code::GET });
+    }
 }
 
 #[test]
