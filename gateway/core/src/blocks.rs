@@ -17,6 +17,8 @@ pub(crate) struct BlockReply {
     pub(crate) end: u32,
     /// Whether the peer is past the first block.
     pub(crate) mid_transfer: bool,
+    /// Whether the block is there by right and could not be read.
+    pub(crate) is_lost: bool,
 }
 
 /// Serves the block that `request` asks for. `read` fills the block from its offset, or says that it cannot.
@@ -56,6 +58,7 @@ pub(crate) fn serve(
             response,
             end: 0,
             mid_transfer,
+            is_lost: true,
         };
     }
     let response = Response {
@@ -72,6 +75,7 @@ pub(crate) fn serve(
         response,
         end: part.offset + part.length,
         mid_transfer,
+        is_lost: false,
     }
 }
 
@@ -90,5 +94,6 @@ fn error_with(response: Response) -> BlockReply {
         response,
         end: 0,
         mid_transfer: false,
+        is_lost: false,
     }
 }

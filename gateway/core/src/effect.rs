@@ -70,7 +70,7 @@ pub trait Payloads {
     fn read(&self, artefact: &ArtefactDigest, offset: u64, buffer: &mut [u8]) -> Result<usize, PayloadError>;
 }
 
-/// A payload could not be read; the peer gets 5.03 and asks again later.
+/// A payload could not be read: the peer gets 5.03 and asks again later, and the payload is built again meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("artefact cannot be read: {reason}")]
 pub struct PayloadError {

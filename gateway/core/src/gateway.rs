@@ -197,10 +197,13 @@ impl Gateway {
         if let Some(key) = served.wants {
             self.journal.build(key);
         }
+        if let Some((target, base)) = served.lost {
+            self.journal.build_again(target, base);
+        }
         if let Some(id) = device
             && served.response.code == Code::SERVICE_UNAVAILABLE
         {
-            // The payload was lost with the shell's disk: build it anew for whoever waits in the middle of it.
+            // The artefact was lost with the shell's disk: build it anew for whoever waits in the middle of it.
             self.journal.plan_builds(&self.links, id);
         }
         let length = served.response.encode(message, self.fresh).len();

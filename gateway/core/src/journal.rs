@@ -57,6 +57,16 @@ impl Journal {
         }
     }
 
+    /// Asks again for builds that are done: what they gave cannot be read. One that then fails stays failed.
+    pub(crate) fn build_again(&mut self, target: ImageDigest, base: Option<ImageDigest>) {
+        let gave = |key: &&BuildKey| (key.target, key.base) == (target, base);
+        for key in self.state.built.iter().filter(gave) {
+            if !self.state.failed_builds.contains_key(key) && self.building.insert(*key) {
+                self.effects.push_back(Effect::Build(BuildRequest { key: *key }));
+            }
+        }
+    }
+
     /// Takes a build's result. One that nobody asked for is ignored.
     pub(crate) fn built(&mut self, now: Now, outcome: BuildOutcome) {
         let BuildOutcome { key, result } = outcome;

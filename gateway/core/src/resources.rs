@@ -4,6 +4,7 @@ use crate::blocks::{self, BlockReply, ReadFailed, Representation};
 use crate::config::LinkConfig;
 use crate::decision;
 use crate::effect::{BuildKey, Payloads};
+use crate::identity::ImageDigest;
 use crate::records::{ArtefactRecord, OfferPath};
 use crate::request::Response;
 use crate::state::State;
@@ -71,6 +72,8 @@ pub(crate) struct Served {
     pub(crate) served: Option<(OfferPath, Bytes)>,
     /// A payload that was asked for and does not exist yet.
     pub(crate) wants: Option<BuildKey>,
+    /// Target and base of a payload that exists and cannot be read.
+    pub(crate) lost: Option<(ImageDigest, Option<ImageDigest>)>,
 }
 
 /// Answers a GET from what is known; changes nothing.
@@ -107,7 +110,7 @@ fn payload(
     let served = (reply.end > 0).then_some((path, Bytes(reply.end.into())));
     Served {
         served,
-        ..served_block(reply)
+        ..of_artefact(artefact, reply)
     }
 }
 
@@ -134,7 +137,7 @@ fn image(
         return only(Response::new(Code::NOT_FOUND));
     };
     match state.full_artefact(image.digest) {
-        Some(artefact) => served_block(artefact_block(link, payloads, artefact, request)),
+        Some(artefact) => of_artefact(artefact, artefact_block(link, payloads, artefact, request)),
         None => {
             let wants = Some(decision::baseless_build(image.digest));
             Served {
@@ -187,12 +190,18 @@ fn bytes(link: &LinkConfig, content: &[u8], content_format: ContentFormat, reque
     ))
 }
 
+fn of_artefact(artefact: &ArtefactRecord, reply: BlockReply) -> Served {
+    let lost = reply.is_lost.then_some((artefact.target, artefact.base));
+    Served {
+        lost,
+        ..served_block(reply)
+    }
+}
+
 fn served_block(reply: BlockReply) -> Served {
     Served {
-        response: reply.response,
         mid_transfer: reply.mid_transfer,
-        served: None,
-        wants: None,
+        ..only(reply.response)
     }
 }
 
@@ -202,6 +211,7 @@ fn only(response: Response) -> Served {
         mid_transfer: false,
         served: None,
         wants: None,
+        lost: None,
     }
 }
 

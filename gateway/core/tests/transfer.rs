@@ -215,7 +215,7 @@ fn the_resources_are_discovered() {
 }
 
 #[test]
-fn a_payload_that_cannot_be_read_is_asked_for_later() {
+fn a_payload_that_cannot_be_read_is_built_again_and_asked_for_later() {
     let mut shell = Shell::ready(CoreConfig::default());
     let (path, _) = offered(&mut shell);
     shell.disk.0.clear();
@@ -224,6 +224,25 @@ fn a_payload_that_cannot_be_read_is_asked_for_later() {
     assert_eq!(message.code(), Code::SERVICE_UNAVAILABLE);
     assert!(message.max_age().is_some());
     assert!(message.etag().is_none());
+    // Asked for once, however many devices come.
+    shell.ask(peer(1), &get(51, &[&path], None));
+    assert_eq!(shell.builds.len(), 1);
+    shell.build_all();
+    assert_eq!(code(&shell.ask(peer(1), &get(52, &[&path], None))), Code::CONTENT);
+}
+
+#[test]
+fn a_payload_that_cannot_be_built_again_is_not_tried_for_ever() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let (path, _) = offered(&mut shell);
+    shell.disk.0.clear();
+    shell.ask(peer(1), &get(50, &[&path], None));
+    let key = shell.builds.pop().unwrap();
+    shell.built(key, Err("disk is full".into()));
+    for message_id in 51..60 {
+        shell.ask(peer(1), &get(message_id, &[&path], None));
+    }
+    assert_eq!(shell.builds, []);
 }
 
 #[test]

@@ -169,6 +169,32 @@ fn artefacts_that_were_lost_are_built_again_and_the_transfer_goes_on() {
 }
 
 #[test]
+fn a_garbled_or_removed_artefact_is_built_again_while_the_gateway_runs() {
+    let damages: [fn(&std::path::Path); 2] = [
+        |file| std::fs::remove_file(file).unwrap(),
+        |file| {
+            let length = std::fs::metadata(file).unwrap().len();
+            std::fs::write(file, vec![0; length as usize]).unwrap();
+        },
+    ];
+    let (v1, v2) = images();
+    for damage in damages {
+        let (site, mut device, _) = assigned();
+        let (job, _) = device.job(&site);
+        let path = job.path.as_str();
+        for file in site.files("artefacts") {
+            damage(&site.state().join("artefacts").join(file));
+        }
+        let first = device.block(site.address(), path, 0, BlockSize::B64);
+        assert_eq!(first.code, Code::SERVICE_UNAVAILABLE);
+        assert!(first.max_age.is_some());
+        site.wait_until_built();
+        let (payload, _) = device.fetch_from(site.address(), path, 0, BlockSize::B64);
+        assert_eq!(apply(&v1, &payload), v2);
+    }
+}
+
+#[test]
 fn a_reverted_image_is_withheld_across_a_restart_until_retry() {
     let (mut site, mut device, digest) = assigned();
     device.job(&site);

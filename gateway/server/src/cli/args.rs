@@ -8,7 +8,7 @@ use crate::publisher::cli::{ImageInspectArgs, ImageSignArgs, KeyGenerateArgs};
 
 /// Signed firmware for constrained devices, as the smallest delta against what each one really runs.
 #[derive(Debug, Parser)]
-#[command(name = "deltagate", version, about, arg_required_else_help = true)]
+#[command(name = "deltagate", version, arg_required_else_help = true)]
 pub struct Cli {
     /// The gateway's configuration; commands take its admin socket from it
     #[arg(long, global = true, value_name = "FILE")]
