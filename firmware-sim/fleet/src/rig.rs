@@ -136,7 +136,7 @@ impl Rig {
     pub fn keep_files(&mut self) -> String {
         self.directory.disable_cleanup(true);
         format!(
-            "the device said: {}\nthe gateway said: {}",
+            "the device's log is kept in {}\nthe gateway's log is kept in {}",
             self.machine.serial().path().display(),
             self.gateway.log().path().display(),
         )

@@ -159,6 +159,8 @@ fn locked_up(status: &Option<io::Result<ExitStatus>>) -> bool {
 /// How it ended, as the rest of a sentence.
 fn ended(status: &Option<io::Result<ExitStatus>>) -> String {
     match status {
+        // QEMU has printed why; the usual reason is an option that an old one does not know.
+        Some(Ok(status)) if status.code().is_some() => format!(": {status}; is it version 7.2 or newer?"),
         Some(Ok(status)) => format!(": {status}"),
         Some(Err(error)) => format!(": {error}"),
         None => String::new(),
