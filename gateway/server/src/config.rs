@@ -220,6 +220,10 @@ impl LinkTable {
             let problem = format!("expects 1 to 32 of a-z A-Z 0-9 - _ ., found \"{name}\"");
             return Err(document.invalid(self.name.span(), "name", problem));
         }
+        if name == DEFAULT_LINK {
+            let problem = format!("expects another name: \"{DEFAULT_LINK}\" is the link of all other peers");
+            return Err(document.invalid(self.name.span(), "name", problem));
+        }
         let block_size_max = document.within("block_size_max", &self.block_size_max, 16, 1024)?;
         if !block_size_max.is_power_of_two() {
             let problem = format!("expects 16, 32, 64, 128, 256, 512 or 1024, found {block_size_max}");
@@ -244,6 +248,9 @@ impl LinkTable {
         })
     }
 }
+
+/// What the core calls the link of peers that no prefix covers.
+const DEFAULT_LINK: &str = "default";
 
 const PREFIX_EXPECTS: &str = "address/length, with zeros behind the length, such as \"127.1.0.0/16\"";
 
@@ -442,6 +449,9 @@ mod tests {
         let link =
             "[[link]]\nname = \"a\"\nprefixes = []\nrate_bits_per_second = 26000\nack_timeout_ms = 8000\n";
         assert_eq!(complaint(&format!("{MINIMAL}{link}{link}")).1, "name");
+        let default = link.replace("\"a\"", "\"default\"");
+        assert_eq!(complaint(&format!("{MINIMAL}{default}")).1, "name");
+        assert_eq!(gateway_core::LinkConfig::default().name.0, DEFAULT_LINK);
         let (line, key, _) = complaint(&format!("{MINIMAL}{link}block_size_max = 100\n"));
         assert_eq!((line, key.as_str()), (8, "block_size_max"));
     }
