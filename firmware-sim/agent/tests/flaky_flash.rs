@@ -11,7 +11,7 @@ use deltagate_flash::sim::{SimFlash, SimFlashError};
 use deltagate_flash::{BootInfo, Slot};
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 use support::{Device, Gateway, LAYOUT, Offer, Vendor, image};
-use wire_checkin::{Job, JobPath};
+use wire_checkin::JobPath;
 
 /// Refuses one operation, then works again.
 struct Flaky {
@@ -64,7 +64,7 @@ impl NorFlash for Flaky {
 }
 
 /// Runs until the restart into the trial; what the agent said.
-fn update(flash: &RefCell<Flaky>, gateway: &mut Gateway, renamed: Option<JobPath>) -> Vec<Event> {
+fn update(flash: &RefCell<Flaky>, gateway: &mut Gateway, replacement: Option<&Offer>) -> Vec<Event> {
     let mut memory = vec![0; 4_096];
     let config = Config::new(LAYOUT, &[1]).unwrap();
     let boot = BootInfo {
@@ -84,9 +84,9 @@ fn update(flash: &RefCell<Flaky>, gateway: &mut Gateway, renamed: Option<JobPath
             }
         }
         if said.contains(&Event::FlashFailed)
-            && let (Some(path), Some(offer)) = (renamed, gateway.offer.as_mut())
+            && let Some(offer) = replacement
         {
-            offer.job = Job { path, ..offer.job };
+            gateway.offer = Some(offer.clone());
         }
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
         if let Some(length) = agent.poll_transmit(&mut buffer) {
@@ -107,7 +107,9 @@ fn whatever_operation_fails_the_update_goes_on_and_staged_blocks_are_kept() {
     let v2 = Vendor::OURS.release(2, image(2, 5_003));
     let offer = Offer::patch(&v1, &v2);
     let blocks = offer.payload.len().div_ceil(128);
-    for renamed in [None, JobPath::new("renamed")] {
+    let mut renamed = offer.clone();
+    renamed.job.path = JobPath::new("renamed").unwrap();
+    for renamed in [None, Some(&renamed)] {
         for failing in 0.. {
             let mut gateway = Gateway::new(Some(offer.clone()));
             let Device { flash, .. } = Device::new(&v1, Gateway::new(None));
@@ -130,5 +132,39 @@ fn whatever_operation_fails_the_update_goes_on_and_staged_blocks_are_kept() {
                 "operation {failing}: {asked} of {blocks} blocks"
             );
         }
+    }
+}
+
+/// The same image, and other bytes to make it of: what is staged of the first payload is no part of the second.
+#[test]
+fn whatever_operation_fails_another_payload_is_fetched_from_its_beginning() {
+    let v1 = Vendor::OURS.release(1, image(1, 5_003));
+    let v2 = Vendor::OURS.release(2, image(2, 5_003));
+    let full = Offer::full(&v2);
+    for failing in 0.. {
+        let mut gateway = Gateway::new(Some(Offer::patch(&v1, &v2)));
+        let Device { flash, .. } = Device::new(&v1, Gateway::new(None));
+        let flaky = RefCell::new(Flaky {
+            inner: flash.into_inner(),
+            operations_left: Some(failing),
+        });
+        let said = update(&flaky, &mut gateway, Some(&full));
+        if flaky.borrow().operations_left.is_some() {
+            break;
+        }
+        assert!(said.contains(&Event::Verified { sequence: 2 }));
+        assert!(!said.iter().any(|event| matches!(event, Event::Dropped { .. })));
+        let blocks = full.payload.len().div_ceil(128) as u32;
+        let last = gateway.blocks().into_iter().rev().take(blocks as usize);
+        let fetched_whole = last.eq((0..blocks).rev());
+        let offered = said
+            .iter()
+            .filter(|event| matches!(event, Event::Offered { .. }))
+            .count();
+        assert!(
+            fetched_whole || offered < 2,
+            "operation {failing}: {:?}",
+            gateway.blocks()
+        );
     }
 }

@@ -146,6 +146,17 @@ fn a_patch_for_another_base_costs_one_block() {
     );
 }
 
+/// A patch that makes more than the signed image would write over itself, or over nobody knows what.
+#[test]
+fn a_patch_to_another_length_costs_one_block() {
+    for bytes in [IMAGE_BYTES as u32 - 1, IMAGE_BYTES as u32 + 1, 0x00FF_FFFF] {
+        let mut patch = support::patch(&release(1).image, &release(2).image);
+        patch[4..7].copy_from_slice(&bytes.to_le_bytes()[..3]);
+        let offer = Offer::new(&release(2), Format::Patch, patch);
+        assert_eq!(refused_after_one_block(offer), Outcome::PatchFailed);
+    }
+}
+
 #[test]
 fn a_patch_that_needs_more_memory_costs_one_block() {
     let mut patch = support::patch(&release(1).image, &release(2).image);
@@ -315,6 +326,39 @@ fn wrong_blocks_are_not_stored() {
             "block {number} of {length} bytes"
         );
     }
+}
+
+#[test]
+fn a_gateway_that_sends_one_block_for_ever_is_not_asked_for_ever() {
+    for number in [0, 5] {
+        let etag = Offer::patch(&release(1), &release(2)).job.etag();
+        let mut device = answered_oddly(move |message, _| {
+            let (options, payload) = block_of(etag, number, 64);
+            Some(respond(message, Code::CONTENT, &options, &payload))
+        });
+        device.run_until(|device| device.said(|event| matches!(event, Event::Dropped { .. })) == 1);
+        assert_eq!(
+            device.gateway.blocks(),
+            [0, 1, 1, 1, 1],
+            "block {number} for ever"
+        );
+    }
+}
+
+/// Its entity tag says so with the first block; the rest of it is not fetched.
+#[test]
+fn another_payload_under_the_same_path_costs_one_block() {
+    let mut device = Device::new(
+        &release(1),
+        Gateway::new(Some(Offer::patch(&release(1), &release(2)))),
+    );
+    device.run_until(|device| device.gateway.blocks().len() == 3);
+    device.gateway.offer = Some(Offer::full(&release(2)));
+    device.gateway.requests.clear();
+    device.run_until(dropped);
+    assert_eq!(device.gateway.blocks().len(), 1);
+    let last = device.gateway.check_ins()[0].last_update.unwrap();
+    assert_eq!(last.outcome, Outcome::PayloadChanged);
 }
 
 #[test]

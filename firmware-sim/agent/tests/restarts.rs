@@ -8,12 +8,12 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use deltagate_agent::{Agent, DATAGRAM_BYTES_MAX, Event};
+use deltagate_agent::{Agent, DATAGRAM_BYTES_MAX, Effect, Event};
 use deltagate_flash::sim::PowerCut;
 use deltagate_flash::{BootInfo, Slot};
 use support::{Device, Gateway, Offer, Release, Vendor, image};
-use wire_checkin::Outcome;
-use wire_coap::{BlockSize, Code, Message};
+use wire_checkin::{Answer, Outcome};
+use wire_coap::{BlockSize, Code, Message, OptionNumber};
 
 const IMAGE_BYTES: usize = 5_003;
 
@@ -249,15 +249,90 @@ fn an_image_on_trial_resumes_no_update() {
 
 #[test]
 fn an_answer_that_is_no_answer_confirms_nothing() {
-    let mut gateway = Gateway::new(Some(Offer::patch(&release(1), &release(2))));
-    gateway.tamper = Some(Box::new(|message, _| {
-        let check_in = message.code() == wire_coap::Code::POST;
-        let on_trial = check_in && wire_checkin::CheckIn::decode(message.payload()).unwrap().on_trial;
-        on_trial.then(|| support::respond(message, wire_coap::Code::CHANGED, &[], &[0xFF]))
-    }));
-    let mut device = Device::new(&release(1), gateway);
-    device.run_until(|device| device.said(|event| matches!(event, Event::Reverting { .. })) == 1);
-    assert_eq!(device.boot_log().confirmed, Some(1));
+    let mut buffer = [0; 64];
+    let valid = Answer::idle(1).encode(&mut buffer).unwrap().to_vec();
+    for (code, body) in [
+        (Code::CHANGED, vec![0xFF]),
+        (Code::CONTENT, valid.clone()),
+        (Code::BAD_REQUEST, valid.clone()),
+        (Code::SERVICE_UNAVAILABLE, valid),
+    ] {
+        let mut gateway = Gateway::new(Some(Offer::patch(&release(1), &release(2))));
+        gateway.tamper = Some(Box::new(move |message, _| {
+            let check_in = message.code() == Code::POST;
+            let on_trial = check_in && wire_checkin::CheckIn::decode(message.payload()).unwrap().on_trial;
+            on_trial.then(|| support::respond(message, code, &[], &body))
+        }));
+        let mut device = Device::new(&release(1), gateway);
+        device.run_until(|device| device.said(|event| matches!(event, Event::Reverting { .. })) == 1);
+        assert_eq!(device.boot_log().confirmed, Some(1), "{code:?}");
+    }
+}
+
+/// The device at rest on slot A, started as `boot` says, and answered as `answer` does until `until_ms`. Whether it
+/// wanted to restart.
+fn left_alone(
+    device: &Device,
+    attempt: u8,
+    until_ms: u64,
+    mut answer: impl FnMut(&Message<'_>) -> Option<Vec<u8>>,
+) -> bool {
+    let boot = BootInfo {
+        slot: Slot::A,
+        on_trial: true,
+        attempt,
+        sequence: 1,
+    };
+    let (mut memory, mut buffer) = (vec![0; 4_096], [0; DATAGRAM_BYTES_MAX]);
+    let provision = Vendor::OURS.provision();
+    let mut agent = Agent::new(device.config, provision, &device.flash, boot, &mut memory, 9, 0).unwrap();
+    let mut now_ms = 0;
+    while now_ms < until_ms {
+        while let Some(effect) = agent.poll_effect() {
+            if effect == Effect::Reboot {
+                return true;
+            }
+        }
+        if let Some(length) = agent.poll_transmit(&mut buffer) {
+            if let Some(reply) = answer(&Message::parse(&buffer[..length]).unwrap()) {
+                agent.handle_datagram(now_ms, &reply);
+            }
+            continue;
+        }
+        now_ms = now_ms.max(agent.poll_timeout().unwrap());
+        agent.handle_timeout(now_ms);
+    }
+    false
+}
+
+/// With nothing to go back to, giving up would only mean to start the same image again, for ever.
+#[test]
+fn a_last_resort_keeps_trying_and_a_trial_does_not() {
+    let device = Device::new(&release(1), Gateway::new(None));
+    assert!(!left_alone(&device, 0, 24 * 3_600_000, |_| None));
+    assert_eq!(device.boot_log().reverted, None);
+    assert!(left_alone(&device, 1, 24 * 3_600_000, |_| None));
+}
+
+/// Nobody authenticates a 5.03, so it must not silence the device for ever, nor an answer's next check-in.
+#[test]
+fn no_answer_silences_the_device_for_more_than_a_week() {
+    const WEEK_MS: u64 = 7 * 24 * 3_600_000;
+    for busy in [true, false] {
+        let device = Device::new(&release(1), Gateway::new(None));
+        let mut requests = 0;
+        left_alone(&device, 0, 3 * WEEK_MS + 1, |message| {
+            requests += 1;
+            let mut buffer = [0; 64];
+            let answer = Answer::idle(u32::MAX).encode(&mut buffer).unwrap();
+            let forever = (OptionNumber::MAX_AGE, u32::MAX.to_be_bytes().to_vec());
+            Some(match busy {
+                true => support::respond(message, Code::SERVICE_UNAVAILABLE, &[forever], &[]),
+                false => support::respond(message, Code::CHANGED, &[], answer),
+            })
+        });
+        assert_eq!(requests, 4, "one at once, three in three weeks");
+    }
 }
 
 /// RFC 7252 §4.4. The device of the story: switched off and on with the same seed, it asked for its second check-in with
