@@ -152,6 +152,67 @@ fn more_signatures_than_our_bound_are_unsupported() {
     );
 }
 
+/// A CBOR byte string of at most 255 bytes.
+fn bstr(content: &[u8]) -> Vec<u8> {
+    match content.len() {
+        len @ 0..24 => [&[0x40 + len as u8], content].concat(),
+        len => [&[0x58, u8::try_from(len).unwrap()], content].concat(),
+    }
+}
+
+/// The release, its manifest rightly signed by the trusted key under these COSE headers and with this payload item.
+fn signed_under(protected: &[u8], unprotected: &[u8], payload: &[u8]) -> Vec<u8> {
+    let file = file();
+    let mut out = [0; 600];
+    let severed = sever_text(&file, &mut out).unwrap();
+    let manifest = &severed[6 + usize::from(severed[5])..];
+    let digest = Envelope::parse(severed).unwrap().manifest_digest();
+    let digest = bstr(&[&[0x82, 0x2f, 0x58, 0x20][..], &digest].concat());
+    let to_be_signed = [b"\x84\x6aSignature1", &bstr(protected)[..], &[0x40], &digest].concat();
+    let signature = bstr(&key().sign(&to_be_signed).to_bytes());
+    let sign1 = [
+        &[0xd2, 0x84],
+        &bstr(protected)[..],
+        unprotected,
+        payload,
+        &signature,
+    ]
+    .concat();
+    let wrapper = [&[0x82], &digest[..], &bstr(&sign1)].concat();
+    [&[0xd8, 0x6b, 0xa2, 0x02], &bstr(&wrapper)[..], manifest].concat()
+}
+
+/// RFC 9052 §3.1: a critical header that is not understood makes a good signature worthless; §3: an algorithm that
+/// the signature does not cover is anybody's choice.
+#[test]
+fn a_good_signature_counts_only_under_headers_we_understand() {
+    let kid = [&[0x04][..], &bstr(&anchors()[0].key_id().0)].concat();
+    let with_kid = [&[0xa1][..], &kid].concat();
+    let verdict = |protected: &[u8], unprotected: &[u8], payload: &[u8]| {
+        read_all(&signed_under(protected, unprotected, payload)).map(|manifest| manifest.sequence_number)
+    };
+    let (ed25519, eddsa, nil) = ([0xa1, 0x01, 0x32], [0xa1, 0x01, 0x27], [0xf6]);
+    assert_eq!(verdict(&ed25519, &with_kid, &nil), Ok(7));
+    assert_eq!(verdict(&eddsa, &with_kid, &nil), Ok(7));
+
+    let foreign = Err(VerifyError::UnsupportedAuthentication);
+    assert_eq!(
+        verdict(&[0xa2, 0x01, 0x32, 0x02, 0x81, 0x04], &with_kid, &nil),
+        foreign
+    );
+    let critical = [&[0xa2, 0x02, 0x81, 0x04][..], &kid].concat();
+    assert_eq!(verdict(&ed25519, &critical, &nil), foreign);
+    assert_eq!(verdict(&ed25519, &with_kid, &[0x41, 0x00]), foreign);
+
+    let unprotected = [&[0xa2, 0x01, 0x32][..], &kid].concat();
+    let missing = Err(VerifyError::Malformed(Malformed::Missing("signature algorithm")));
+    assert_eq!(verdict(&[], &unprotected, &nil), missing);
+    assert_eq!(
+        verdict(&ed25519, &unprotected, &nil),
+        Err(VerifyError::Malformed(Malformed::DuplicateKey))
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 

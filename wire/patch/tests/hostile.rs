@@ -106,6 +106,18 @@ fn an_empty_target_needs_no_stream() {
 }
 
 #[test]
+fn a_result_with_another_checksum_is_named() {
+    let patch = Header {
+        target_crc: 1,
+        ..header(0, b"base")
+    };
+    assert_eq!(
+        decode(b"base", &patch.to_bytes()),
+        Err(DecodeError::ResultMismatch)
+    );
+}
+
+#[test]
 fn too_little_memory_and_a_base_of_another_length_are_refused_before_anything_is_written() {
     let header = header(10, b"base");
     let mut small = [0; 4095];
