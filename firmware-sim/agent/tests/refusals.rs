@@ -121,6 +121,8 @@ fn what_does_not_fit_is_refused_and_so_is_a_patch_that_leaves_no_room_for_the_im
         refused_at_once(&release(1), Offer::patch(&release(1), &snug)),
         Outcome::NoSpace
     );
+    let one_sector_short = Offer::new(&snug, Format::Patch, vec![1; 100]);
+    assert_eq!(refused_at_once(&release(1), one_sector_short), Outcome::NoSpace);
 }
 
 #[test]
