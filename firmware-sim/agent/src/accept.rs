@@ -27,8 +27,16 @@ pub(crate) struct Image {
 pub(crate) struct Update {
     pub(crate) job: Job,
     pub(crate) image: Image,
-    /// Where the payload goes, from the first byte of the spare slot's image.
-    pub(crate) payload_at: u32,
+    pub(crate) place: Place,
+}
+
+/// Where a payload goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Into the spare slot, so many bytes behind the first of its image: `full` in place, anything else in the free tail.
+    SpareSlot(u32),
+    /// To the beginning of the staging area.
+    StagingArea,
 }
 
 /// What an update is held against.
@@ -41,6 +49,8 @@ pub(crate) struct Device<'a> {
     pub(crate) given_up: Option<u32>,
     pub(crate) formats: Formats,
     pub(crate) capacity_bytes: u32,
+    /// Of the staging area, where there is one.
+    pub(crate) staging_bytes: Option<u32>,
     pub(crate) sector_bytes: u32,
     pub(crate) memory_bytes: u32,
 }
@@ -99,18 +109,21 @@ pub(crate) fn judge(device: &Device<'_>, job: &Job, envelope: &[u8]) -> Result<U
     if !device.formats.contains(job.format) {
         return Err(Outcome::RefusedUnsupported.into());
     }
-    let payload_at = place_payload(device, job, &image)?;
+    let place = place_payload(device, job, &image)?;
     Ok(Update {
         job: *job,
         image,
-        payload_at,
+        place,
     })
 }
 
-fn place_payload(device: &Device<'_>, job: &Job, image: &Image) -> Result<u32, Refusal> {
-    let no_space = |needed: u64| Refusal {
-        outcome: Outcome::NoSpace,
-        detail: u32::try_from(needed.saturating_sub(u64::from(device.capacity_bytes))).ok(),
+fn place_payload(device: &Device<'_>, job: &Job, image: &Image) -> Result<Place, Refusal> {
+    let fits = |needed: u64, room_bytes: u32| match needed.checked_sub(u64::from(room_bytes)) {
+        None | Some(0) => Ok(()),
+        Some(missing) => Err(Refusal {
+            outcome: Outcome::NoSpace,
+            detail: u32::try_from(missing).ok(),
+        }),
     };
     let image_bytes = u64::from(image.bytes).next_multiple_of(u64::from(device.sector_bytes));
     let payload_bytes = u64::from(job.payload_bytes).next_multiple_of(u64::from(device.sector_bytes));
@@ -120,17 +133,20 @@ fn place_payload(device: &Device<'_>, job: &Job, image: &Image) -> Result<u32, R
     if job.format == Format::Full {
         // The payload is the image, so two figures and two digests must agree.
         let same = job.payload_bytes == image.bytes && image.digest.starts_with(&job.artefact_digest);
-        return match same {
-            true if image_bytes <= u64::from(device.capacity_bytes) => Ok(0),
-            true => Err(no_space(image_bytes)),
-            false => Err(Outcome::DigestMismatch.into()),
-        };
+        if !same {
+            return Err(Outcome::DigestMismatch.into());
+        }
+        fits(image_bytes, device.capacity_bytes)?;
+        return Ok(Place::SpareSlot(0));
     }
-    let needed = image_bytes + payload_bytes;
-    let at = u64::from(device.capacity_bytes)
-        .checked_sub(payload_bytes)
-        .filter(|at| *at >= image_bytes);
-    at.and_then(|at| u32::try_from(at).ok()).ok_or(no_space(needed))
+    if let Some(staging_bytes) = device.staging_bytes {
+        fits(image_bytes, device.capacity_bytes)?;
+        fits(payload_bytes, staging_bytes)?;
+        return Ok(Place::StagingArea);
+    }
+    fits(image_bytes + payload_bytes, device.capacity_bytes)?;
+    // Both are below the capacity, which has 32 bits.
+    Ok(Place::SpareSlot(device.capacity_bytes - payload_bytes as u32))
 }
 
 /// Checks the first bytes of a patch, so that one that cannot work costs one block of airtime.

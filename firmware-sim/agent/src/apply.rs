@@ -94,18 +94,18 @@ pub(crate) struct Erasing {
 }
 
 impl Erasing {
-    /// The sectors that `bytes` bytes from `at` on, the beginning of a sector, touch.
-    pub(crate) const fn new(at: u32, bytes: u32, sector_bytes: u32) -> Self {
+    /// The sectors that the first `bytes` bytes of a region touch.
+    pub(crate) const fn new(bytes: u32, sector_bytes: u32) -> Self {
         Self {
-            at,
-            end: at.saturating_add(bytes).next_multiple_of(sector_bytes),
+            at: 0,
+            end: bytes.next_multiple_of(sector_bytes),
         }
     }
 
-    /// Erases one sector of the spare slot's image or tail; whether that was the last.
-    pub(crate) fn step<F: NorFlash>(&mut self, slot: SlotRegion<'_, F>) -> Result<bool, FlashError> {
+    /// Erases one sector of `region`; whether that was the last.
+    pub(crate) fn step<F: NorFlash>(&mut self, region: Region<'_, F>) -> Result<bool, FlashError> {
         if self.at < self.end {
-            slot.erase_image(ImageOffset(self.at), Region::<F>::SECTOR_BYTES)?;
+            region.erase(self.at, Region::<F>::SECTOR_BYTES)?;
             self.at += Region::<F>::SECTOR_BYTES;
         }
         Ok(self.at >= self.end)
@@ -146,9 +146,10 @@ mod tests {
         let flash = RefCell::new(SimFlash::from_bytes(std::vec![0; LAYOUT.end_bytes() as usize]));
         let region = Region::new(&flash, LAYOUT.slot(Slot::B));
         let slot = SlotRegion::new(region);
-        let mut erasing = Erasing::new(0, 4_097, 4_096);
-        assert!(!erasing.step(slot).unwrap());
-        assert!(erasing.step(slot).unwrap());
+        let image = slot.image().unwrap();
+        let mut erasing = Erasing::new(4_097, 4_096);
+        assert!(!erasing.step(image).unwrap());
+        assert!(erasing.step(image).unwrap());
         assert!(slot.image().unwrap().is_erased(0, 8_192).unwrap());
         let mut next = [9; 1];
         slot.read_image(ImageOffset(8_192), &mut next).unwrap();

@@ -9,7 +9,7 @@ use deltagate_flash::{
 use embedded_storage::nor_flash::NorFlash;
 use wire_checkin::{Format, Formats, LastUpdate, Outcome};
 
-use crate::accept::{Device, Refusal, Running, Update};
+use crate::accept::{Device, Place, Refusal, Running, Update};
 use crate::client::Client;
 use crate::config::Config;
 use crate::event::{Effect, Event};
@@ -98,7 +98,11 @@ impl<'m, F: NorFlash> Core<'m, F> {
             .job
             .payload_bytes
             .next_multiple_of(Region::<F>::SECTOR_BYTES);
-        self.spare_slot().image()?.sub(update.payload_at, bytes)
+        match (update.place, self.config.layout.staging) {
+            (Place::SpareSlot(at), _) => self.spare_slot().image()?.sub(at, bytes),
+            (Place::StagingArea, Some(area)) => Region::new(self.flash, area).sub(0, bytes),
+            (Place::StagingArea, None) => Err(FlashError::OutOfBounds),
+        }
     }
 
     pub(crate) fn running_image(&self) -> Result<Region<'m, F>, FlashError> {
@@ -125,6 +129,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
             given_up: self.boot_log.given_up(),
             formats: self.formats(),
             capacity_bytes: self.config.layout.image_capacity_bytes(),
+            staging_bytes: self.config.layout.staging.map(|area| area.bytes),
             sector_bytes: Region::<F>::SECTOR_BYTES,
             memory_bytes: self.memory_bytes,
         }

@@ -28,7 +28,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
                 erasing,
             } => self.prepare(now_ms, update, envelope, erasing),
             State::CheckingPayload { update, hashing } => self.check_payload(now_ms, update, hashing),
-            State::Clearing { update, mut erasing } => match erasing.step(self.spare_slot())? {
+            State::Clearing { update, mut erasing } => match erasing.step(self.spare_slot().image()?)? {
                 false => Ok(State::Clearing { update, erasing }),
                 true => self.begin_decoding(now_ms, update),
             },
@@ -55,14 +55,14 @@ impl<'m, F: NorFlash> Core<'m, F> {
         let Some(mut erasing) = erasing else {
             slot.erase_header()?;
             let sector = Region::<F>::SECTOR_BYTES;
-            let erasing = Some(Erasing::new(update.payload_at, update.job.payload_bytes, sector));
+            let erasing = Some(Erasing::new(update.job.payload_bytes, sector));
             return Ok(State::Preparing {
                 update,
                 envelope,
                 erasing,
             });
         };
-        if !erasing.step(slot)? {
+        if !erasing.step(self.payload_region(&update)?)? {
             return Ok(State::Preparing {
                 update,
                 envelope,
@@ -94,7 +94,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
     /// Applying always begins with erasing: a power cut may have left part of an image.
     fn begin_applying(&mut self, update: Update) -> State<'m> {
         self.effects.event(Event::Applying);
-        let erasing = Erasing::new(0, update.image.bytes, Region::<F>::SECTOR_BYTES);
+        let erasing = Erasing::new(update.image.bytes, Region::<F>::SECTOR_BYTES);
         State::Clearing { update, erasing }
     }
 

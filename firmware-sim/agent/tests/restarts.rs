@@ -10,8 +10,8 @@ use std::rc::Rc;
 
 use deltagate_agent::{Agent, DATAGRAM_BYTES_MAX, Effect, Event};
 use deltagate_flash::sim::PowerCut;
-use deltagate_flash::{BootInfo, Slot};
-use support::{Device, Gateway, Offer, Release, Vendor, image};
+use deltagate_flash::{BootInfo, Layout, Slot};
+use support::{Device, Gateway, LAYOUT, Offer, Release, Vendor, image};
 use wire_checkin::{Answer, Outcome};
 use wire_coap::{BlockSize, Code, Message, OptionNumber};
 
@@ -28,8 +28,12 @@ fn confirmed(sequence: u32) -> impl Fn(&Device) -> bool {
 /// Cuts the power at every operation of an update, and at several bytes of each; again at the `again`th operation after
 /// that.
 fn cut_everywhere(offer: &Offer, step: usize, again: Option<u64>) {
+    cut_everywhere_on(LAYOUT, offer, step, again);
+}
+
+fn cut_everywhere_on(layout: Layout, offer: &Offer, step: usize, again: Option<u64>) {
     let device = |cut| {
-        let mut device = Device::new(&release(1), Gateway::new(Some(offer.clone())));
+        let mut device = Device::with_layout(layout, &release(1), Gateway::new(Some(offer.clone())));
         device.cut = cut;
         device
     };
@@ -80,6 +84,16 @@ fn confirmed_by_log(sequence: u32) -> impl Fn(&Device) -> bool {
 #[test]
 fn a_patch_survives_a_power_cut_at_every_operation() {
     cut_everywhere(&Offer::patch(&release(1), &release(2)), 1, None);
+}
+
+#[test]
+fn a_patch_in_a_staging_area_survives_a_power_cut_at_every_operation() {
+    cut_everywhere_on(
+        LAYOUT.with_staging(4096),
+        &Offer::patch(&release(1), &release(2)),
+        1,
+        None,
+    );
 }
 
 #[test]

@@ -5,8 +5,8 @@
 mod support;
 
 use deltagate_agent::Event;
-use support::{Device, Gateway, Link, Offer, Release, Request, Vendor, image};
-use wire_checkin::Outcome;
+use support::{Device, Gateway, LAYOUT, Link, Offer, Release, Request, Rng, Vendor, image};
+use wire_checkin::{CheckIn, Outcome};
 use wire_coap::BlockSize;
 
 const IMAGE_BYTES: usize = 6_001;
@@ -67,6 +67,43 @@ fn a_full_image_streams_into_its_place() {
     device.run_until(confirmed(2));
     runs_v2(&device);
     assert_eq!(device.gateway.requests.len(), 1 + IMAGE_BYTES.div_ceil(128) + 1);
+}
+
+/// A slot of four image sectors has no tail left for a patch; a staging area has.
+#[test]
+fn with_a_staging_area_an_image_may_fill_its_slot() {
+    let full_slot = LAYOUT.image_capacity_bytes() as usize;
+    let release = |sequence| Vendor::OURS.release(sequence, image(sequence as u8, full_slot));
+    let (v1, v2) = (release(1), release(2));
+    let offer = Offer::patch(&v1, &v2);
+
+    let mut without = Device::new(&v1, Gateway::new(Some(offer.clone())));
+    without.run_until(|device| device.said(|event| matches!(event, Event::Reported { .. })) == 1);
+    let reported = |check_in: &&CheckIn| check_in.last_update.is_some();
+    let outcome = without
+        .gateway
+        .check_ins()
+        .into_iter()
+        .find(reported)
+        .unwrap()
+        .last_update;
+    assert_eq!(outcome.unwrap().outcome, Outcome::NoSpace);
+    assert_eq!(without.gateway.blocks(), []);
+
+    let layout = LAYOUT.with_staging(4_096);
+    let mut device = Device::with_layout(layout, &v1, Gateway::new(Some(offer)));
+    device.run_until(confirmed(2));
+    runs_v2(&device);
+    assert_eq!(device.gateway.check_ins()[0].staging_bytes, Some(4_096));
+
+    // What the area cannot hold is refused, however much room the slot has.
+    let small = Vendor::OURS.release(3, Rng::new(3).bytes(5_000));
+    let large_patch = Offer::patch(&v2, &small);
+    assert!(large_patch.payload.len() > 4_096);
+    device.gateway.offer = Some(large_patch);
+    let blocks = device.gateway.blocks().len();
+    device.run_until(|device| device.said(|event| matches!(event, Event::Dropped { .. })) == 1);
+    assert_eq!(device.gateway.blocks().len(), blocks);
 }
 
 #[test]

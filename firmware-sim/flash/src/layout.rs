@@ -86,6 +86,9 @@ pub struct ImageOffset(pub u32);
 /// provision │ boot log │ journal │ … │ slot A                        │ slot B
 /// 1 sector    2          2             header │ image … │ staged patch  the same
 /// ```
+///
+/// A part with room to spare may have a staging area behind the slots; then nothing is staged in a slot, and an image may
+/// fill it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
     /// What one erase clears; a multiple of what one program operation writes.
@@ -100,6 +103,8 @@ pub struct Layout {
     pub slot_a: Partition,
     /// The second slot; as large as the first.
     pub slot_b: Partition,
+    /// Where payloads are staged; `None`: in the free tail of the spare slot.
+    pub staging: Option<Partition>,
 }
 
 impl Layout {
@@ -111,6 +116,7 @@ impl Layout {
         journal: Partition::new(0x3000, 0x2000),
         slot_a: Partition::new(0x1_0000, 0x8_0000),
         slot_b: Partition::new(0x9_0000, 0x8_0000),
+        staging: None,
     };
 
     /// The same order with slots of `slot_bytes` packed closely, for tests that want a small part.
@@ -125,6 +131,16 @@ impl Layout {
             journal: Partition::new(3 * sector_bytes, 2 * sector_bytes),
             slot_a: Partition::new(5 * sector_bytes, slot_bytes),
             slot_b: Partition::new(5 * sector_bytes + slot_bytes, slot_bytes),
+            staging: None,
+        }
+    }
+
+    /// The same with a staging area of `bytes`, a multiple of the sector, right behind the slots.
+    #[must_use]
+    pub const fn with_staging(self, bytes: u32) -> Self {
+        Self {
+            staging: Some(Partition::new(self.slot_b.end(), bytes)),
+            ..self
         }
     }
 
@@ -137,7 +153,8 @@ impl Layout {
         }
     }
 
-    /// The bytes a slot has for an image and a staged patch together: all but the header sector.
+    /// The bytes a slot has for an image, and for a staged payload where there is no area for those: all but the header
+    /// sector.
     #[must_use]
     pub const fn image_capacity_bytes(&self) -> u32 {
         self.slot_a.bytes - self.sector_bytes
@@ -146,7 +163,10 @@ impl Layout {
     /// The bytes from the start of the part to the end of the last partition.
     #[must_use]
     pub const fn end_bytes(&self) -> u32 {
-        self.slot_b.end()
+        match self.staging {
+            Some(staging) => staging.end(),
+            None => self.slot_b.end(),
+        }
     }
 
     /// Whether every partition is whole sectors, none overlaps the next and the slots are equally large.
@@ -158,6 +178,11 @@ impl Layout {
             self.journal,
             self.slot_a,
             self.slot_b,
+            match self.staging {
+                Some(staging) => staging,
+                // Stands in for none: a sector that no rule objects to.
+                None => Partition::new(self.slot_b.end(), self.sector_bytes),
+            },
         ];
         let mut at = 0;
         let mut i = 0;
@@ -200,6 +225,21 @@ mod tests {
             ..layout
         };
         assert!(!ragged.is_sound());
+    }
+
+    #[test]
+    fn a_staging_area_lies_behind_the_slots() {
+        let layout = Layout::packed(4096, 4 * 4096);
+        let staged = layout.with_staging(2 * 4096);
+        assert!(staged.is_sound());
+        assert_eq!(staged.end_bytes(), layout.end_bytes() + 2 * 4096);
+        assert!(!layout.with_staging(0).is_sound());
+        assert!(!layout.with_staging(100).is_sound());
+        let overlapping = Layout {
+            staging: Some(layout.slot_b),
+            ..layout
+        };
+        assert!(!overlapping.is_sound());
     }
 
     #[test]

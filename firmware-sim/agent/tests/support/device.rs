@@ -103,7 +103,12 @@ enum Ended {
 impl Device {
     /// A device from the factory that runs `release`, confirmed, and believes `Vendor::OURS`.
     pub fn new(release: &Release, gateway: Gateway) -> Self {
-        let flash = RefCell::new(SimFlash::new(LAYOUT.end_bytes()));
+        Self::with_layout(LAYOUT, release, gateway)
+    }
+
+    /// The same on another part, which begins like [`LAYOUT`].
+    pub fn with_layout(layout: Layout, release: &Release, gateway: Gateway) -> Self {
+        let flash = RefCell::new(SimFlash::new(layout.end_bytes()));
         Vendor::OURS
             .provision()
             .write(Region::new(&flash, LAYOUT.provision))
@@ -125,7 +130,11 @@ impl Device {
             .unwrap()
             .append(confirmed)
             .unwrap();
-        let mut config = Config::new(LAYOUT, &[1, 2, 3, 4, 5, 6]).unwrap();
+        if let Some(staging) = layout.staging {
+            let remains = staging.offset as usize..(staging.offset + staging.bytes) as usize;
+            flash.borrow_mut().bytes_mut()[remains].fill(0x3C);
+        }
+        let mut config = Config::new(layout, &[1, 2, 3, 4, 5, 6]).unwrap();
         config.block_size_max = BlockSize::B128;
         Self {
             flash,

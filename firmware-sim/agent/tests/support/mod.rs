@@ -32,6 +32,11 @@ impl Rng {
         self.0
     }
 
+    /// What no coder makes smaller.
+    pub fn bytes(mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| (self.next() >> 32) as u8).collect()
+    }
+
     /// Whether an event of `percent` happens.
     pub fn chance(&mut self, percent: u64) -> bool {
         self.next() % 100 < percent
