@@ -1,7 +1,10 @@
 //! Writes the frozen fixture of the current draft: `fixture DIRECTORY` makes `base.bin`, `target.bin` and
-//! `draft1-<memory>.patch` there.
+//! `draft2-<memory>.patch` there, and the same of two images of Thumb code, `thumb-…` and `draft2-thumb-4096.patch`.
 //!
 //! Run it when a new draft begins, never to make a failing test pass.
+
+#[path = "../tests/support/mod.rs"]
+mod support;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -16,8 +19,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(directory.join("target.bin"), &target)?;
     for memory in [MemoryClass::MIN, MemoryClass::MAX] {
         let patch = encode(&base, &target, &Options { memory })?;
-        std::fs::write(directory.join(format!("draft1-{}.patch", memory.bytes())), patch)?;
+        std::fs::write(directory.join(format!("draft2-{}.patch", memory.bytes())), patch)?;
     }
+    let (base, target) = support::thumb_images();
+    let patch = encode(
+        &base,
+        &target,
+        &Options {
+            memory: MemoryClass::MIN,
+        },
+    )?;
+    std::fs::write(directory.join("thumb-base.bin"), &base)?;
+    std::fs::write(directory.join("thumb-target.bin"), &target)?;
+    std::fs::write(directory.join("draft2-thumb-4096.patch"), patch)?;
     Ok(())
 }
 

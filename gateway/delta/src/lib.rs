@@ -1,22 +1,26 @@
 //! The delta encoder: alignment, parse and entropy coding of `wire-patch` streams.
 //!
 //! Pure computation: no clock, no randomness, no threads, so that the same images give the same patch everywhere.
-//! Relocation models are not part of this draft.
 //!
 //! | module | decides |
 //! |---|---|
+//! | `address` | where the images run |
+//! | `normal` | which bytes of an image are addresses, for `align` to disregard |
 //! | `align` | which parts of the target are copied from where |
 //! | `repeats` | which of the rest the target has had before |
 //! | `stream` | nothing: writes a parse through the models that `wire-patch` shares with us |
 //! | `range` | nothing: turns bits and probabilities into bytes |
 
+mod address;
 mod align;
+mod normal;
 mod range;
 mod repeats;
 mod stream;
 
 use sha2::{Digest, Sha256};
-use wire_patch::{Header, IMAGE_BYTES_MAX, MemoryClass, Models};
+pub use wire_patch::Relocation;
+use wire_patch::{Header, IMAGE_BYTES_MAX, MemoryClass, Models, Setup, Triple};
 
 use align::Aligner;
 use stream::Stream;
@@ -26,6 +30,38 @@ use stream::Stream;
 pub struct Options {
     /// Decoder memory the patch may use.
     pub memory: MemoryClass,
+}
+
+/// The load addresses of the images, which tell pointers from numbers. Wrong ones cost bytes, never correctness.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Addresses {
+    /// Inferred from the images; nothing is moved if they do not look like Thumb code.
+    #[default]
+    Inferred,
+    /// Given, for instance by the images' ELF files.
+    Given(Relocation),
+    /// Nothing is moved.
+    Ignored,
+}
+
+impl Addresses {
+    fn of(self, base: &[u8], target: &[u8]) -> Option<Relocation> {
+        match self {
+            Self::Inferred => {
+                let base_address = address::infer(base)?;
+                let target_address = address::infer(target).unwrap_or(base_address);
+                Some(Relocation {
+                    base_address,
+                    target_address,
+                })
+            }
+            Self::Given(relocation) => Some(Relocation {
+                base_address: relocation.base_address & !3,
+                target_address: relocation.target_address & !3,
+            }),
+            Self::Ignored => None,
+        }
+    }
 }
 
 /// Why no patch was made.
@@ -41,30 +77,104 @@ pub enum EncodeError {
 }
 
 /// bsdiff's constant is 8; which one is best differs by pair, so that each is tried and the smallest patch kept.
-const GAINS: [usize; 5] = [3, 5, 8, 14, 24];
+const GAINS: [usize; 4] = [3, 5, 8, 20];
 
-/// A patch that turns `base` into `target`. The same input gives the same bytes everywhere.
-///
-/// Needs about 4 bytes of memory for each byte of the base and 12 for each byte of the target.
+/// Shortest copies that enter the map, as powers of two; the first is tried with every parse, the others with the best.
+const MAP_COPY_BYTES_LOG2: [u32; 4] = [4, 3, 5, 7];
+
+/// A patch that turns `base` into `target`, load addresses inferred. The same input gives the same bytes everywhere.
 pub fn encode(base: &[u8], target: &[u8], options: &Options) -> Result<Vec<u8>, EncodeError> {
+    encode_at(base, target, options, Addresses::Inferred)
+}
+
+/// As [`encode`], told where the images run.
+///
+/// Needs about 5 bytes of memory for each byte of the base and 13 for each byte of the target.
+pub fn encode_at(
+    base: &[u8],
+    target: &[u8],
+    options: &Options,
+    addresses: Addresses,
+) -> Result<Vec<u8>, EncodeError> {
     let header = header(base, target, options)?;
-    let mut aligner = Aligner::new(base, target);
-    let mut memory = vec![0; options.memory.bytes() as usize];
-    let mut best: Option<Vec<u8>> = None;
-    for gain in GAINS {
-        let plain = aligner.parse(gain);
-        let repeating = repeats::with_repeats(base.len(), target, &plain);
-        for triples in [Some(plain), repeating].into_iter().flatten() {
-            let models = Models::new(options.memory, &mut memory).expect("memory was made for its class");
-            let stream = Stream::new(base, target, models).encode(&triples);
-            if best.as_ref().is_none_or(|best| stream.len() < best.len()) {
-                best = Some(stream);
+    let relocation = addresses.of(base, target);
+    let mut search = Search {
+        base,
+        target,
+        options,
+        memory: vec![0; options.memory.bytes() as usize],
+        best: None,
+    };
+    let setup = Setup {
+        relocation,
+        map_copy_bytes_log2: MAP_COPY_BYTES_LOG2[0],
+    };
+    search.parses(Aligner::new(base, target), setup);
+    if let Some(relocation) = relocation {
+        let base = normal::normalised(base, relocation.base_address);
+        let target = normal::normalised(target, relocation.target_address);
+        search.parses(Aligner::new(&base, &target), setup);
+    }
+    search.setups(setup);
+    let mut patch = header.to_bytes().to_vec();
+    patch.extend(search.best.map(|best| best.stream).unwrap_or_default());
+    Ok(patch)
+}
+
+/// The smallest stream so far.
+struct Search<'a> {
+    base: &'a [u8],
+    target: &'a [u8],
+    options: &'a Options,
+    memory: Vec<u8>,
+    best: Option<Best>,
+}
+
+struct Best {
+    stream: Vec<u8>,
+    triples: Vec<Triple>,
+}
+
+impl Search<'_> {
+    /// Tries every parse of an aligner.
+    fn parses(&mut self, mut aligner: Aligner<'_>, setup: Setup) {
+        for gain in GAINS {
+            let plain = aligner.parse(gain);
+            let repeating = repeats::with_repeats(self.base.len(), self.target, &plain);
+            for triples in [Some(plain), repeating].into_iter().flatten() {
+                self.attempt(triples, setup);
             }
         }
     }
-    let mut patch = header.to_bytes().to_vec();
-    patch.extend(best.unwrap_or_default());
-    Ok(patch)
+
+    /// Tries the best parse with other setups.
+    fn setups(&mut self, setup: Setup) {
+        if setup.relocation.is_none() {
+            return;
+        }
+        let others = MAP_COPY_BYTES_LOG2[1..].iter().map(|log2| Setup {
+            map_copy_bytes_log2: *log2,
+            ..setup
+        });
+        for setup in others.chain([Setup::default()]) {
+            if let Some(triples) = self.best.as_ref().map(|best| best.triples.clone()) {
+                self.attempt(triples, setup);
+            }
+        }
+    }
+
+    fn attempt(&mut self, triples: Vec<Triple>, setup: Setup) {
+        let models =
+            Models::new(self.options.memory, &mut self.memory).expect("memory was made for its class");
+        let stream = Stream::new(self.base, self.target, models).encode(setup, &triples);
+        if self
+            .best
+            .as_ref()
+            .is_none_or(|best| stream.len() < best.stream.len())
+        {
+            self.best = Some(Best { stream, triples });
+        }
+    }
 }
 
 fn header(base: &[u8], target: &[u8], options: &Options) -> Result<Header, EncodeError> {

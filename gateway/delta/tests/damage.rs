@@ -77,5 +77,5 @@ fn another_base_of_the_same_length_is_noticed() {
     let patch = patch_of(&base, &target);
     let mut other = base.clone();
     other[10] ^= 1;
-    assert_eq!(decode(&other, &patch, 7), Err(DecodeError::ResultMismatch));
+    assert!(decode(&other, &patch, 7).is_err());
 }

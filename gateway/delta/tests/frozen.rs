@@ -5,7 +5,7 @@ use wire_patch::MemoryClass;
 
 const BASE: &[u8] = include_bytes!("../../../fixtures/patch/base.bin");
 const TARGET: &[u8] = include_bytes!("../../../fixtures/patch/target.bin");
-const SMALL: &[u8] = include_bytes!("../../../fixtures/patch/draft1-4096.patch");
+const SMALL: &[u8] = include_bytes!("../../../fixtures/patch/draft2-4096.patch");
 
 #[test]
 fn the_encoder_gets_no_worse_than_when_the_draft_began() {

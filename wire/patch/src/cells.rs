@@ -33,7 +33,7 @@ pub(crate) struct Region {
 
 impl Region {
     /// The cell of a hashed context: the hash's upper half scaled to the region.
-    fn cell(self, hash: u32) -> usize {
+    pub(crate) fn cell(self, hash: u32) -> usize {
         (self.first + (((hash >> 16) * self.len) >> 16)) as usize
     }
 }
@@ -55,12 +55,27 @@ impl<'m> Cells<'m> {
         self.bytes[start..start + region.len as usize].fill(value.to_le_bytes());
     }
 
-    fn read(&self, cell: usize) -> u16 {
+    /// Moves a region to higher cells, over those behind it.
+    pub(crate) fn shift_up(&mut self, region: Region, by: u32) {
+        let (start, end) = (region.first as usize, (region.first + region.len) as usize);
+        self.bytes.copy_within(start..end, start + by as usize);
+    }
+
+    pub(crate) fn read(&self, cell: usize) -> u16 {
         u16::from_le_bytes(self.bytes[cell])
     }
 
-    fn write(&mut self, cell: usize, value: u16) {
+    pub(crate) fn write(&mut self, cell: usize, value: u16) {
         self.bytes[cell] = value.to_le_bytes();
+    }
+
+    pub(crate) fn read_wide(&self, cell: u32) -> u32 {
+        u32::from(self.read(cell as usize)) | u32::from(self.read(cell as usize + 1)) << 16
+    }
+
+    pub(crate) fn write_wide(&mut self, cell: u32, value: u32) {
+        self.write(cell as usize, value as u16);
+        self.write(cell as usize + 1, (value >> 16) as u16);
     }
 
     /// Codes a bit with one counter alone.
@@ -85,7 +100,13 @@ impl<'m> Cells<'m> {
         weights: u32,
         bit: bool,
     ) -> Result<bool, C::Error> {
-        let cells = hashes.map(|hash| region.cell(hash));
+        let slice = region.len / N as u32;
+        let mut first = region.first;
+        let cells = hashes.map(|hash| {
+            let cell = Region { first, len: slice }.cell(hash);
+            first += slice;
+            cell
+        });
         let inputs = cells.map(|cell| stretch(self.read(cell) >> 4));
         let weights = weights as usize;
         // At most 8 inputs: 8 × 3072 × 32768 stays inside 31 bits.

@@ -5,7 +5,8 @@ use crate::control::{self, Control, Triple};
 use crate::error::DecodeError;
 use crate::header::{HEADER_BYTES, Header};
 use crate::io::{Output, ReadAt};
-use crate::models::{Models, Number, Predicted};
+use crate::models::{Models, Setup};
+use crate::relocate::Place;
 use crate::source::{Window, Written};
 
 /// Whether there is more to do.
@@ -21,10 +22,11 @@ pub enum Progress {
 ///
 /// | phase | a step does | then |
 /// |---|---|---|
-/// | `Start` | checks the base's length, starts the range decoder | `Control`, or `Finish` for an empty result |
-/// | `Control` | decodes a triple | `Copy` |
-/// | `Copy` | a run length, or one byte | `Copy`, `Extra` |
-/// | `Extra` | one byte | `Extra`, `Control`, `Finish` when the result is complete |
+/// | `Start` | checks the base's length, starts the range decoder, reads the setup | `Map`, or `Finish` for an empty result |
+/// | `Map` | decodes a triple into the map | `Map`, `Control` when all are known |
+/// | `Control` | decodes the next triple once more | `Copy` |
+/// | `Copy` | the offer of a block, or a group of bytes | `Copy`, `Extra` |
+/// | `Extra` | one byte or two | `Extra`, `Control`, `Finish` when the result is complete |
 /// | `Finish` | appends the last piece, checks the end of the patch and the CRC-32 | `Done` |
 /// | any | meets an error | `Failed` |
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub struct Decoder<'m> {
     header: Header,
     models: Models<'m>,
     bits: RangeDecoder,
+    /// Reads the triples a second time.
+    control_bits: RangeDecoder,
     control: Control,
     window: Window,
     written: Written,
@@ -41,31 +45,22 @@ pub struct Decoder<'m> {
 }
 
 /// Upper bound of the size of [`Decoder`], besides the memory it is given.
-pub const DECODER_BYTES_MAX: usize = 384;
+pub const DECODER_BYTES_MAX: usize = 640;
 
 const _: () = assert!(size_of::<Decoder<'static>>() <= DECODER_BYTES_MAX);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Start,
+    /// Bytes of the target that the triples so far yield.
+    Map(u32),
     Control,
-    Copy(Copying),
+    /// Bytes left of a block.
+    Copy(u32),
     Extra,
     Finish,
     Done,
     Failed,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Copying {
-    /// The copy has just begun: a run length comes next.
-    First,
-    /// This many more unchanged bytes, then a changed one, or the copy's end.
-    Run(u32),
-    /// The next byte is known to be changed.
-    Changed,
-    /// A hit or a miss comes next, or a run length after many hits.
-    Single,
 }
 
 impl<'m> Decoder<'m> {
@@ -80,6 +75,7 @@ impl<'m> Decoder<'m> {
             header,
             models,
             bits: RangeDecoder::new(HEADER_BYTES as u32),
+            control_bits: RangeDecoder::new(HEADER_BYTES as u32),
             control: Control::default(),
             window: Window::new(),
             written: Written::new(),
@@ -138,8 +134,9 @@ impl<'m> Decoder<'m> {
     ) -> Result<Phase, DecodeError> {
         match self.phase {
             Phase::Start => self.start(base, patch),
+            Phase::Map(mapped) => self.map(mapped, patch),
             Phase::Control => self.control(patch),
-            Phase::Copy(copying) if self.triple.copy_bytes > 0 => self.copy(copying, base, patch, out),
+            Phase::Copy(block) if self.triple.copy_bytes > 0 => self.copy(block, base, patch, out),
             Phase::Copy(_) => Ok(self.after_copy()),
             Phase::Extra => self.extra(patch, out),
             Phase::Finish => self.finish(patch, out),
@@ -154,12 +151,42 @@ impl<'m> Decoder<'m> {
             return Err(DecodeError::BaseLength { expected, found });
         }
         self.bits.start(patch)?;
-        Ok(self.after_extra())
+        if self.header.target_bytes == 0 {
+            return Ok(Phase::Finish);
+        }
+        let mut reader = BitReader {
+            decoder: &mut self.bits,
+            patch,
+        };
+        self.models.set_up(&mut reader, Setup::default(), expected)?;
+        self.control_bits = self.bits.clone();
+        Ok(Phase::Map(0))
+    }
+
+    fn map(&mut self, mapped: u32, patch: &mut impl ReadAt) -> Result<Phase, DecodeError> {
+        let mut reader = BitReader {
+            decoder: &mut self.bits,
+            patch,
+        };
+        let triple = self
+            .control
+            .triple(&mut reader, &mut self.models, Triple::default())?
+            .map_err(|_| DecodeError::NumberTooLarge)?;
+        let (base_bytes, target_bytes) = (self.header.base_bytes, self.header.target_bytes);
+        control::check(triple, base_bytes, mapped, target_bytes - mapped)?;
+        self.models.enter(triple, mapped, base_bytes);
+        let mapped = mapped + triple.copy_bytes + triple.extra_bytes;
+        if mapped < target_bytes {
+            return Ok(Phase::Map(mapped));
+        }
+        self.models.ready();
+        self.control = Control::default();
+        Ok(Phase::Control)
     }
 
     fn control(&mut self, patch: &mut impl ReadAt) -> Result<Phase, DecodeError> {
         let mut reader = BitReader {
-            decoder: &mut self.bits,
+            decoder: &mut self.control_bits,
             patch,
         };
         let triple = self
@@ -168,9 +195,9 @@ impl<'m> Decoder<'m> {
         self.triple = triple.map_err(|_| DecodeError::NumberTooLarge)?;
         let left = self.header.target_bytes - self.written.len();
         control::check(self.triple, self.header.base_bytes, self.written.len(), left)?;
-        self.models.begin_copy();
         Ok(if self.triple.copy_bytes > 0 {
-            Phase::Copy(Copying::First)
+            self.models.begin_copy(self.place());
+            Phase::Copy(0)
         } else {
             self.after_copy()
         })
@@ -178,57 +205,54 @@ impl<'m> Decoder<'m> {
 
     fn copy(
         &mut self,
-        copying: Copying,
+        block: u32,
         base: &mut impl ReadAt,
         patch: &mut impl ReadAt,
         out: &mut impl Output,
     ) -> Result<Phase, DecodeError> {
-        match copying {
-            Copying::First => self.run(Number::FirstRun, patch),
-            Copying::Run(0) | Copying::Changed => {
-                let predicted = self.predict(base, out)?;
-                let mut reader = BitReader {
-                    decoder: &mut self.bits,
-                    patch,
-                };
-                let byte = self.models.changed(&mut reader, predicted, 0)?;
-                self.copied(byte, false, out)?;
-                Ok(Phase::Copy(Copying::Single))
-            }
-            Copying::Run(left) => {
-                let predicted = self.predict(base, out)?;
-                self.copied(predicted.byte, true, out)?;
-                Ok(Phase::Copy(Copying::Run(left - 1)))
-            }
-            Copying::Single if self.models.wants_run() => self.run(Number::Run, patch),
-            Copying::Single => {
-                let predicted = self.predict(base, out)?;
-                let mut reader = BitReader {
-                    decoder: &mut self.bits,
-                    patch,
-                };
-                if !self.models.hit(&mut reader, predicted, false)? {
-                    return Ok(Phase::Copy(Copying::Changed));
-                }
-                self.copied(predicted.byte, true, out)?;
-                Ok(Phase::Copy(Copying::Single))
-            }
-        }
-    }
-
-    fn run(&mut self, kind: Number, patch: &mut impl ReadAt) -> Result<Phase, DecodeError> {
+        let place = self.place();
         let mut reader = BitReader {
             decoder: &mut self.bits,
             patch,
         };
-        let run = self
-            .models
-            .number(&mut reader, kind, 0)?
-            .map_err(|_| DecodeError::NumberTooLarge)?;
-        if run > self.triple.copy_bytes {
-            return Err(DecodeError::OutputOverrun);
+        if block == 0 {
+            let offered = self.models.block_bytes().min(self.triple.copy_bytes);
+            if offered > 0 {
+                let all = self.models.block(&mut reader, false)?;
+                return Ok(Phase::Copy(if all { offered } else { 0 }));
+            }
         }
-        Ok(Phase::Copy(Copying::Run(run)))
+        let group = if place.source < self.header.base_bytes {
+            self.models.group(self.window.word(base, place.source)?, place)
+        } else {
+            let (bytes, there) = self.written.half(out, place.source - self.header.base_bytes)?;
+            self.models.repeated(bytes, there, place)
+        };
+        let bytes = if block > 0 {
+            self.models.predicted(&group);
+            u32::from_le_bytes(group.predicted())
+        } else {
+            self.models.copied(&mut reader, &group, 0, place)?
+        };
+        self.triple.source += group.count();
+        self.triple.copy_bytes -= group.count();
+        self.write(out, bytes, group.count())?;
+        Ok(Phase::Copy(block.saturating_sub(group.count())))
+    }
+
+    fn write(&mut self, out: &mut impl Output, bytes: u32, count: u32) -> Result<(), DecodeError> {
+        for byte in bytes.to_le_bytes().into_iter().take(count as usize) {
+            self.written.push(out, byte)?;
+        }
+        Ok(())
+    }
+
+    fn place(&self) -> Place {
+        Place {
+            source: self.triple.source,
+            target: self.written.len(),
+            left: self.triple.copy_bytes,
+        }
     }
 
     fn extra(&mut self, patch: &mut impl ReadAt, out: &mut impl Output) -> Result<Phase, DecodeError> {
@@ -236,10 +260,10 @@ impl<'m> Decoder<'m> {
             decoder: &mut self.bits,
             patch,
         };
-        let byte = self.models.literal(&mut reader, 0)?;
-        self.models.push(byte, false);
-        self.written.push(out, byte)?;
-        self.triple.extra_bytes -= 1;
+        let count = self.models.literal_bytes(self.triple.extra_bytes);
+        let bytes = self.models.literal(&mut reader, count, 0)?;
+        self.write(out, bytes, count)?;
+        self.triple.extra_bytes -= count;
         Ok(if self.triple.extra_bytes > 0 {
             Phase::Extra
         } else {
@@ -271,23 +295,5 @@ impl<'m> Decoder<'m> {
         } else {
             Phase::Finish
         }
-    }
-
-    /// What the source says at the copy's next byte; [`control::check`] has seen that it lies inside.
-    fn predict(&mut self, base: &mut impl ReadAt, out: &mut impl Output) -> Result<Predicted, DecodeError> {
-        let source = self.triple.source;
-        if source < self.header.base_bytes {
-            self.window.predict(base, source)
-        } else {
-            self.written.predict(out, source - self.header.base_bytes)
-        }
-    }
-
-    fn copied(&mut self, byte: u8, hit: bool, out: &mut impl Output) -> Result<(), DecodeError> {
-        self.models.push(byte, hit);
-        self.written.push(out, byte)?;
-        self.triple.source += 1;
-        self.triple.copy_bytes -= 1;
-        Ok(())
     }
 }

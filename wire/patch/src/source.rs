@@ -1,11 +1,9 @@
 //! What a copy copies from: the base image, or the result itself, through one small window.
 //!
-//! This is where a prediction comes from. A later draft that moves addresses changes what is predicted here; models
-//! and coder stay as they are.
+//! The bytes as they are; `relocate` moves the addresses in them.
 
 use crate::error::DecodeError;
 use crate::io::{OUTPUT_PIECE_BYTES, Output, ReadAt};
-use crate::models::Predicted;
 
 /// Bytes of the base that are read at a time.
 const WINDOW_BYTES: u32 = 32;
@@ -38,15 +36,13 @@ impl Window {
         Ok(self.bytes[(at - start) as usize])
     }
 
-    /// What the base predicts at `at`, which must be inside it.
-    pub(crate) fn predict(&mut self, base: &mut impl ReadAt, at: u32) -> Result<Predicted, DecodeError> {
-        let byte = self.base_byte(base, at)?;
-        let next = if at + 1 < base.len() {
-            self.base_byte(base, at + 1)?
-        } else {
-            0
-        };
-        Ok(Predicted { byte, next })
+    /// The four bytes of the base at `at`, the first lowest; zero past its end.
+    pub(crate) fn word(&mut self, base: &mut impl ReadAt, at: u32) -> Result<u32, DecodeError> {
+        let mut bytes = [0; 4];
+        for (byte, at) in bytes.iter_mut().zip(at..base.len()) {
+            *byte = self.base_byte(base, at)?;
+        }
+        Ok(u32::from_le_bytes(bytes))
     }
 }
 
@@ -101,17 +97,24 @@ impl Written {
         Ok(())
     }
 
-    /// What the result predicts at `at`, which must have been produced.
-    pub(crate) fn predict(&self, out: &mut impl Output, at: u32) -> Result<Predicted, DecodeError> {
-        let byte = if at >= self.appended {
-            self.piece[(at - self.appended) as usize]
-        } else {
-            let mut byte = [0];
-            out.read_at(at, &mut byte)
-                .map_err(|_| DecodeError::OutputFailed)?;
-            byte[0]
-        };
-        Ok(Predicted { byte, next: 0 })
+    /// One or two bytes of the result at `at`, which must have been produced, the first lowest, and how many.
+    pub(crate) fn half(&self, out: &mut impl Output, at: u32) -> Result<(u32, u32), DecodeError> {
+        let there = (self.len() - at).min(2);
+        let mut bytes = [0; 4];
+        for (byte, at) in bytes[..there as usize].iter_mut().zip(at..) {
+            *byte = self.byte(out, at)?;
+        }
+        Ok((u32::from_le_bytes(bytes), there))
+    }
+
+    fn byte(&self, out: &mut impl Output, at: u32) -> Result<u8, DecodeError> {
+        if at >= self.appended {
+            return Ok(self.piece[(at - self.appended) as usize]);
+        }
+        let mut byte = [0];
+        out.read_at(at, &mut byte)
+            .map_err(|_| DecodeError::OutputFailed)?;
+        Ok(byte[0])
     }
 }
 

@@ -42,7 +42,7 @@ fn decode(mut base: &[u8], mut patch: &[u8]) -> Result<Vec<u8>, DecodeError> {
         bytes: Vec::new(),
         target_bytes: header.target_bytes as usize,
     };
-    for _ in 0..4 * u64::from(header.target_bytes) + 4 {
+    for _ in 0..5 * u64::from(header.target_bytes) + 4 {
         match decoder.step(&mut base, &mut patch, &mut out, 1) {
             Ok(Progress::More) => {}
             Ok(Progress::Done) => return Ok(out.bytes),
