@@ -79,6 +79,9 @@ pub enum EncodeError {
 /// bsdiff's constant is 8; which one is best differs by pair, so that each is tried and the smallest patch kept.
 const GAINS: [usize; 4] = [3, 5, 8, 20];
 
+/// Shortest repeats inside the target that become copies; each is tried, and so is none.
+const REPEAT_BYTES_MIN: [usize; 2] = [12, 40];
+
 /// Shortest copies that enter the map, as powers of two; the first is tried with every parse, the others with the best.
 const MAP_COPY_BYTES_LOG2: [u32; 4] = [4, 3, 5, 7];
 
@@ -140,10 +143,13 @@ impl Search<'_> {
     fn parses(&mut self, mut aligner: Aligner<'_>, setup: Setup) {
         for gain in GAINS {
             let plain = aligner.parse(gain);
-            let repeating = repeats::with_repeats(self.base.len(), self.target, &plain);
-            for triples in [Some(plain), repeating].into_iter().flatten() {
-                self.attempt(triples, setup);
+            for bytes_min in REPEAT_BYTES_MIN {
+                if let Some(triples) = repeats::with_repeats(self.base.len(), self.target, &plain, bytes_min)
+                {
+                    self.attempt(triples, setup);
+                }
             }
+            self.attempt(plain, setup);
         }
     }
 

@@ -2,11 +2,8 @@
 
 use wire_patch::Triple;
 
-/// Shorter repeats cost more than the models make of the bytes themselves.
-const REPEAT_BYTES_MIN: usize = 40;
-
-/// Bytes that are hashed to find a repeat.
-const KEY_BYTES: usize = 16;
+/// Half of the shortest repeat, but at most so many bytes are hashed to find one.
+const KEY_BYTES_MAX: usize = 16;
 
 /// log2 of the hash table's entries: 256 Ki places, 1 MiB.
 const TABLE_BITS: u32 = 18;
@@ -15,11 +12,19 @@ const NO_PLACE: u32 = u32::MAX;
 
 /// The same triples, but with copies from the result in place of repeats in their extra bytes, and in place of triples
 /// far shorter than a repeat that starts where they do (fills, tables); `None` if there are no repeats.
-pub(crate) fn with_repeats(base_bytes: usize, target: &[u8], triples: &[Triple]) -> Option<Vec<Triple>> {
+///
+/// Repeats of fewer than `bytes_min` bytes are left to the models.
+pub(crate) fn with_repeats(
+    base_bytes: usize,
+    target: &[u8],
+    triples: &[Triple],
+    bytes_min: usize,
+) -> Option<Vec<Triple>> {
     let places = Places {
         target,
         table: vec![NO_PLACE; 1 << TABLE_BITS],
         indexed: 0,
+        bytes_min,
     };
     let mut cutter = Cutter {
         base_bytes,
@@ -123,6 +128,7 @@ struct Places<'a> {
     target: &'a [u8],
     table: Vec<u32>,
     indexed: usize,
+    bytes_min: usize,
 }
 
 impl Places<'_> {
@@ -142,11 +148,13 @@ impl Places<'_> {
         let bytes = (position..end)
             .take_while(|at| self.target[*at] == self.target[place + (at - position)])
             .count();
-        (bytes >= REPEAT_BYTES_MIN).then_some((place, bytes))
+        (bytes >= self.bytes_min).then_some((place, bytes))
     }
 
     fn slot(&self, at: usize) -> Option<usize> {
-        let key = self.target.get(at..at + KEY_BYTES)?;
+        let key = self
+            .target
+            .get(at..at + (self.bytes_min / 2).min(KEY_BYTES_MAX))?;
         let hash = key.iter().fold(0_u64, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01B3)
         });
@@ -177,8 +185,8 @@ mod tests {
             copy_bytes: 100,
             extra_bytes: 0,
         };
-        assert_eq!(with_repeats(7, &target, &[whole]), Some(vec![first, second]));
-        assert_eq!(with_repeats(7, &target[..100], &[first]), None);
+        assert_eq!(with_repeats(7, &target, &[whole], 40), Some(vec![first, second]));
+        assert_eq!(with_repeats(7, &target[..100], &[first], 40), None);
     }
 
     #[test]
@@ -196,7 +204,7 @@ mod tests {
             copy_bytes: 100,
             extra_bytes: 0,
         };
-        let found = with_repeats(100, &target, &short).unwrap();
+        let found = with_repeats(100, &target, &short, 40).unwrap();
         assert_eq!(found[0], first);
         assert_eq!(found.len(), 2);
         assert_eq!(found[1].copy_bytes, 900);
