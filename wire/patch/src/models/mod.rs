@@ -1,0 +1,199 @@
+//! Which counters predict which bit: the contexts of numbers, hits, differences and literals.
+
+mod context;
+mod copies;
+mod layout;
+mod literals;
+mod numbers;
+mod setup;
+
+use context::scramble;
+use layout::after;
+pub use numbers::{Number, TooLarge};
+pub use setup::Setup;
+
+use crate::cells::{COUNTER_START, Cells, Region};
+use crate::coder::BitCoder;
+use crate::control::Triple;
+use crate::header::MemoryClass;
+use crate::map::{ENTRY_CELLS, Moved};
+use crate::relocate::{Relocator, Walk};
+
+/// Every weight starts at 0.29.
+const WEIGHT_START: u16 = 2400;
+
+/// The adaptive models and the history they look at. Encoder and decoder drive the same code.
+#[derive(Debug)]
+pub struct Models<'m> {
+    cells: Cells<'m>,
+    class: MemoryClass,
+    setup: Setup,
+    hits: Region,
+    bytes: Region,
+    differences: Region,
+    literals: Region,
+    relocator: Relocator,
+    history: History,
+    /// The last difference at each alignment.
+    difference_at: [u8; 4],
+    /// The newest difference overall.
+    difference: u8,
+}
+
+/// What was coded last.
+#[derive(Clone, Copy, Debug, Default)]
+struct History {
+    /// Bytes of the result so far: its two lowest bits are the alignment.
+    position: u32,
+    /// The last four bytes of the result, the newest lowest.
+    last: u32,
+    /// One bit per group, the newest lowest: 1 for one that was predicted.
+    groups: u32,
+    /// The same for the groups of each kind.
+    of_kind: [u8; 8],
+    /// Predicted bytes in a row.
+    streak: u32,
+}
+
+/// Where the models stand between two groups, for an encoder that looks ahead.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    history: History,
+    walk: Walk,
+}
+
+impl<'m> Models<'m> {
+    /// Models in `memory`, of which the first `class.bytes()` are used; `None` if there are fewer. Numbers can be coded
+    /// at once, [`Self::set_up`] and [`Self::ready`] make the rest ready.
+    pub fn new(class: MemoryClass, memory: &'m mut [u8]) -> Option<Self> {
+        if memory.len() < class.bytes() as usize {
+            return None;
+        }
+        let none = Region { first: 0, len: 0 };
+        let mut cells = Cells::new(memory);
+        cells.fill(layout::NUMBERS, COUNTER_START);
+        Some(Self {
+            cells,
+            class,
+            setup: Setup::default(),
+            hits: none,
+            bytes: none,
+            differences: none,
+            literals: none,
+            relocator: Relocator::new(None, 0, layout::FIXED_CELLS, class.bytes(), 0),
+            history: History::default(),
+            difference_at: [0; 4],
+            difference: 0,
+        })
+    }
+
+    /// The memory back, for the next decoder.
+    pub fn into_memory(self) -> &'m mut [u8] {
+        self.cells.into_memory()
+    }
+
+    /// Codes the setup and makes the map ready for [`Self::enter`].
+    pub fn set_up<C: BitCoder>(
+        &mut self,
+        coder: &mut C,
+        setup: Setup,
+        base_bytes: u32,
+    ) -> Result<Setup, C::Error> {
+        self.setup = setup.code(coder)?;
+        let memory = self.class.bytes();
+        let entries_max = memory / 4 / 2 / ENTRY_CELLS;
+        self.relocator = Relocator::new(
+            self.setup.relocation,
+            base_bytes,
+            layout::FIXED_CELLS,
+            memory,
+            entries_max,
+        );
+        Ok(self.setup)
+    }
+
+    /// Puts the copy of a triple into the map, if it belongs there.
+    pub fn enter(&mut self, triple: Triple, target: u32, base_bytes: u32) {
+        let long_enough = triple.copy_bytes >> self.setup.map_copy_bytes_log2 > 0;
+        if self.relocator.is_on() && long_enough && triple.source < base_bytes {
+            let moved = Moved {
+                source: triple.source,
+                bytes: triple.copy_bytes,
+                shift: target.wrapping_sub(triple.source) & 0x00FF_FFFF,
+            };
+            self.relocator.map.add(&mut self.cells, moved);
+        }
+    }
+
+    /// Resets the numbers and everything else but the map, behind which the hashed counters get what is left.
+    pub fn ready(&mut self) {
+        let map = self.relocator.map.region();
+        let first = if self.relocator.is_on() {
+            self.relocator.clear(&mut self.cells);
+            map.first + map.len
+        } else {
+            layout::FIXED_CELLS
+        };
+        let hashed = self.class.bytes() / 2 - first;
+        self.hits = Region {
+            first,
+            len: hashed / 4,
+        };
+        self.bytes = after(self.hits, hashed / 16);
+        self.differences = after(self.bytes, hashed / 4);
+        self.literals = after(self.differences, 0);
+        self.literals.len = self.class.bytes() / 2 - self.literals.first;
+        for counters in [layout::NUMBERS, layout::BLOCKS, Region { first, len: hashed }] {
+            self.cells.fill(counters, COUNTER_START);
+        }
+        for weights in [
+            layout::HIT_WEIGHTS,
+            layout::BYTE_WEIGHTS,
+            layout::DIFFERENCE_WEIGHTS,
+            layout::LITERAL_WEIGHTS,
+        ] {
+            self.cells.fill(weights, WEIGHT_START);
+        }
+    }
+
+    /// Where the models stand.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            history: self.history,
+            walk: self.relocator.walk(),
+        }
+    }
+
+    /// Goes back to `mark`, which must be of the same block.
+    pub fn back_to(&mut self, mark: Mark) {
+        self.history = mark.history;
+        self.relocator.set_walk(mark.walk);
+    }
+
+    /// Codes the eight bits of a byte, the highest first.
+    fn byte<C: BitCoder, const N: usize>(
+        &mut self,
+        coder: &mut C,
+        tree: Tree,
+        contexts: [u32; N],
+        byte: u32,
+    ) -> Result<u32, C::Error> {
+        let mut node = 1;
+        for index in 0..8 {
+            let hashes = contexts.map(|context| scramble(context ^ node));
+            let weights = tree.weights + index * tree.inputs;
+            let bit = byte >> (7 - index) & 1 == 1;
+            let bit = self.cells.code_mixed(coder, tree.region, hashes, weights, bit)?;
+            node = node << 1 | u32::from(bit);
+        }
+        Ok(node & 0xFF)
+    }
+}
+
+/// Where the counters and weights of a coded byte lie.
+#[derive(Clone, Copy)]
+struct Tree {
+    region: Region,
+    weights: u32,
+    inputs: u32,
+}
