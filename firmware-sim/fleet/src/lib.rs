@@ -7,6 +7,8 @@
 //! - **Simulated** ([`sim`]): the device's agent and bootloader and the gateway's core, compiled
 //!   for the host, on virtual time. Many updates a second, and a failure is its seed.
 //!
+//! [`decoding`] runs the patch decoder alone on the emulated processor, to count its instructions.
+//!
 //! [`factory`] makes what a device leaves the factory with; [`demo`] is `fleet demo`.
 //!
 //! Nothing here is part of the product, and nothing in the product depends on it.
@@ -14,6 +16,7 @@
 pub mod agenda;
 pub mod bridge;
 pub mod compromised;
+pub mod decoding;
 pub mod demo;
 pub mod factory;
 pub mod firmware;

@@ -4,23 +4,21 @@
 //!
 //! | module | decides |
 //! |---|---|
-//! | `address` | where the images run |
-//! | `normal` | which bytes of an image are addresses, for `align` to disregard |
+//! | `isa` | which instruction set the images are of, where they run, which of their bytes `align` is to disregard |
 //! | `align` | which parts of the target are copied from where |
 //! | `repeats` | which of the rest the target has had before |
 //! | `stream` | nothing: writes a parse through the models that `wire-patch` shares with us |
 //! | `range` | nothing: turns bits and probabilities into bytes |
 
-mod address;
 mod align;
-mod normal;
+mod isa;
 mod range;
 mod repeats;
 mod stream;
 
 use sha2::{Digest, Sha256};
-pub use wire_patch::Relocation;
 use wire_patch::{Header, IMAGE_BYTES_MAX, MemoryClass, Models, Setup, Triple};
+pub use wire_patch::{Isa, Layout, Relocation, Segment};
 
 use align::Aligner;
 use stream::Stream;
@@ -32,10 +30,10 @@ pub struct Options {
     pub memory: MemoryClass,
 }
 
-/// The load addresses of the images, which tell pointers from numbers. Wrong ones cost bytes, never correctness.
+/// The instruction set and the load addresses of the images, which tell addresses from numbers. Wrong ones cost bytes, never correctness.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Addresses {
-    /// Inferred from the images; nothing is moved if they do not look like Thumb code.
+    /// Inferred from the images; nothing is moved if they do not look like code we know. [`inferred`] tells what it is.
     #[default]
     Inferred,
     /// Given, for instance by the images' ELF files.
@@ -47,21 +45,16 @@ pub enum Addresses {
 impl Addresses {
     fn of(self, base: &[u8], target: &[u8]) -> Option<Relocation> {
         match self {
-            Self::Inferred => {
-                let base_address = address::infer(base)?;
-                let target_address = address::infer(target).unwrap_or(base_address);
-                Some(Relocation {
-                    base_address,
-                    target_address,
-                })
-            }
-            Self::Given(relocation) => Some(Relocation {
-                base_address: relocation.base_address & !3,
-                target_address: relocation.target_address & !3,
-            }),
+            Self::Inferred => isa::infer(base, target),
+            Self::Given(relocation) => Some(relocation),
             Self::Ignored => None,
         }
     }
+}
+
+/// What [`Addresses::Inferred`] stands for with these images: `None` if nothing is moved.
+pub fn inferred(base: &[u8], target: &[u8]) -> Option<Relocation> {
+    isa::infer(base, target)
 }
 
 /// Why no patch was made.
@@ -111,11 +104,12 @@ pub fn encode_at(
     let setup = Setup {
         relocation,
         map_copy_bytes_log2: MAP_COPY_BYTES_LOG2[0],
+        copies_share: 0,
     };
     search.parses(Aligner::new(base, target), setup);
     if let Some(relocation) = relocation {
-        let base = normal::normalised(base, relocation.base_address);
-        let target = normal::normalised(target, relocation.target_address);
+        let base = isa::normalised(base, relocation.isa, &relocation.base);
+        let target = isa::normalised(target, relocation.isa, &relocation.target);
         search.parses(Aligner::new(&base, &target), setup);
     }
     search.setups(setup);
@@ -136,6 +130,7 @@ struct Search<'a> {
 struct Best {
     stream: Vec<u8>,
     triples: Vec<Triple>,
+    setup: Setup,
 }
 
 impl Search<'_> {
@@ -153,19 +148,27 @@ impl Search<'_> {
         }
     }
 
-    /// Tries the best parse with other setups.
+    /// Tries the best parse with other setups: first the map's, then the shares of the memory.
     fn setups(&mut self, setup: Setup) {
-        if setup.relocation.is_none() {
-            return;
-        }
-        let others = MAP_COPY_BYTES_LOG2[1..].iter().map(|log2| Setup {
-            map_copy_bytes_log2: *log2,
-            ..setup
-        });
-        for setup in others.chain([Setup::default()]) {
-            if let Some(triples) = self.best.as_ref().map(|best| best.triples.clone()) {
-                self.attempt(triples, setup);
+        if setup.relocation.is_some() {
+            for map_copy_bytes_log2 in &MAP_COPY_BYTES_LOG2[1..] {
+                self.again(Setup {
+                    map_copy_bytes_log2: *map_copy_bytes_log2,
+                    ..setup
+                });
             }
+            self.again(Setup::default());
+        }
+        for copies_share in 1..4 {
+            let best = self.best.as_ref().map_or(setup, |best| best.setup);
+            self.again(Setup { copies_share, ..best });
+        }
+    }
+
+    /// Tries the best parse with another setup.
+    fn again(&mut self, setup: Setup) {
+        if let Some(triples) = self.best.as_ref().map(|best| best.triples.clone()) {
+            self.attempt(triples, setup);
         }
     }
 
@@ -178,7 +181,11 @@ impl Search<'_> {
             .as_ref()
             .is_none_or(|best| stream.len() < best.stream.len())
         {
-            self.best = Some(Best { stream, triples });
+            self.best = Some(Best {
+                stream,
+                triples,
+                setup,
+            });
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use wire_patch::{Control, Group, Models, Place, Setup, Triple};
+use wire_patch::{Ahead, Control, Group, Models, Place, Setup, Triple};
 
 use crate::range::RangeEncoder;
 
@@ -43,6 +43,7 @@ impl<'a> Stream<'a> {
         self.head(setup, triples);
         for triple in triples {
             self.copy(*triple);
+            self.train(*triple);
             self.extra(triple.extra_bytes);
         }
         debug_assert_eq!(self.position, self.target.len());
@@ -52,7 +53,8 @@ impl<'a> Stream<'a> {
     /// Setup, triples and what the decoder does before the first byte.
     fn head(&mut self, setup: Setup, triples: &[Triple]) {
         let base_bytes = self.base.len() as u32;
-        sure(self.models.set_up(&mut self.coder, setup, base_bytes));
+        let set_up = sure(self.models.set_up(&mut self.coder, setup, base_bytes));
+        debug_assert!(set_up.is_ok());
         let mut mapped = 0;
         for triple in triples {
             let coded = sure(self.control.triple(&mut self.coder, &mut self.models, *triple));
@@ -76,10 +78,10 @@ impl<'a> Stream<'a> {
             let block = self.models.block_bytes().min(place.left);
             if block > 0 {
                 let mark = self.models.mark();
-                let end = self.predicted_block(place, block);
+                let end = self.ahead(place, block);
                 self.models.back_to(mark);
                 if sure(self.models.block(&mut self.coder, end.is_some())) {
-                    place = self.predicted_block(place, block).unwrap_or(place);
+                    place = self.block(place, block);
                     continue;
                 }
             }
@@ -91,40 +93,71 @@ impl<'a> Stream<'a> {
         self.position = place.target as usize;
     }
 
-    /// Takes groups as predicted until a block is full; `None` at one that is not.
-    fn predicted_block(&mut self, start: Place, bytes: u32) -> Option<Place> {
+    /// Takes groups as predicted until a block is full or ended by a doubtful one; `None` at another that is not.
+    fn ahead(&mut self, start: Place, bytes: u32) -> Option<()> {
         let mut place = start;
         while place.target - start.target < bytes {
             let group = self.group(place);
             let count = group.count() as usize;
             let at = place.target as usize;
             if group.predicted()[..count] != self.target[at..at + count] {
-                return None;
+                return group.is_doubtful().then_some(());
             }
-            self.models.predicted(&group);
+            self.models.foreseen(&group, place);
             place = after(place, &group);
         }
-        Some(place)
+        Some(())
+    }
+
+    /// The groups of a block that keeps its promise, up to its end.
+    fn block(&mut self, start: Place, bytes: u32) -> Place {
+        let mut place = start;
+        while place.target - start.target < bytes {
+            let group = self.group(place);
+            if group.is_doubtful() {
+                let actual = word(self.target, place.target);
+                let (_, hit) = sure(self.models.copied(&mut self.coder, &group, actual, place));
+                if !hit {
+                    return after(place, &group);
+                }
+            } else {
+                self.models.predicted(&group, place);
+            }
+            place = after(place, &group);
+        }
+        place
     }
 
     fn group(&mut self, place: Place) -> Group {
         let base_bytes = self.base.len() as u32;
         if place.source < base_bytes {
-            return self.models.group(word(self.base, place.source), place);
+            let ahead = Ahead::new(&self.base[place.source as usize..]);
+            return self.models.group(&ahead, place);
         }
         let source = place.source - base_bytes;
         let there = (place.target - source).min(2);
         self.models.repeated(word(self.target, source), there, place)
     }
 
+    /// Learns from the base's bytes that literals replace.
+    fn train(&mut self, triple: Triple) {
+        let start = triple.source + triple.copy_bytes;
+        let end = (start + triple.training_bytes()).min(self.base.len() as u32);
+        for at in start.max(4)..end {
+            let last = word(self.base, at - 4).swap_bytes();
+            self.models.train(self.base[at as usize], last, at);
+        }
+    }
+
     fn extra(&mut self, bytes: u32) {
-        let mut left = bytes;
-        while left > 0 {
-            let count = self.models.literal_bytes(left);
-            let value = word(self.target, self.position as u32) & if count == 1 { 0xFF } else { 0xFFFF };
-            sure(self.models.literal(&mut self.coder, count, value));
-            self.position += count as usize;
-            left -= count;
+        let target = self.target;
+        for _ in 0..bytes {
+            let byte = target[self.position];
+            sure(
+                self.models
+                    .literal(&mut self.coder, byte, |at| Ok(target[at as usize])),
+            );
+            self.position += 1;
         }
     }
 }

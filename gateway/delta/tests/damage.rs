@@ -78,5 +78,12 @@ fn another_base_of_the_same_length_is_noticed() {
     let mut other = base.clone();
     other[10] ^= 1;
     // The base predicts what is read, so another one derails the stream, which then does not end where the patch does.
-    assert_eq!(decode(&other, &patch, 7), Err(DecodeError::TrailingBytes));
+    let result = decode(&other, &patch, 7);
+    assert!(
+        matches!(
+            result,
+            Err(DecodeError::TrailingBytes | DecodeError::Truncated | DecodeError::ResultMismatch)
+        ),
+        "{result:?}"
+    );
 }

@@ -4,7 +4,7 @@
 
 mod support;
 
-use gateway_delta::{Addresses, Options, Relocation, encode, encode_at};
+use gateway_delta::{Addresses, Isa, Layout, Options, Relocation, encode, encode_at};
 use support::{THUMB_ADDRESS, apply, decode, thumb_image_at, thumb_images, thumb_images_at};
 use wire_patch::MemoryClass;
 
@@ -20,8 +20,9 @@ fn patch_bytes(base: &[u8], target: &[u8], addresses: Addresses) -> usize {
 
 fn given(base_address: u32, target_address: u32) -> Addresses {
     Addresses::Given(Relocation {
-        base_address,
-        target_address,
+        isa: Isa::Thumb,
+        base: Layout::flat(base_address),
+        target: Layout::flat(target_address),
     })
 }
 
@@ -60,6 +61,47 @@ fn an_image_that_runs_elsewhere_is_predicted_too() {
         known < wrong && known * 5 < ignored * 3,
         "{known} of {wrong} and {ignored}"
     );
+}
+
+#[test]
+fn every_instruction_set_decodes_what_is_none_of_its_code() {
+    // Bytes of all kinds, with a part left out and one byte in 97 changed.
+    let mut x = 1_u32;
+    let base: Vec<u8> = std::iter::repeat_with(|| {
+        x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (x >> 24) as u8
+    })
+    .take(6_001)
+    .collect();
+    let mut target = [&base[..1_999], &base[2_222..]].concat();
+    target.iter_mut().step_by(97).for_each(|byte| *byte ^= 0x55);
+    let sets = [
+        Isa::Words,
+        Isa::Thumb,
+        Isa::RiscV32,
+        Isa::RiscV64,
+        Isa::AArch64,
+        Isa::Xtensa,
+        Isa::Avr,
+        Isa::Mcs51,
+    ];
+    for isa in sets {
+        for address in [0, 0x4020_0000, 0xFFFF_F000] {
+            let layout = Layout::flat(address);
+            let relocation = Relocation {
+                isa,
+                base: layout,
+                target: layout,
+            };
+            let patch = encode_at(&base, &target, &SMALL, Addresses::Given(relocation)).unwrap();
+            assert!(apply(&base, &patch).unwrap() == target, "{relocation:?}");
+            for at in (22..patch.len()).step_by(patch.len() / 8) {
+                let mut damaged = patch.clone();
+                damaged[at] ^= 0x10;
+                assert!(apply(&base, &damaged).is_err(), "{isa:?} {at}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -9,11 +9,19 @@ const RATES: [u16; 16] = [
     4_228, 4_200,
 ];
 
+/// How far, of 65536, a counter that has seen `count` bits, at most 15, moves towards the next one.
+pub(crate) fn rate(count: u16) -> u32 {
+    u32::from(RATES[usize::from(count & 15)])
+}
+
 /// A counter that has seen nothing: one half.
 pub(crate) const COUNTER_START: u16 = 2_048 << 4;
 
 /// Weights are in units of 1/8192.
 const WEIGHT_ONE_LOG2: u32 = 13;
+
+/// Most contexts of a bit.
+const INPUTS_MAX: usize = 8;
 
 /// How fast weights follow the error: the product of error and input is shifted right by this.
 const LEARNING_SHIFT: u32 = 17;
@@ -50,6 +58,11 @@ impl<'m> Cells<'m> {
         self.bytes.as_flattened_mut()
     }
 
+    /// The first bytes of the memory.
+    pub(crate) fn first_bytes(&mut self, count: usize) -> &mut [u8] {
+        &mut self.bytes.as_flattened_mut()[..count]
+    }
+
     pub(crate) fn fill(&mut self, region: Region, value: u16) {
         let start = region.first as usize;
         self.bytes[start..start + region.len as usize].fill(value.to_le_bytes());
@@ -57,8 +70,10 @@ impl<'m> Cells<'m> {
 
     /// Moves a region to higher cells, over those behind it.
     pub(crate) fn shift_up(&mut self, region: Region, by: u32) {
-        let (start, end) = (region.first as usize, (region.first + region.len) as usize);
-        self.bytes.copy_within(start..end, start + by as usize);
+        // Not `copy_within`: with it comes a memmove that is larger than the whole map.
+        for cell in (region.first..region.first + region.len).rev() {
+            self.bytes[(cell + by) as usize] = self.bytes[cell as usize];
+        }
     }
 
     pub(crate) fn read(&self, cell: usize) -> u16 {
@@ -100,14 +115,48 @@ impl<'m> Cells<'m> {
         weights: u32,
         bit: bool,
     ) -> Result<bool, C::Error> {
-        let slice = region.len / N as u32;
-        let mut first = region.first;
-        let cells = hashes.map(|hash| {
-            let cell = Region { first, len: slice }.cell(hash);
-            first += slice;
-            cell
-        });
-        let inputs = cells.map(|cell| stretch(self.read(cell) >> 4));
+        const { assert!(N <= INPUTS_MAX) };
+        let slice = Region {
+            first: region.first,
+            len: region.len / N as u32,
+        };
+        self.mix_counters(coder, slice, &hashes, weights, bit)
+    }
+
+    /// [`Self::code_mixed`] with the slice of the first context. Once in the program, whatever the number of contexts.
+    #[inline(never)]
+    fn mix_counters<C: BitCoder>(
+        &mut self,
+        coder: &mut C,
+        mut slice: Region,
+        hashes: &[u32],
+        weights: u32,
+        bit: bool,
+    ) -> Result<bool, C::Error> {
+        let (mut cells, mut inputs) = ([0_u16; INPUTS_MAX], [0; INPUTS_MAX]);
+        for ((hash, cell), input) in hashes.iter().zip(&mut cells).zip(&mut inputs) {
+            let at = slice.cell(*hash);
+            slice.first += slice.len;
+            // 65,536 cells at most.
+            *cell = at as u16;
+            *input = self.input(at);
+        }
+        let bit = self.mix(coder, &inputs[..hashes.len()], weights, bit)?;
+        for cell in &cells[..hashes.len()] {
+            self.learn(usize::from(*cell), bit);
+        }
+        Ok(bit)
+    }
+
+    /// Codes a bit with inputs mixed by the weights that start at cell `weights`, which learn from it.
+    #[inline(never)]
+    pub(crate) fn mix<C: BitCoder>(
+        &mut self,
+        coder: &mut C,
+        inputs: &[i32],
+        weights: u32,
+        bit: bool,
+    ) -> Result<bool, C::Error> {
         let weights = weights as usize;
         // At most 8 inputs: 8 × 3072 × 32768 stays inside 31 bits.
         let sum: i32 = (inputs.iter().zip(weights..))
@@ -121,17 +170,22 @@ impl<'m> Cells<'m> {
             let clamped = moved.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16;
             self.write(weight, clamped.cast_unsigned());
         }
-        for cell in cells {
-            self.learn(cell, bit);
-        }
         Ok(bit)
     }
 
+    /// What a counter says, in log-odds.
+    #[inline(always)]
+    pub(crate) fn input(&self, cell: usize) -> i32 {
+        stretch(self.read(cell) >> 4)
+    }
+
     /// Moves a counter (12 bits of probability, 4 bits of count) towards a bit.
-    fn learn(&mut self, cell: usize, bit: bool) {
+    // In the innermost loop.
+    #[inline(always)]
+    pub(crate) fn learn(&mut self, cell: usize, bit: bool) {
         let counter = self.read(cell);
         let (p, count) = (u32::from(counter >> 4), counter & 15);
-        let rate = u32::from(RATES[usize::from(count)]);
+        let rate = rate(count);
         let p = if bit {
             p + (((4_095 - p) * rate) >> 16)
         } else {

@@ -1,5 +1,6 @@
 //! The binary range coder, decoding side, and the trait through which both ends drive the same models.
 
+use crate::checkpoint::Fields;
 use crate::error::DecodeError;
 use crate::io::ReadAt;
 
@@ -33,6 +34,22 @@ pub fn one_part(range: u32, p1: u16) -> u32 {
 /// Bytes of the patch that are read at a time.
 const WINDOW_BYTES: usize = 32;
 
+/// Why a bit could not be read. One byte: it is handed up through every model, which is code wherever it passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unread {
+    Truncated,
+    PatchUnreadable,
+}
+
+impl From<Unread> for DecodeError {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Truncated => Self::Truncated,
+            Unread::PatchUnreadable => Self::PatchUnreadable,
+        }
+    }
+}
+
 /// Where the range decoder stands. 52 bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct RangeDecoder {
@@ -56,10 +73,29 @@ impl RangeDecoder {
         }
     }
 
+    /// Offset in the patch of the next byte to take.
+    pub(crate) fn position(&self) -> u32 {
+        self.position
+    }
+
+    pub(crate) fn saved(&mut self, fields: &mut Fields) {
+        let Self {
+            range,
+            code,
+            position,
+            window: _, // read again
+            window_start: _,
+        } = self;
+        fields.u32(range);
+        fields.u32(code);
+        fields.u32(position);
+        fields.require(*range >= RANGE_MIN);
+    }
+
     /// Reads the first four bytes.
-    pub(crate) fn start(&mut self, patch: &mut impl ReadAt) -> Result<(), DecodeError> {
+    pub(crate) fn start(&mut self, patch: &mut impl ReadAt) -> Result<(), Unread> {
         for _ in 0..4 {
-            self.code = (self.code << 8) | self.next_byte(patch)?;
+            self.code = (self.code << 8) | u32::from(self.next_byte(patch)?);
         }
         Ok(())
     }
@@ -73,12 +109,12 @@ impl RangeDecoder {
         }
     }
 
-    fn next_byte(&mut self, patch: &mut impl ReadAt) -> Result<u32, DecodeError> {
+    fn next_byte(&mut self, patch: &mut impl ReadAt) -> Result<u8, Unread> {
         let len = patch.len();
         let at = self.position;
         if at >= len {
             if at - len >= VIRTUAL_BYTES_MAX {
-                return Err(DecodeError::Truncated);
+                return Err(Unread::Truncated);
             }
             self.position += 1;
             return Ok(0);
@@ -88,11 +124,11 @@ impl RangeDecoder {
             let bytes = (len - start).min(WINDOW_BYTES as u32) as usize;
             patch
                 .read_at(start, &mut self.window[..bytes])
-                .map_err(|_| DecodeError::PatchUnreadable)?;
+                .map_err(|_| Unread::PatchUnreadable)?;
             self.window_start = start;
         }
         self.position += 1;
-        Ok(u32::from(self.window[(at - start) as usize]))
+        Ok(self.window[(at - start) as usize])
     }
 }
 
@@ -103,9 +139,9 @@ pub(crate) struct BitReader<'a, P> {
 }
 
 impl<P: ReadAt> BitCoder for BitReader<'_, P> {
-    type Error = DecodeError;
+    type Error = Unread;
 
-    fn code(&mut self, _bit: bool, p1: u16) -> Result<bool, DecodeError> {
+    fn code(&mut self, _bit: bool, p1: u16) -> Result<bool, Unread> {
         let decoder = &mut *self.decoder;
         let ones = one_part(decoder.range, p1);
         let bit = decoder.code < ones;
@@ -117,7 +153,7 @@ impl<P: ReadAt> BitCoder for BitReader<'_, P> {
         }
         while decoder.range < RANGE_MIN {
             decoder.range <<= 8;
-            decoder.code = (decoder.code << 8) | decoder.next_byte(self.patch)?;
+            decoder.code = (decoder.code << 8) | u32::from(decoder.next_byte(self.patch)?);
         }
         Ok(bit)
     }

@@ -1,8 +1,9 @@
 //! Control triples: what to copy, what follows it, and where the next copy starts.
 
+use crate::checkpoint::Fields;
 use crate::coder::BitCoder;
 use crate::error::DecodeError;
-use crate::models::{Models, Number, TooLarge};
+use crate::models::{Models, Number, TooLarge, unzigzag, zigzag};
 
 /// One control triple, in bsdiff's sense with the seek first: a copy with differences, then extra bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,11 +16,28 @@ pub struct Triple {
     pub extra_bytes: u32,
 }
 
+/// Bytes of the base that are learned from beyond those that literals replace.
+const TRAINING_MARGIN_BYTES: u32 = 64;
+
+impl Triple {
+    /// Bytes of the base, from the end of the copy on, that the literal models learn from before the extra bytes. Not
+    /// more than the triple yields, so that the work stays bounded.
+    pub fn training_bytes(self) -> u32 {
+        if self.copy_bytes == 0 || self.extra_bytes == 0 {
+            return 0;
+        }
+        self.extra_bytes
+            .saturating_add(self.copy_bytes.min(TRAINING_MARGIN_BYTES))
+    }
+}
+
 /// Codes the triples, each relative to the one before.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Control {
     /// Where a copy starts if nothing was inserted or left out: after the last copy and as many bytes as its extra.
     expected: u32,
+    /// Bytes of the target that the triples so far yield.
+    target: u32,
 }
 
 impl Control {
@@ -37,12 +55,19 @@ impl Control {
         };
         let mut source = self.expected;
         if copy_bytes > 0 {
-            let seek = triple.source.wrapping_sub(self.expected);
-            let Ok(zigzag) = models.number(coder, Number::Seek, zigzag(seek))? else {
+            // As multiples of 4 and what is left over: code keeps its alignment when it moves.
+            let shift = triple.source.wrapping_sub(self.target);
+            let expected = self.expected.wrapping_sub(self.target);
+            let low = models.low_bits(coder, expected & 3, shift & 3)?;
+            let words = (shift & !3).wrapping_sub(expected & !3).cast_signed() >> 2;
+            let seek = models.number(coder, Number::Seek, zigzag(words.cast_unsigned()))?;
+            let Ok(seek) = seek else {
                 return Ok(Err(TooLarge));
             };
-            source = self.expected.wrapping_add(unzigzag(zigzag));
+            let shift = (expected & !3).wrapping_add(unzigzag(seek) << 2) | low;
+            source = self.target.wrapping_add(shift);
         }
+        self.target = self.target.wrapping_add(copy_bytes).wrapping_add(extra_bytes);
         self.expected = source.wrapping_add(copy_bytes).wrapping_add(extra_bytes);
         Ok(Ok(Triple {
             source,
@@ -52,13 +77,25 @@ impl Control {
     }
 }
 
-/// 0, -1, 1, -2, 2, … become 0, 1, 2, 3, 4, …
-fn zigzag(x: u32) -> u32 {
-    (x << 1) ^ ((x.cast_signed() >> 31).cast_unsigned())
+impl Control {
+    pub(crate) fn saved(&mut self, fields: &mut Fields) {
+        let Self { expected, target } = self;
+        fields.u32(expected);
+        fields.u32(target);
+    }
 }
 
-fn unzigzag(x: u32) -> u32 {
-    (x >> 1) ^ (x & 1).wrapping_neg()
+impl Triple {
+    pub(crate) fn saved(&mut self, fields: &mut Fields) {
+        let Self {
+            source,
+            copy_bytes,
+            extra_bytes,
+        } = self;
+        fields.u32(source);
+        fields.u32(copy_bytes);
+        fields.u32(extra_bytes);
+    }
 }
 
 /// Refuses a triple that would loop, read outside its source or write too much.

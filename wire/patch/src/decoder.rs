@@ -1,10 +1,13 @@
 //! The decoder: a state machine that stops whenever its budget is used up.
 
+mod saved;
+
 use crate::coder::{BitReader, RangeDecoder};
 use crate::control::{self, Control, Triple};
 use crate::error::DecodeError;
 use crate::header::{HEADER_BYTES, Header};
 use crate::io::{Output, ReadAt};
+use crate::isa::UnknownIsa;
 use crate::models::{Models, Setup};
 use crate::relocate::Place;
 use crate::source::{Window, Written};
@@ -24,9 +27,10 @@ pub enum Progress {
 /// |---|---|---|
 /// | `Start` | checks the base's length, starts the range decoder, reads the setup | `Map`, or `Finish` for an empty result |
 /// | `Map` | decodes a triple into the map | `Map`, `Control` when all are known |
-/// | `Control` | decodes the next triple once more | `Copy` |
-/// | `Copy` | the offer of a block, or a group of bytes | `Copy`, `Extra` |
-/// | `Extra` | one byte or two | `Extra`, `Control`, `Finish` when the result is complete |
+/// | `Control` | decodes the next triple once more | `Copy`, `Extra` |
+/// | `Copy` | the offer of a block, or a group of bytes | `Copy`, `Train`, `Control`, `Finish` when the result is complete |
+/// | `Train` | learns a byte of the base that literals replace | `Train`, `Extra` |
+/// | `Extra` | one byte | `Extra`, `Control`, `Finish` when the result is complete |
 /// | `Finish` | appends the last piece, checks the end of the patch and the CRC-32 | `Done` |
 /// | any | meets an error | `Failed` |
 #[derive(Debug)]
@@ -42,12 +46,19 @@ pub struct Decoder<'m> {
     phase: Phase,
     /// The triple in work: what is left of it.
     triple: Triple,
+    /// Bytes of the base to learn from between its copy and its extra bytes.
+    training_bytes: u32,
 }
 
 /// Upper bound of the size of [`Decoder`], besides the memory it is given.
-pub const DECODER_BYTES_MAX: usize = 640;
+pub const DECODER_BYTES_MAX: usize = 768;
 
 const _: () = assert!(size_of::<Decoder<'static>>() <= DECODER_BYTES_MAX);
+
+/// Upper bound of what a unit of work reads of the patch. A bit costs at most 12, the least probability being 16 / 65536. A
+/// triple has three numbers of up to 28 modelled bits in unary, one more, and 27 of one bit each: 141 bytes. A window more of
+/// 32 is read. Other units have fewer bits.
+const UNIT_PATCH_BYTES_MAX: u32 = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -57,6 +68,8 @@ enum Phase {
     Control,
     /// Bytes left of a block.
     Copy(u32),
+    /// Bytes left to learn from.
+    Train(u32),
     Extra,
     Finish,
     Done,
@@ -81,10 +94,11 @@ impl<'m> Decoder<'m> {
             written: Written::new(),
             phase: Phase::Start,
             triple: Triple::default(),
+            training_bytes: 0,
         })
     }
 
-    /// Does at most `budget` units of work (a control triple, a run length or an output byte each), at least one.
+    /// Does at most `budget` units of work (a control triple, a run length, a byte learned from or an output byte each), at least one.
     ///
     /// `patch` is the whole patch including its header. The three arguments must be the same storage in every call.
     /// After an error the decoder refuses to go on ([`DecodeError::Poisoned`]); output written so far is worthless.
@@ -121,6 +135,20 @@ impl<'m> Decoder<'m> {
         self.written.len()
     }
 
+    /// Bytes of the result that were appended so far.
+    pub fn appended(&self) -> u32 {
+        self.written.appended()
+    }
+
+    /// Bytes from the start of the patch that the next step may read; the patch may end before.
+    ///
+    /// For decoding while the patch still arrives: [`ReadAt::len`] is the whole length from the start on, and a step of one
+    /// unit is made when so many bytes are there. With fewer, it may fail with [`DecodeError::PatchUnreadable`].
+    pub fn patch_bytes_needed(&self) -> u32 {
+        let position = self.bits.position().max(self.control_bits.position());
+        position.saturating_add(UNIT_PATCH_BYTES_MAX)
+    }
+
     /// Bytes of the whole result.
     pub fn target_bytes(&self) -> u32 {
         self.header.target_bytes
@@ -137,7 +165,9 @@ impl<'m> Decoder<'m> {
             Phase::Map(mapped) => self.map(mapped, patch),
             Phase::Control => self.control(patch),
             Phase::Copy(block) if self.triple.copy_bytes > 0 => self.copy(block, base, patch, out),
-            Phase::Copy(_) => Ok(self.after_copy()),
+            Phase::Copy(_) if self.triple.extra_bytes > 0 => Ok(Phase::Train(self.training_bytes)),
+            Phase::Copy(_) => Ok(self.after_extra()),
+            Phase::Train(left) => self.train(left, base),
             Phase::Extra => self.extra(patch, out),
             Phase::Finish => self.finish(patch, out),
             Phase::Done => Ok(Phase::Done),
@@ -150,6 +180,10 @@ impl<'m> Decoder<'m> {
         if expected != found {
             return Err(DecodeError::BaseLength { expected, found });
         }
+        self.begin(patch)
+    }
+
+    fn begin(&mut self, patch: &mut impl ReadAt) -> Result<Phase, DecodeError> {
         self.bits.start(patch)?;
         if self.header.target_bytes == 0 {
             return Ok(Phase::Finish);
@@ -158,7 +192,9 @@ impl<'m> Decoder<'m> {
             decoder: &mut self.bits,
             patch,
         };
-        self.models.set_up(&mut reader, Setup::default(), expected)?;
+        self.models
+            .set_up(&mut reader, Setup::default(), self.header.base_bytes)?
+            .map_err(|UnknownIsa(number)| DecodeError::UnknownInstructionSet(number))?;
         self.control_bits = self.bits.clone();
         Ok(Phase::Map(0))
     }
@@ -193,13 +229,14 @@ impl<'m> Decoder<'m> {
             .control
             .triple(&mut reader, &mut self.models, Triple::default())?;
         self.triple = triple.map_err(|_| DecodeError::NumberTooLarge)?;
+        self.training_bytes = self.triple.training_bytes();
         let left = self.header.target_bytes - self.written.len();
         control::check(self.triple, self.header.base_bytes, self.written.len(), left)?;
         Ok(if self.triple.copy_bytes > 0 {
             self.models.begin_copy(self.place());
             Phase::Copy(0)
         } else {
-            self.after_copy()
+            Phase::Extra
         })
     }
 
@@ -223,21 +260,26 @@ impl<'m> Decoder<'m> {
             }
         }
         let group = if place.source < self.header.base_bytes {
-            self.models.group(self.window.word(base, place.source)?, place)
+            self.models.group(&self.window.ahead(base, place.source)?, place)
         } else {
             let (bytes, there) = self.written.half(out, place.source - self.header.base_bytes)?;
             self.models.repeated(bytes, there, place)
         };
-        let bytes = if block > 0 {
-            self.models.predicted(&group);
-            u32::from_le_bytes(group.predicted())
+        let promised = block > 0 && !group.is_doubtful();
+        let (bytes, hit) = if promised {
+            self.models.predicted(&group, place);
+            (u32::from_le_bytes(group.predicted()), true)
         } else {
             self.models.copied(&mut reader, &group, 0, place)?
         };
         self.triple.source += group.count();
         self.triple.copy_bytes -= group.count();
         self.write(out, bytes, group.count())?;
-        Ok(Phase::Copy(block.saturating_sub(group.count())))
+        Ok(Phase::Copy(if hit {
+            block.saturating_sub(group.count())
+        } else {
+            0
+        }))
     }
 
     fn write(&mut self, out: &mut impl Output, bytes: u32, count: u32) -> Result<(), DecodeError> {
@@ -260,15 +302,30 @@ impl<'m> Decoder<'m> {
             decoder: &mut self.bits,
             patch,
         };
-        let count = self.models.literal_bytes(self.triple.extra_bytes);
-        let bytes = self.models.literal(&mut reader, count, 0)?;
-        self.write(out, bytes, count)?;
-        self.triple.extra_bytes -= count;
+        let written = &self.written;
+        let byte = self.models.literal(&mut reader, 0, |at| written.byte(out, at))?;
+        self.written.push(out, byte)?;
+        self.triple.extra_bytes -= 1;
         Ok(if self.triple.extra_bytes > 0 {
             Phase::Extra
         } else {
             self.after_extra()
         })
+    }
+
+    /// Learns from the base's bytes that literals replace and some more: `left`, where the copy before would go on.
+    fn train(&mut self, left: u32, base: &mut impl ReadAt) -> Result<Phase, DecodeError> {
+        let at = self.triple.source;
+        if left == 0 || at >= self.header.base_bytes {
+            return Ok(Phase::Extra);
+        }
+        if at >= 4 {
+            let last = self.window.ahead(base, at - 4)?.word(0).swap_bytes();
+            let byte = self.window.base_byte(base, at)?;
+            self.models.train(byte, last, at);
+        }
+        self.triple.source += 1;
+        Ok(Phase::Train(left - 1))
     }
 
     fn finish(&mut self, patch: &mut impl ReadAt, out: &mut impl Output) -> Result<Phase, DecodeError> {
@@ -278,14 +335,6 @@ impl<'m> Decoder<'m> {
             Ok(Phase::Done)
         } else {
             Err(DecodeError::ResultMismatch)
-        }
-    }
-
-    fn after_copy(&self) -> Phase {
-        if self.triple.extra_bytes > 0 {
-            Phase::Extra
-        } else {
-            self.after_extra()
         }
     }
 

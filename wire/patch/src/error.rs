@@ -26,6 +26,8 @@ pub enum DecodeError {
     UnknownDraft(u8),
     /// Unsupported: a memory class this decoder does not know.
     UnknownMemoryClass(u8),
+    /// Unsupported: an instruction set this decoder does not know. Nothing was written.
+    UnknownInstructionSet(u8),
     /// The patch needs more decoder memory than the caller gave. Nothing was written.
     MemoryTooSmall {
         /// Bytes the patch was made for.
@@ -63,6 +65,7 @@ impl fmt::Display for DecodeError {
             Self::NotAPatch => f.write_str("not a deltagate patch"),
             Self::UnknownDraft(draft) => write!(f, "patch of unknown draft {draft}"),
             Self::UnknownMemoryClass(class) => write!(f, "patch of unknown memory class {class}"),
+            Self::UnknownInstructionSet(isa) => write!(f, "patch for unknown instruction set {isa}"),
             Self::MemoryTooSmall { needed, given } => {
                 write!(f, "patch needs {needed} bytes of decoder memory (has {given})")
             }

@@ -22,12 +22,15 @@ const SQUASH: [u16; 65] = [
 ];
 
 /// The log-odds of a probability of `p` / 4096, `p` in 0..4096 (0 counts as 1).
+#[inline(always)]
 pub(crate) fn stretch(p: u16) -> i32 {
     let p = u32::from(p.clamp(1, 4_095));
     log2(p) - log2(4_096 - p)
 }
 
 /// 256 × log2 of `x` in 1..=4096, from its six bits after the leading one.
+// In the innermost loop.
+#[inline(always)]
 fn log2(x: u32) -> i32 {
     let exponent = x.ilog2();
     let mantissa = ((x << 6) >> exponent) & 63;

@@ -1,12 +1,14 @@
 //! The alignment map: where the bytes of the base went, for addresses that have to follow them.
 
 use crate::cells::{Cells, Region};
+use crate::checkpoint::Fields;
 
 /// Cells of an entry: 24 bits of source, 24 bits of shift, 16 bits of length.
 pub(crate) const ENTRY_CELLS: u32 = 4;
 
-/// Longer copies count as endless; others cover exactly their bytes.
-const LENGTH_ENDLESS: u32 = 0xFFFF;
+/// Lengths from here on are kept in units of `1 << LENGTH_UNIT_LOG2` bytes, so that every length fits 16 bits.
+const LENGTH_LONG: u32 = 0x8000;
+const LENGTH_UNIT_LOG2: u32 = 9;
 
 /// Entries before an address that are looked at for one that covers it.
 const LOOK_BACK: u32 = 4;
@@ -33,7 +35,7 @@ pub(crate) struct Moved {
 
 impl Moved {
     pub(crate) fn covers(self, offset: u32) -> bool {
-        offset >= self.source && (offset - self.source < self.bytes || self.bytes >= LENGTH_ENDLESS)
+        offset >= self.source && offset - self.source < self.bytes
     }
 
     pub(crate) fn apply(self, offset: u32) -> u32 {
@@ -58,6 +60,15 @@ impl Map {
         }
     }
 
+    pub(crate) fn saved(&mut self, fields: &mut Fields) {
+        let Self {
+            first: _, // follow from the memory class
+            capacity,
+            len,
+        } = self;
+        fields.at_most(len, *capacity, 2);
+    }
+
     /// Adds a copy behind the entries whose source is not above its own. A full map ignores it.
     pub(crate) fn add(&mut self, cells: &mut Cells<'_>, moved: Moved) {
         if self.len == self.capacity {
@@ -79,7 +90,7 @@ impl Map {
             (moved.source >> 16 & 0xFF) as u16 | (moved.shift as u16) << 8,
         );
         cells.write(start + 2, (moved.shift >> 8) as u16);
-        cells.write(start + 3, moved.bytes.min(LENGTH_ENDLESS) as u16);
+        cells.write(start + 3, packed_length(moved.bytes));
         self.len += 1;
     }
 
@@ -118,7 +129,25 @@ impl Map {
         Moved {
             source: u32::from(cells.read(start)) | (middle & 0xFF) << 16,
             shift: middle >> 8 | u32::from(cells.read(start + 2)) << 8,
-            bytes: u32::from(cells.read(start + 3)),
+            bytes: length(cells.read(start + 3)),
         }
+    }
+}
+
+/// A length in 16 bits: what is lost of a long one is less than a unit.
+fn packed_length(bytes: u32) -> u16 {
+    if bytes < LENGTH_LONG {
+        bytes as u16
+    } else {
+        (LENGTH_LONG | bytes >> LENGTH_UNIT_LOG2) as u16
+    }
+}
+
+fn length(packed: u16) -> u32 {
+    let packed = u32::from(packed);
+    if packed < LENGTH_LONG {
+        packed
+    } else {
+        (packed - LENGTH_LONG) << LENGTH_UNIT_LOG2
     }
 }

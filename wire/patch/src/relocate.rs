@@ -1,16 +1,23 @@
 //! What a copy will bring: groups of base bytes, with the addresses in them moved to where their targets went.
 
-use crate::cells::{Cells, Region};
+mod saved;
+
+use crate::cells::Cells;
+use crate::isa::{Ahead, Isa, Operand, Trail};
+use crate::layout::Layout;
+use crate::lessons::Lessons;
 use crate::map::{Map, Moved};
-use crate::thumb::{Field, is_wide};
+use crate::shifts::{LIST_CELLS, Shifts};
 
 /// How the addresses in the images are to be understood. Wrong ones cost bytes, never correctness.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Relocation {
-    /// The address of the base's first byte, a multiple of 4.
-    pub base_address: u32,
-    /// The address of the target's first byte, a multiple of 4.
-    pub target_address: u32,
+    /// The instruction set of both.
+    pub isa: Isa,
+    /// Where the base runs.
+    pub base: Layout,
+    /// Where the target runs.
+    pub target: Layout,
 }
 
 /// Why the bytes of a group are the predicted ones. Its number is part of contexts.
@@ -18,17 +25,17 @@ pub struct Relocation {
 pub(crate) enum Kind {
     /// As in the base.
     Plain,
-    /// The first halfword of a 32-bit instruction, or the second, as in the base.
+    /// A long instruction or a part of it, as in the base.
     Wide,
-    /// A branch or literal load of 16 bits, or a conditional branch or literal load of 32.
+    /// An instruction that points to somewhere near: a short branch, a literal load.
     Near,
-    /// BL or B.W.
+    /// An instruction that points anywhere in the image: a call.
     Far,
     /// A word that points into the image.
     Pointer,
     /// A word of a literal pool that points into RAM.
     Ram,
-    /// Another word of a literal pool.
+    /// Another word of a literal pool, or an instruction that holds the upper part of an address.
     Word,
     /// From the target itself.
     Repeat,
@@ -48,6 +55,8 @@ pub struct Group {
     pub(crate) old: u32,
     /// The old address that was followed.
     pub(crate) key: u32,
+    /// The instruction's field that holds it, 0 for a word that is one.
+    pub(crate) field: u8,
 }
 
 impl Group {
@@ -56,11 +65,23 @@ impl Group {
         self.len
     }
 
+    /// Whether it is coded for itself even in a block: addresses go elsewhere, and what looks like a pointer often is none.
+    pub fn is_doubtful(&self) -> bool {
+        match self.kind {
+            Kind::Far | Kind::Pointer | Kind::Ram | Kind::Word => true,
+            Kind::Near => self.trust < 3,
+            _ => false,
+        }
+    }
+
     /// The predicted bytes; those past [`Self::count`] mean nothing.
     pub fn predicted(&self) -> [u8; 4] {
         self.bytes.to_le_bytes()
     }
 }
+
+/// In place of a field: a word that is the distance from itself to an address.
+const RELATIVE: u8 = u8::MAX;
 
 /// The copy in progress.
 #[derive(Clone, Copy, Debug)]
@@ -73,41 +94,22 @@ pub struct Place {
     pub left: u32,
 }
 
-/// Whether an address is where Cortex-M parts have RAM: 4 MiB from 0x2000_0000, and 1 MiB from 0x1000_0000, where vendors
-/// put core-coupled memory.
-fn is_ram(address: u32) -> bool {
-    matches!(address >> 20, 0x100 | 0x200..=0x203)
-}
-
-/// Cells of a lesson: 8 bits to check the address, 24 bits of shift.
-const LESSON_CELLS: u32 = 2;
-
-/// RAM addresses whose shifts are remembered.
-const RAM_SHIFTS: u32 = 16;
-const RAM_SHIFT_CELLS: u32 = 4;
-
-/// Words ahead of the instruction that a literal load can reach, as bits.
-const POOL_WORDS: u32 = 256;
-
 /// The tables in the decoder memory and the state of the walk through the base.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Relocator {
     relocation: Option<Relocation>,
     base_bytes: u32,
     pub(crate) map: Map,
-    lessons: Region,
-    ram_shifts: Region,
-    ram_next: u32,
+    lessons: Lessons,
+    /// Shifts of addresses inside the image, and of those in RAM.
+    shifts: [Shifts; 2],
     walk: Walk,
 }
 
 /// What the walk through the base knows. Copied when the encoder looks ahead.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Walk {
-    /// One bit for each word of the base, modulo [`POOL_WORDS`]: a literal load has named it.
-    pool: [u32; (POOL_WORDS / 32) as usize],
-    /// The source offset at which the halfword is the second of two.
-    second_at: u32,
+    trail: Trail,
     /// The copy in progress, as an entry of the map.
     copy: Moved,
 }
@@ -121,24 +123,15 @@ impl Relocator {
         memory_bytes: u32,
         entries_max: u32,
     ) -> Self {
-        let ram_shifts = Region {
-            first,
-            len: RAM_SHIFTS * RAM_SHIFT_CELLS,
-        };
-        let lessons = Region {
-            first: ram_shifts.first + ram_shifts.len,
-            len: memory_bytes / 16 / 2,
-        };
+        let lessons = Lessons::new(first + 2 * LIST_CELLS, memory_bytes);
         Self {
             relocation,
             base_bytes,
-            map: Map::new(lessons.first + lessons.len, entries_max),
+            map: Map::new(lessons.end(), entries_max),
             lessons,
-            ram_shifts,
-            ram_next: 0,
+            shifts: [Shifts::new(first), Shifts::new(first + LIST_CELLS)],
             walk: Walk {
-                pool: [0; (POOL_WORDS / 32) as usize],
-                second_at: u32::MAX,
+                trail: Trail::new(),
                 copy: Moved {
                     source: 0,
                     bytes: 0,
@@ -152,9 +145,13 @@ impl Relocator {
         self.relocation.is_some()
     }
 
+    /// Forgets everything but the map.
     pub(crate) fn clear(&self, cells: &mut Cells<'_>) {
-        cells.fill(self.lessons, 0);
-        cells.fill(self.ram_shifts, 0);
+        if !self.is_on() {
+            return;
+        }
+        self.lessons.clear(cells);
+        self.shifts.iter().for_each(|list| list.clear(cells));
     }
 
     pub(crate) fn walk(&self) -> Walk {
@@ -173,8 +170,9 @@ impl Relocator {
         };
     }
 
-    /// What comes next in a copy from the base, of which `old` holds the next bytes, as many as there are.
-    pub(crate) fn group(&mut self, cells: &Cells<'_>, old: u32, place: Place) -> Group {
+    /// What comes next in a copy from the base, of which `ahead` holds the next bytes.
+    pub(crate) fn group(&mut self, cells: &Cells<'_>, ahead: &Ahead, place: Place) -> Group {
+        let old = ahead.word(0);
         let plain = Group {
             bytes: old,
             len: 1,
@@ -182,52 +180,70 @@ impl Relocator {
             trust: 0,
             old,
             key: 0,
+            field: 0,
         };
-        if place.target & 1 == 1 || place.left == 1 {
+        let alignment = self.relocation.map_or(2, |relocation| relocation.isa.alignment());
+        if !place.target.is_multiple_of(alignment) || place.left == 1 {
             return plain;
         }
-        let plain = Group { len: 2, ..plain };
-        let Some(relocation) = self.relocation else {
-            return plain;
+        let Some(relocation) = self.relocation.filter(|_| place.source.is_multiple_of(alignment)) else {
+            return Group { len: 2, ..plain };
         };
-        if place.source & 1 == 1 {
-            return plain;
-        }
-        let whole = place.left >= 4 && place.source + 4 <= self.base_bytes;
-        if whole
+        if place.left >= 4
             && (place.source | place.target) & 3 == 0
-            && let Some(group) = self.word(cells, relocation, old, place.source)
+            && relocation.isa.has_words()
+            && let Some(group) = self.word(cells, relocation, plain, ahead, place)
         {
             return group;
         }
-        self.instruction(cells, plain, place, whole)
+        self.instruction(cells, relocation, plain, ahead, place)
     }
 
-    fn word(&mut self, cells: &Cells<'_>, relocation: Relocation, old: u32, source: u32) -> Option<Group> {
-        let in_pool = self.in_pool(source);
-        let offset = old.wrapping_sub(relocation.base_address);
+    /// A pointer, or another word of a literal pool.
+    fn word(
+        &mut self,
+        cells: &Cells<'_>,
+        relocation: Relocation,
+        plain: Group,
+        ahead: &Ahead,
+        place: Place,
+    ) -> Option<Group> {
+        let isa = relocation.isa;
+        let in_pool = isa.is_literal(&mut self.walk.trail, place.source, plain.old);
         let group = Group {
-            bytes: old,
             len: 4,
             kind: Kind::Word,
-            trust: 0,
-            old,
-            key: old,
+            key: plain.old,
+            ..plain
         };
-        if offset < self.base_bytes {
-            let (target, trust) = self.follow(cells, offset, old);
+        let offset = relocation.base.offset(plain.old, self.base_bytes);
+        if let Some(offset) = offset.filter(|_| isa.is_pointer(ahead)) {
+            let (address, trust) = self.follow(cells, relocation, plain.old, offset);
             return Some(Group {
-                bytes: target.wrapping_add(relocation.target_address),
+                bytes: address,
                 kind: Kind::Pointer,
-                trust,
+                trust: trust | u32::from(in_pool) << 3,
                 ..group
             });
         }
-        let lesson = self.lesson(cells, old);
-        if is_ram(old) && (in_pool || lesson.is_some()) {
-            let (shift, trust) = lesson.map_or_else(|| self.ram_shift(cells, old), |shift| (shift, 4));
+        let address = relocation.base.address(place.source).wrapping_add(plain.old);
+        let offset = relocation.base.offset(address, self.base_bytes);
+        if let Some(offset) = offset.filter(|offset| !relocation.base.same_part(*offset, place.source)) {
+            let (new, trust) = self.follow(cells, relocation, address, offset);
             return Some(Group {
-                bytes: old.wrapping_add(shift),
+                bytes: new.wrapping_sub(relocation.target.address(place.target)),
+                kind: Kind::Pointer,
+                trust,
+                key: address,
+                field: RELATIVE,
+                ..group
+            });
+        }
+        let lesson = self.lessons.shift(cells, plain.old);
+        if isa.is_ram(plain.old) && (in_pool || lesson.is_some() || !isa.has_pools()) {
+            let (address, trust) = self.follow_ram(cells, plain.old);
+            return Some(Group {
+                bytes: address,
                 kind: Kind::Ram,
                 trust,
                 ..group
@@ -236,170 +252,171 @@ impl Relocator {
         in_pool.then_some(group)
     }
 
-    fn instruction(&mut self, cells: &Cells<'_>, plain: Group, place: Place, whole: bool) -> Group {
-        let Place { source, target, .. } = place;
-        if self.walk.second_at == source {
-            return Group {
-                kind: Kind::Wide,
-                ..plain
-            };
+    fn instruction(
+        &mut self,
+        cells: &Cells<'_>,
+        relocation: Relocation,
+        plain: Group,
+        ahead: &Ahead,
+        place: Place,
+    ) -> Group {
+        let at = relocation.base.address(place.source);
+        if let Some(len) = self.before_landmark(relocation, ahead, place) {
+            return Group { len, ..plain };
         }
-        if is_wide(plain.old) {
-            self.walk.second_at = source + 2;
+        let found = relocation.isa.read(&mut self.walk.trail, ahead, at);
+        let usual = Group {
+            len: found.bytes.min(place.left),
+            kind: found.kind,
+            ..plain
+        };
+        found
+            .operand
+            .filter(|operand| operand.bytes <= place.left)
+            .and_then(|operand| self.moved_instruction(cells, relocation, plain, &operand, place))
+            .unwrap_or(usual)
+    }
+
+    /// Bytes before a word that no instruction reaches into, if it begins inside what would be one.
+    fn before_landmark(&self, relocation: Relocation, ahead: &Ahead, place: Place) -> Option<u32> {
+        let bytes = place.source.wrapping_neg() & 3;
+        let possible = relocation.isa.has_landmarks() && (place.source ^ place.target) & 3 == 0;
+        let word = ahead.word(bytes as usize);
+        (possible
+            && matches!(bytes, 1 | 2)
+            && (relocation.base.offset(word, self.base_bytes).is_some() || relocation.isa.is_landmark(word)))
+        .then_some(bytes)
+    }
+
+    fn moved_instruction(
+        &mut self,
+        cells: &Cells<'_>,
+        relocation: Relocation,
+        plain: Group,
+        operand: &Operand,
+        place: Place,
+    ) -> Option<Group> {
+        let offset = relocation.base.offset(operand.address, self.base_bytes);
+        if let Some(offset) = offset.filter(|_| operand.literal) {
+            self.walk.trail.mark_literal(place.source, offset);
         }
-        let usual = if is_wide(plain.old) {
-            Group {
-                kind: Kind::Wide,
-                ..plain
+        let mut kind = operand.kind;
+        let (address, trust) = match offset {
+            Some(offset) if kind == Kind::Near => self.moved(cells, relocation, offset),
+            Some(offset) => self.follow(cells, relocation, operand.address, offset),
+            None if kind != Kind::Near && relocation.isa.is_ram(operand.address) => {
+                if kind == Kind::Far {
+                    kind = Kind::Ram;
+                }
+                self.follow_ram(cells, operand.address)
             }
-        } else {
-            plain
+            None if relocation.isa.reaches_out(operand) => (operand.address, 0),
+            None => return None,
         };
-        let Some(field) = Field::of(plain.old) else {
-            return usual;
-        };
-        if field.bytes() == 4 && !whole {
-            return usual;
-        }
-        let key = field.target(plain.old, source);
-        if matches!(field, Field::Literal8 | Field::Literal12) {
-            self.mark_pool(source, key);
-        }
-        if key >= self.base_bytes {
-            return usual;
-        }
-        let relocation = self.relocation.unwrap_or_default();
-        let (moved, trust) = if field == Field::Branch24 {
-            self.follow(cells, key, key.wrapping_add(relocation.base_address))
-        } else {
-            self.moved(cells, key)
-        };
-        let Some(bytes) = field.retarget(plain.old, target, moved) else {
-            return usual;
-        };
-        Group {
+        let at = relocation.target.address(place.target);
+        let bytes = (relocation.isa).retarget(&self.walk.trail, operand.field, plain.old, at, address)?;
+        Some(Group {
             bytes,
-            len: field.bytes(),
-            kind: if field == Field::Branch24 {
-                Kind::Far
-            } else {
-                Kind::Near
-            },
+            len: operand.bytes,
+            kind,
             trust,
-            old: plain.old,
-            key: key.wrapping_add(relocation.base_address),
+            key: operand.address,
+            field: operand.field,
+            ..plain
+        })
+    }
+
+    /// Takes note of a group that was copied. Bytes that are not the group's count as zero.
+    pub(crate) fn passed(&mut self, group: &Group, actual: u32, place: Place) {
+        if let Some(relocation) = self.relocation.filter(|_| group.kind != Kind::Repeat) {
+            let mask = u32::MAX >> (32 - 8 * group.len);
+            relocation.isa.passed(
+                &mut self.walk.trail,
+                group.old & mask,
+                relocation.base.address(place.source),
+                actual & mask,
+                relocation.target.address(place.target),
+            );
         }
+    }
+
+    /// The address that the bytes of a group hold; `None` if they are not of its kind, or that has no address.
+    pub(crate) fn address(&self, group: &Group, bytes: u32, place: Place) -> Option<u32> {
+        let relocation = self.relocation?;
+        let at = relocation.target.address(place.target);
+        let address = match group.field {
+            0 => bytes,
+            RELATIVE => bytes.wrapping_add(at),
+            field => (relocation.isa).address_in(&self.walk.trail, field, bytes, at)?,
+        };
+        let held = match group.kind {
+            Kind::Far | Kind::Pointer => true,
+            Kind::Word => group.field != 0,
+            Kind::Ram => relocation.isa.is_ram(address),
+            _ => false,
+        };
+        held.then_some(address)
+    }
+
+    /// The bytes of a group if this is its address.
+    pub(crate) fn with_address(&self, group: &Group, address: u32, place: Place) -> Option<u32> {
+        let relocation = self.relocation?;
+        let at = relocation.target.address(place.target);
+        let bytes = match group.field {
+            0 => address,
+            RELATIVE => address.wrapping_sub(at),
+            field => (relocation.isa).retarget(&self.walk.trail, field, group.old, at, address)?,
+        };
+        Some(bytes & u32::MAX >> (32 - 8 * group.len))
+    }
+
+    /// The shifts that addresses of a group's kind had.
+    pub(crate) fn shifts(&self, group: &Group) -> Shifts {
+        self.shifts[usize::from(group.kind == Kind::Ram)]
     }
 
     /// Remembers what an address became, if it was not foreseen.
     pub(crate) fn learn(&mut self, cells: &mut Cells<'_>, group: &Group, actual: u32, place: Place) {
-        let Some(relocation) = self.relocation else {
+        let Some(address) = self.address(group, actual, place) else {
             return;
         };
-        match group.kind {
-            Kind::Far if Field::of(actual) == Some(Field::Branch24) => {
-                let target = Field::Branch24.target(actual, place.target);
-                let shift = target
-                    .wrapping_add(relocation.target_address)
-                    .wrapping_sub(group.key);
-                self.remember(cells, group.key, shift);
+        let shift = address.wrapping_sub(group.key);
+        self.lessons.remember(cells, group.key, shift);
+        self.shifts(group).remember(cells, group.key, shift);
+    }
+
+    /// What an address in the image became, and the trust in that: what was learned about it comes first, what was learned
+    /// about the nearest one comes before a guess of the map.
+    fn follow(&self, cells: &Cells<'_>, relocation: Relocation, address: u32, offset: u32) -> (u32, u32) {
+        if let Some(shift) = self.lessons.shift(cells, address) {
+            return (address.wrapping_add(shift), 4);
+        }
+        let (moved, trust) = self.moved(cells, relocation, offset);
+        match self.shifts[0].nearest(cells, address) {
+            Some(shift) if trust < 2 => (address.wrapping_add(shift), trust),
+            _ => (moved, trust),
+        }
+    }
+
+    /// The same for an address in RAM.
+    fn follow_ram(&self, cells: &Cells<'_>, address: u32) -> (u32, u32) {
+        let (shift, trust) = match self.lessons.shift(cells, address) {
+            Some(shift) => (shift, 4),
+            None => (self.shifts[1].nearest(cells, address)).map_or((0, 0), |shift| (shift, 1)),
+        };
+        (address.wrapping_add(shift), trust)
+    }
+
+    /// The address of where the base's byte at `offset` went by the copy in progress or the map.
+    fn moved(&self, cells: &Cells<'_>, relocation: Relocation, offset: u32) -> (u32, u32) {
+        let (moved, trust) = if self.walk.copy.covers(offset) {
+            (self.walk.copy.apply(offset), 3)
+        } else {
+            match self.map.find(cells, offset) {
+                Some((moved, inside)) => (moved.apply(offset), 1 + u32::from(inside)),
+                None => (offset, 0),
             }
-            Kind::Pointer => self.remember(cells, group.key, actual.wrapping_sub(group.key)),
-            Kind::Ram if is_ram(actual) => {
-                let shift = actual.wrapping_sub(group.key);
-                self.remember(cells, group.key, shift);
-                self.remember_ram(cells, group.key, shift);
-            }
-            _ => {}
-        }
-    }
-
-    /// Where the base's byte at `offset` went, as an offset of the target: what was learned about its `address` comes first.
-    fn follow(&self, cells: &Cells<'_>, offset: u32, address: u32) -> (u32, u32) {
-        let relocation = self.relocation.unwrap_or_default();
-        match self.lesson(cells, address) {
-            Some(shift) => (
-                address
-                    .wrapping_add(shift)
-                    .wrapping_sub(relocation.target_address),
-                4,
-            ),
-            None => self.moved(cells, offset),
-        }
-    }
-
-    /// Where the base's byte at `offset` went by the copy in progress or the map.
-    fn moved(&self, cells: &Cells<'_>, offset: u32) -> (u32, u32) {
-        if self.walk.copy.covers(offset) {
-            return (self.walk.copy.apply(offset), 3);
-        }
-        match self.map.find(cells, offset) {
-            Some((moved, inside)) => (moved.apply(offset), 1 + u32::from(inside)),
-            None => (offset, 0),
-        }
-    }
-
-    fn pool_bit(word: u32) -> (usize, u32) {
-        let at = word % POOL_WORDS;
-        ((at / 32) as usize, 1 << (at % 32))
-    }
-
-    fn mark_pool(&mut self, source: u32, offset: u32) {
-        if offset & 3 == 0 && offset > source && offset - source < POOL_WORDS * 4 {
-            let (at, bit) = Self::pool_bit(offset / 4);
-            self.walk.pool[at] |= bit;
-        }
-    }
-
-    /// Whether a literal load has named the word at `source`; it is forgotten then.
-    fn in_pool(&mut self, source: u32) -> bool {
-        let (at, bit) = Self::pool_bit(source / 4);
-        let named = self.walk.pool[at] & bit != 0;
-        self.walk.pool[at] &= !bit;
-        named
-    }
-
-    fn lesson_cell(&self, address: u32) -> (usize, u32) {
-        // Code addresses are the same with and without the Thumb bit.
-        let hash = (address & !1).wrapping_mul(0x9E37_79B1);
-        let at = ((hash >> 16) * (self.lessons.len / LESSON_CELLS)) >> 16;
-        (
-            (self.lessons.first + at * LESSON_CELLS) as usize,
-            hash >> 8 & 0xFF,
-        )
-    }
-
-    fn lesson(&self, cells: &Cells<'_>, address: u32) -> Option<u32> {
-        let (cell, check) = self.lesson_cell(address);
-        let (low, high) = (u32::from(cells.read(cell)), u32::from(cells.read(cell + 1)));
-        let shift = low | (high & 0xFF) << 16;
-        (high >> 8 == check && (check | shift) != 0)
-            .then_some(((shift << 8).cast_signed() >> 8).cast_unsigned())
-    }
-
-    fn remember(&self, cells: &mut Cells<'_>, address: u32, shift: u32) {
-        let (cell, check) = self.lesson_cell(address);
-        cells.write(cell, shift as u16);
-        cells.write(cell + 1, (shift >> 16 & 0xFF) as u16 | (check as u16) << 8);
-    }
-
-    /// The shift of the remembered RAM address that is the last one not above this one.
-    fn ram_shift(&self, cells: &Cells<'_>, address: u32) -> (u32, u32) {
-        let mut best = None;
-        for at in 0..RAM_SHIFTS {
-            let cell = self.ram_shifts.first + at * RAM_SHIFT_CELLS;
-            let known = cells.read_wide(cell);
-            if known != 0 && known <= address && best.is_none_or(|(best, _)| known > best) {
-                best = Some((known, cells.read_wide(cell + 2)));
-            }
-        }
-        best.map_or((0, 0), |(_, shift)| (shift, 1))
-    }
-
-    fn remember_ram(&mut self, cells: &mut Cells<'_>, address: u32, shift: u32) {
-        let cell = self.ram_shifts.first + self.ram_next * RAM_SHIFT_CELLS;
-        cells.write_wide(cell, address);
-        cells.write_wide(cell + 2, shift);
-        self.ram_next = (self.ram_next + 1) % RAM_SHIFTS;
+        };
+        (relocation.target.address(moved), trust)
     }
 }

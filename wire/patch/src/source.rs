@@ -2,17 +2,23 @@
 //!
 //! The bytes as they are; `relocate` moves the addresses in them.
 
+use crate::checkpoint::Fields;
 use crate::error::DecodeError;
 use crate::io::{OUTPUT_PIECE_BYTES, Output, ReadAt};
+use crate::isa::{AHEAD_BYTES, Ahead};
 
-/// Bytes of the base that are read at a time.
-const WINDOW_BYTES: u32 = 32;
+/// The window moves by so many bytes.
+const STEP_BYTES: u32 = 32;
 
-/// A window on the base image. 40 bytes.
+/// Bytes of the base that are read at a time: what follows the last byte of a step is needed with it.
+const WINDOW_BYTES: u32 = STEP_BYTES + AHEAD_BYTES as u32;
+
+/// A window on the base image. 56 bytes.
 #[derive(Debug)]
 pub(crate) struct Window {
     bytes: [u8; WINDOW_BYTES as usize],
     start: u32,
+    there: u32,
 }
 
 impl Window {
@@ -20,29 +26,31 @@ impl Window {
         Self {
             bytes: [0; WINDOW_BYTES as usize],
             start: u32::MAX,
+            there: 0,
         }
     }
 
     /// The byte of the base at `at`, which must be inside it.
-    fn base_byte(&mut self, base: &mut impl ReadAt, at: u32) -> Result<u8, DecodeError> {
-        let start = at - at % WINDOW_BYTES;
+    pub(crate) fn base_byte(&mut self, base: &mut impl ReadAt, at: u32) -> Result<u8, DecodeError> {
+        Ok(self.rest(base, at)?[0])
+    }
+
+    /// What comes next at `at`, which must be inside the base.
+    pub(crate) fn ahead(&mut self, base: &mut impl ReadAt, at: u32) -> Result<Ahead, DecodeError> {
+        Ok(Ahead::new(self.rest(base, at)?))
+    }
+
+    /// The window from `at` on, which must be inside the base.
+    fn rest(&mut self, base: &mut impl ReadAt, at: u32) -> Result<&[u8], DecodeError> {
+        let start = at - at % STEP_BYTES;
         if self.start != start {
-            let bytes = (base.len() - start).min(WINDOW_BYTES) as usize;
+            self.there = (base.len() - start).min(WINDOW_BYTES);
             self.start = u32::MAX;
-            base.read_at(start, &mut self.bytes[..bytes])
+            base.read_at(start, &mut self.bytes[..self.there as usize])
                 .map_err(|_| DecodeError::BaseUnreadable)?;
             self.start = start;
         }
-        Ok(self.bytes[(at - start) as usize])
-    }
-
-    /// The four bytes of the base at `at`, the first lowest; zero past its end.
-    pub(crate) fn word(&mut self, base: &mut impl ReadAt, at: u32) -> Result<u32, DecodeError> {
-        let mut bytes = [0; 4];
-        for (byte, at) in bytes.iter_mut().zip(at..base.len()) {
-            *byte = self.base_byte(base, at)?;
-        }
-        Ok(u32::from_le_bytes(bytes))
+        Ok(&self.bytes[(at - start) as usize..self.there as usize])
     }
 }
 
@@ -61,8 +69,31 @@ impl Written {
             piece: [0; OUTPUT_PIECE_BYTES],
             pending: 0,
             appended: 0,
-            crc: u32::MAX,
+            crc: CRC_START,
         }
+    }
+
+    /// Bytes appended so far.
+    pub(crate) fn appended(&self) -> u32 {
+        self.appended
+    }
+
+    pub(crate) fn set_appended(&mut self, bytes: u32) {
+        self.appended = bytes;
+    }
+
+    pub(crate) fn saved(&mut self, fields: &mut Fields) {
+        let Self {
+            piece,
+            pending,
+            appended: _, // the checkpoint's position
+            crc,
+        } = self;
+        fields.bytes(piece);
+        let mut count = *pending as u32;
+        fields.at_most(&mut count, OUTPUT_PIECE_BYTES as u32 - 1, 1);
+        *pending = count as usize;
+        fields.u32(crc);
     }
 
     /// Bytes produced so far, appended or not.
@@ -107,15 +138,25 @@ impl Written {
         Ok((u32::from_le_bytes(bytes), there))
     }
 
-    fn byte(&self, out: &mut impl Output, at: u32) -> Result<u8, DecodeError> {
+    /// The byte of the result at `at`, which must have been produced.
+    pub(crate) fn byte(&self, out: &mut impl Output, at: u32) -> Result<u8, DecodeError> {
         if at >= self.appended {
-            return Ok(self.piece[(at - self.appended) as usize]);
+            let pending = self.piece.get((at - self.appended) as usize);
+            return pending.copied().ok_or(DecodeError::OutputFailed);
         }
         let mut byte = [0];
         out.read_at(at, &mut byte)
             .map_err(|_| DecodeError::OutputFailed)?;
         Ok(byte[0])
     }
+}
+
+/// What a CRC-32 register starts with. The CRC-32 is the complement of the register.
+pub(crate) const CRC_START: u32 = u32::MAX;
+
+/// The register after these bytes.
+pub(crate) fn crc_over(crc: u32, bytes: &[u8]) -> u32 {
+    bytes.iter().fold(crc, |crc, byte| crc_step(crc, *byte))
 }
 
 /// CRC-32 (ISO-HDLC: reflected 0x04C11DB7) by half bytes.
@@ -127,7 +168,7 @@ fn crc_step(crc: u32, byte: u8) -> u32 {
 
 /// The CRC-32 that belongs into [`crate::Header::target_crc`].
 pub fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, byte| crc_step(crc, *byte))
+    !crc_over(CRC_START, bytes)
 }
 
 const CRC_TABLE: [u32; 16] = {

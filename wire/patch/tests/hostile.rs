@@ -146,9 +146,17 @@ fn too_little_memory_and_a_base_of_another_length_are_refused_before_anything_is
 #[test]
 fn a_stream_of_ones_names_a_number_that_is_too_large() {
     let mut patch = header(1_000, b"").to_bytes().to_vec();
-    // A code below every threshold decodes to ones for ever.
+    // After two ones, for the share of copies, and a zero, for no relocation, a code below every threshold decodes to ones for ever.
+    patch.extend([0x1F, 0xFF, 0xFF, 0xFF]);
     patch.extend([0; 100]);
     assert_eq!(decode(b"", &patch), Err(DecodeError::NumberTooLarge));
+}
+
+#[test]
+fn an_instruction_set_of_tomorrow_is_named() {
+    let mut patch = header(1_000, b"").to_bytes().to_vec();
+    patch.extend([0; 100]);
+    assert_eq!(decode(b"", &patch), Err(DecodeError::UnknownInstructionSet(15)));
 }
 
 /// Storage that fails.

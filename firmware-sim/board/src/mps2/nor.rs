@@ -42,6 +42,13 @@ impl Nor {
         Self { _taken_once: () }
     }
 
+    /// The memory behind it as it is, for programs that want no flash.
+    #[must_use]
+    pub fn into_memory(self) -> &'static mut [u8] {
+        // SAFETY: the part's whole range, where no other Rust object lives. The board's `Nor` exists once and ends here.
+        unsafe { core::slice::from_raw_parts_mut(with_exposed_provenance_mut(BASE), CAPACITY_BYTES) }
+    }
+
     fn word(at: usize) -> u32 {
         debug_assert!(at < CAPACITY_BYTES && at.is_multiple_of(PROGRAM_BYTES));
         // SAFETY: inside the part, aligned; no Rust object lives there, and the board's `Nor` exists once.

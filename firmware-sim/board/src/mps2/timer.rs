@@ -28,10 +28,15 @@ impl Clock {
 
     /// Milliseconds since the board was taken; never goes back.
     pub fn now_ms(&mut self) -> u64 {
+        self.ticks() / TICKS_PER_MS
+    }
+
+    /// Ticks of 40 ns since the board was taken; never goes back.
+    pub fn ticks(&mut self) -> u64 {
         // The timer counts down.
         let now = timer(0x04).read();
         self.ticks += u64::from(self.last.wrapping_sub(now));
         self.last = now;
-        self.ticks / TICKS_PER_MS
+        self.ticks
     }
 }

@@ -100,7 +100,7 @@ pub(crate) fn thumb_images_at(address: u32) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// Output that insists on whole pieces in order.
-struct Pieces(Vec<u8>);
+pub(crate) struct Pieces(pub(crate) Vec<u8>);
 
 impl Output for Pieces {
     fn append(&mut self, bytes: &[u8]) -> Result<(), IoFailed> {

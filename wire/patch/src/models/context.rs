@@ -1,6 +1,8 @@
 //! Hashes of contexts.
 
 /// The hash of one context: which one it is, and its two parts.
+// Not inlined: there are some forty calls, none for every bit.
+#[inline(never)]
 pub(super) fn hash(context: u32, a: u32, b: u32) -> u32 {
     scramble(
         scramble(a.wrapping_add(context << 28))

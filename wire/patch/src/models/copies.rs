@@ -3,10 +3,11 @@
 use super::context::hash;
 use super::{History, Models, Tree, layout};
 use crate::coder::BitCoder;
+use crate::isa::Ahead;
 use crate::relocate::{Group, Kind, Place};
 
 /// After this many predicted bytes in a row, whole blocks of them are offered.
-const HITS_BEFORE_BLOCK: u32 = 32;
+const HITS_BEFORE_BLOCK: u32 = 128;
 
 /// Bytes of the largest block.
 const BLOCK_BYTES_MAX: u32 = 4_096;
@@ -19,27 +20,26 @@ pub(super) const BYTE_INPUTS: u32 = 5;
 pub(super) const DIFFERENCE_INPUTS: u32 = 7;
 
 impl Models<'_> {
-    /// A copy begins: with the offer of a block.
+    /// A copy begins.
     pub fn begin_copy(&mut self, place: Place) {
+        self.matched = Default::default();
         self.relocator.begin_copy(place);
-        self.history.streak = self.history.streak.max(HITS_BEFORE_BLOCK);
     }
 
-    /// What comes next in a copy from the base, of which `old` holds up to four bytes, the first lowest.
-    pub fn group(&mut self, old: u32, place: Place) -> Group {
-        self.relocator.group(&self.cells, old, place)
+    /// What comes next in a copy from the base, of which `ahead` holds the next bytes.
+    pub fn group(&mut self, ahead: &Ahead, place: Place) -> Group {
+        self.relocator.group(&self.cells, ahead, place)
     }
 
     /// What comes next in a copy from the target, of which `old` holds up to two bytes that are there.
     pub fn repeated(&self, old: u32, there: u32, place: Place) -> Group {
-        Group::repeated(
-            old,
-            if place.target & 1 == 1 {
-                1
-            } else {
-                there.min(2).min(place.left)
-            },
-        )
+        let there = there.clamp(1, 2);
+        let len = if place.target & 1 == 1 {
+            1
+        } else {
+            there.min(place.left)
+        };
+        Group::repeated(old & u32::MAX >> (32 - 8 * there), len)
     }
 
     /// Bytes of the block that comes next, or 0 if a group does.
@@ -50,7 +50,7 @@ impl Models<'_> {
         (1 << self.history.streak.ilog2()).min(BLOCK_BYTES_MAX)
     }
 
-    /// Codes whether all groups of a block, up to the one that fills it, are predicted.
+    /// Codes whether the groups of a block are predicted, up to the one that fills it or a doubtful one that is not.
     pub fn block<C: BitCoder>(&mut self, coder: &mut C, all: bool) -> Result<bool, C::Error> {
         let cell =
             layout::BLOCKS.first + self.history.streak.max(1).ilog2().min(15) * 2 + (self.history.groups & 1);
@@ -61,24 +61,43 @@ impl Models<'_> {
         Ok(all)
     }
 
-    /// Takes a group as predicted, in a block.
-    pub fn predicted(&mut self, group: &Group) {
+    /// Takes a group of a block as predicted, one that is not doubtful.
+    pub fn predicted(&mut self, group: &Group, place: Place) {
+        self.remember_position();
+        self.foreseen(group, place);
+    }
+
+    /// The same for an encoder that looks ahead.
+    pub fn foreseen(&mut self, group: &Group, place: Place) {
+        self.relocator.passed(group, group.bytes, place);
         self.push_group(group, group.bytes, true);
     }
 
-    /// Codes a group of a copy: its bytes, the first lowest.
+    /// Codes a group of a copy: its bytes, the first lowest, and whether they are the predicted ones.
     pub fn copied<C: BitCoder>(
         &mut self,
         coder: &mut C,
         group: &Group,
         actual: u32,
         place: Place,
-    ) -> Result<u32, C::Error> {
+    ) -> Result<(u32, bool), C::Error> {
+        self.remember_position();
         let mask = u32::MAX >> (32 - 8 * group.len);
         let hit = self.hit(coder, group, (actual ^ group.bytes) & mask == 0)?;
         if hit {
-            self.push_group(group, group.bytes, true);
-            return Ok(group.bytes);
+            self.foreseen(group, place);
+            return Ok((group.bytes, true));
+        }
+        if let Some(decoded) = self.address(coder, group, actual & mask, place)? {
+            self.relocator.learn(&mut self.cells, group, decoded, place);
+            self.relocator.passed(group, decoded, place);
+            self.push_group(group, decoded, false);
+            return Ok((decoded, false));
+        }
+        if let Some(decoded) = self.half(coder, group, actual & mask)? {
+            self.relocator.passed(group, decoded, place);
+            self.push_group(group, decoded, false);
+            return Ok((decoded, false));
         }
         let mut misses = 0;
         let mut decoded = 0;
@@ -96,8 +115,10 @@ impl Models<'_> {
             decoded |= byte << (8 * index);
         }
         self.relocator.learn(&mut self.cells, group, decoded, place);
+        self.learn_half(group, decoded);
+        self.relocator.passed(group, decoded, place);
         self.push_group(group, decoded, false);
-        Ok(decoded)
+        Ok((decoded, false))
     }
 
     /// Codes whether a group is the predicted one.
@@ -108,9 +129,10 @@ impl Models<'_> {
             groups,
             of_kind,
             streak,
+            ..
         } = self.history;
         let kind = group.kind as u32;
-        let class = kind | group.trust << 3 | (position & 3) << 6;
+        let class = kind | group.trust << 3 | (position & 3) << 7;
         let half = group.bytes & if group.len == 1 { 0xFF } else { 0xFFFF };
         let recent = (groups | u32::MAX << 16).count_zeros();
         let hashes = [
@@ -194,11 +216,11 @@ impl Models<'_> {
         history.groups = history.groups << 1 | u32::from(hit);
         let of_kind = &mut history.of_kind[group.kind as usize];
         *of_kind = *of_kind << 1 | u8::from(hit);
-        history.streak = if hit {
-            history.streak.saturating_add(group.len)
-        } else {
-            0
-        };
+        if hit {
+            history.streak = history.streak.saturating_add(group.len);
+        } else if !group.is_doubtful() {
+            history.streak = 0;
+        }
     }
 }
 
@@ -212,6 +234,7 @@ impl Group {
             trust: 0,
             old,
             key: 0,
+            field: 0,
         }
     }
 }

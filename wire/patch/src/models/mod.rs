@@ -1,26 +1,36 @@
 //! Which counters predict which bit: the contexts of numbers, hits, differences and literals.
 
+mod addresses;
 mod context;
 mod copies;
+mod halves;
 mod layout;
 mod literals;
+mod matched;
 mod numbers;
+mod saved;
 mod setup;
 
 use context::scramble;
 use layout::after;
+use matched::{MATCHES, Match};
 pub use numbers::{Number, TooLarge};
+pub(crate) use numbers::{unzigzag, zigzag};
 pub use setup::Setup;
 
 use crate::cells::{COUNTER_START, Cells, Region};
 use crate::coder::BitCoder;
 use crate::control::Triple;
 use crate::header::MemoryClass;
+use crate::isa::UnknownIsa;
 use crate::map::{ENTRY_CELLS, Moved};
 use crate::relocate::{Relocator, Walk};
 
 /// Every weight starts at 0.29.
 const WEIGHT_START: u16 = 2400;
+
+/// A ninth of what copies get of the hashed cells, in 64ths, for each [`Setup::copies_share`].
+const COPIES_PARTS: [u32; 4] = [4, 1, 2, 5];
 
 /// The adaptive models and the history they look at. Encoder and decoder drive the same code.
 #[derive(Debug)]
@@ -32,12 +42,17 @@ pub struct Models<'m> {
     bytes: Region,
     differences: Region,
     literals: Region,
+    /// What halfwords became.
+    halves: Region,
     relocator: Relocator,
     history: History,
+    matched: [Match; MATCHES],
     /// The last difference at each alignment.
     difference_at: [u8; 4],
     /// The newest difference overall.
     difference: u8,
+    /// The last mispredicted address had a shift that was known.
+    shift_found: bool,
 }
 
 /// What was coded last.
@@ -80,10 +95,13 @@ impl<'m> Models<'m> {
             bytes: none,
             differences: none,
             literals: none,
+            halves: none,
             relocator: Relocator::new(None, 0, layout::FIXED_CELLS, class.bytes(), 0),
             history: History::default(),
+            matched: Default::default(),
             difference_at: [0; 4],
             difference: 0,
+            shift_found: false,
         })
     }
 
@@ -92,14 +110,18 @@ impl<'m> Models<'m> {
         self.cells.into_memory()
     }
 
-    /// Codes the setup and makes the map ready for [`Self::enter`].
+    /// Codes the setup and makes the map ready for [`Self::enter`]. The outer error is the coder's, the inner one names an
+    /// instruction set that is not known.
     pub fn set_up<C: BitCoder>(
         &mut self,
         coder: &mut C,
         setup: Setup,
         base_bytes: u32,
-    ) -> Result<Setup, C::Error> {
-        self.setup = setup.code(coder)?;
+    ) -> Result<Result<Setup, UnknownIsa>, C::Error> {
+        self.setup = match setup.code(coder)? {
+            Ok(setup) => setup,
+            Err(unknown) => return Ok(Err(unknown)),
+        };
         let memory = self.class.bytes();
         let entries_max = memory / 4 / 2 / ENTRY_CELLS;
         self.relocator = Relocator::new(
@@ -109,7 +131,7 @@ impl<'m> Models<'m> {
             memory,
             entries_max,
         );
-        Ok(self.setup)
+        Ok(Ok(self.setup))
     }
 
     /// Puts the copy of a triple into the map, if it belongs there.
@@ -127,24 +149,20 @@ impl<'m> Models<'m> {
 
     /// Resets the numbers and everything else but the map, behind which the hashed counters get what is left.
     pub fn ready(&mut self) {
-        let map = self.relocator.map.region();
-        let first = if self.relocator.is_on() {
-            self.relocator.clear(&mut self.cells);
-            map.first + map.len
-        } else {
-            layout::FIXED_CELLS
-        };
-        let hashed = self.class.bytes() / 2 - first;
-        self.hits = Region {
-            first,
-            len: hashed / 4,
-        };
-        self.bytes = after(self.hits, hashed / 16);
-        self.differences = after(self.bytes, hashed / 4);
-        self.literals = after(self.differences, 0);
-        self.literals.len = self.class.bytes() / 2 - self.literals.first;
-        for counters in [layout::NUMBERS, layout::BLOCKS, Region { first, len: hashed }] {
+        self.relocator.clear(&mut self.cells);
+        let hashed = self.place_counters();
+        for counters in [
+            layout::NUMBERS,
+            layout::ADDRESSES,
+            layout::HALVES,
+            layout::BLOCKS,
+            hashed,
+        ] {
             self.cells.fill(counters, COUNTER_START);
+        }
+        self.cells.fill(self.halves, 0);
+        for positions in literals::Shares::of(self.literals).positions {
+            self.cells.fill(positions, 0);
         }
         for weights in [
             layout::HIT_WEIGHTS,
@@ -154,6 +172,29 @@ impl<'m> Models<'m> {
         ] {
             self.cells.fill(weights, WEIGHT_START);
         }
+    }
+
+    /// Gives the hashed counters their places: what the tables and the map leave.
+    fn place_counters(&mut self) -> Region {
+        let map = self.relocator.map.region();
+        let first = if self.relocator.is_on() {
+            map.first + map.len
+        } else {
+            layout::FIXED_CELLS
+        };
+        self.halves = Region {
+            first,
+            len: self.class.bytes() / 64,
+        };
+        let first = first + self.halves.len;
+        let hashed = self.class.bytes() / 2 - first;
+        let part = hashed * COPIES_PARTS[(self.setup.copies_share & 3) as usize] / 64;
+        self.hits = Region { first, len: 4 * part };
+        self.bytes = after(self.hits, part);
+        self.differences = after(self.bytes, 4 * part);
+        self.literals = after(self.differences, 0);
+        self.literals.len = self.class.bytes() / 2 - self.literals.first;
+        Region { first, len: hashed }
     }
 
     /// Where the models stand.

@@ -12,9 +12,11 @@ pub enum Number {
     ExtraBytes,
     /// How far the source of a copy lies from where the last one led to, zigzag-coded.
     Seek,
+    /// How far an address lies from where it was expected, in words, zigzag-coded.
+    Address,
 }
 
-/// A number with more bits than any legal one. Only a decoder meets it.
+/// A number with more bits than any legal one. In a triple, only a decoder meets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge;
 
@@ -23,10 +25,27 @@ pub struct TooLarge;
 const NUMBER_BITS_MAX: u32 = 28;
 const NUMBER_CELLS: u32 = 2 * NUMBER_BITS_MAX;
 
+/// Contexts of the two lowest bits: four alignments of a seek, addresses in the image and in RAM.
+const LOW_CONTEXTS: u32 = 6;
+const LOW_CELLS: u32 = 4;
+
 /// Cells of the counters of all numbers.
-pub(super) const CELLS: u32 = 3 * NUMBER_CELLS;
+pub(super) const CELLS: u32 = 4 * NUMBER_CELLS + LOW_CONTEXTS * LOW_CELLS;
 
 impl Models<'_> {
+    /// Codes the two lowest bits of a number, in one of six contexts.
+    pub(crate) fn low_bits<C: BitCoder>(
+        &mut self,
+        coder: &mut C,
+        context: u32,
+        low: u32,
+    ) -> Result<u32, C::Error> {
+        let first = layout::NUMBERS.first + 4 * NUMBER_CELLS + context * LOW_CELLS;
+        let bit = self.cells.code(coder, first, low & 1 == 1)?;
+        let high = self.cells.code(coder, first + 1 + u32::from(bit), low & 2 == 2)?;
+        Ok(u32::from(bit) | u32::from(high) << 1)
+    }
+
     /// Codes a number: its bit length in unary, then the bits below the leading one, of which the first is modelled.
     pub fn number<C: BitCoder>(
         &mut self,
@@ -56,4 +75,13 @@ impl Models<'_> {
         }
         Ok(Ok(decoded - 1))
     }
+}
+
+/// 0, -1, 1, -2, 2, … become 0, 1, 2, 3, 4, …
+pub(crate) fn zigzag(x: u32) -> u32 {
+    (x << 1) ^ ((x.cast_signed() >> 31).cast_unsigned())
+}
+
+pub(crate) fn unzigzag(x: u32) -> u32 {
+    (x >> 1) ^ (x & 1).wrapping_neg()
 }

@@ -1,12 +1,44 @@
 //! Thumb instructions that hold an address: which one, and the same instruction for another.
 //!
-//! Encodings as in the Armv7-M Architecture Reference Manual, A7.7. Offsets are relative to the images.
+//! Encodings as in the Armv7-M Architecture Reference Manual, A7.7.
+
+use super::field::signed;
+use super::{Instruction, Operand, Trail, narrowed};
+use crate::relocate::Kind;
+
+/// The instruction at `at`. The trail knows where the second halfword of two is.
+pub(crate) fn read(trail: &mut Trail, old: u32, at: u32) -> Instruction {
+    let second = trail.at == at;
+    let wide = second || is_wide(old);
+    if wide && !second {
+        trail.at = at.wrapping_add(2);
+    }
+    let field = if second { None } else { Field::of(old) };
+    Instruction {
+        bytes: 2,
+        kind: if wide { Kind::Wide } else { Kind::Plain },
+        operand: field.map(|field| field.operand(old, at)),
+    }
+}
+
+/// The instruction at `at` with another address in its field; `None` when that is out of its reach.
+pub(crate) fn retarget(field: u8, instruction: u32, at: u32, address: u32) -> Option<u32> {
+    Field::of(instruction)
+        .filter(|found| *found as u8 == field)?
+        .retarget(instruction, at, address)
+}
+
+/// The address in a field, if the instruction has it.
+pub(crate) fn address_in(field: u8, instruction: u32, at: u32) -> Option<u32> {
+    let found = Field::of(instruction).filter(|found| *found as u8 == field)?;
+    Some(found.target(instruction, at))
+}
 
 /// An instruction field that holds a displacement from the instruction's own place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Field {
+enum Field {
     /// BL and B.W: T1 and T4, 32 bits, ±16 MiB.
-    Branch24,
+    Branch24 = 1,
     /// B.W with a condition: T3, 32 bits, ±1 MiB.
     Branch20,
     /// B: T2, 16 bits, ±2 KiB.
@@ -20,8 +52,22 @@ pub(crate) enum Field {
 }
 
 impl Field {
+    fn operand(self, instruction: u32, at: u32) -> Operand {
+        Operand {
+            field: self as u8,
+            kind: if self == Self::Branch24 {
+                Kind::Far
+            } else {
+                Kind::Near
+            },
+            bytes: self.bytes(),
+            address: self.target(instruction, at),
+            literal: matches!(self, Self::Literal8 | Self::Literal12),
+        }
+    }
+
     /// Bytes of the instruction.
-    pub(crate) fn bytes(self) -> u32 {
+    fn bytes(self) -> u32 {
         match self {
             Self::Branch24 | Self::Branch20 | Self::Literal12 => 4,
             Self::Branch11 | Self::Branch8 | Self::Literal8 => 2,
@@ -29,7 +75,7 @@ impl Field {
     }
 
     /// Which field the instruction of these two halfwords (low half first) holds.
-    pub(crate) fn of(instruction: u32) -> Option<Self> {
+    fn of(instruction: u32) -> Option<Self> {
         let (first, second) = (instruction & 0xFFFF, instruction >> 16);
         match first >> 11 {
             0b11110 if second & 0x9000 == 0x9000 => Some(Self::Branch24),
@@ -42,8 +88,8 @@ impl Field {
         }
     }
 
-    /// The offset that the instruction at `place` points to.
-    pub(crate) fn target(self, instruction: u32, place: u32) -> u32 {
+    /// The address that the instruction at `place` points to.
+    fn target(self, instruction: u32, place: u32) -> u32 {
         let (first, second) = (instruction & 0xFFFF, instruction >> 16);
         let sign = first >> 10 & 1;
         let (j1, j2) = (second >> 13 & 1, second >> 11 & 1);
@@ -66,12 +112,12 @@ impl Field {
     }
 
     /// The instruction, at `place`, pointing to `target` instead; `None` when that is out of its reach.
-    pub(crate) fn retarget(self, instruction: u32, place: u32, target: u32) -> Option<u32> {
+    fn retarget(self, instruction: u32, place: u32, target: u32) -> Option<u32> {
         let next = place.wrapping_add(4);
         let value = target.wrapping_sub(next);
         match self {
             Self::Branch24 => {
-                let field = narrowed(value, 24)?;
+                let field = narrowed(value, 24, 1)?;
                 let sign = field >> 23 & 1;
                 let (j1, j2) = (1 ^ (field >> 22 & 1) ^ sign, 1 ^ (field >> 21 & 1) ^ sign);
                 let first = instruction & 0xF800 | sign << 10 | field >> 11 & 0x3FF;
@@ -79,7 +125,7 @@ impl Field {
                 Some(first | second << 16)
             }
             Self::Branch20 => {
-                let field = narrowed(value, 20)?;
+                let field = narrowed(value, 20, 1)?;
                 let first = instruction & 0xFBC0 | (field >> 19 & 1) << 10 | field >> 11 & 0x3F;
                 let second = instruction >> 16 & 0xD000
                     | (field >> 17 & 1) << 13
@@ -87,8 +133,8 @@ impl Field {
                     | field & 0x7FF;
                 Some(first | second << 16)
             }
-            Self::Branch11 => Some(instruction & 0xFFFF_F800 | narrowed(value, 11)?),
-            Self::Branch8 => Some(instruction & 0xFFFF_FF00 | narrowed(value, 8)?),
+            Self::Branch11 => Some(instruction & 0xFFFF_F800 | narrowed(value, 11, 1)?),
+            Self::Branch8 => Some(instruction & 0xFFFF_FF00 | narrowed(value, 8, 1)?),
             Self::Literal8 => {
                 let ahead = target.wrapping_sub(next & !3);
                 (ahead & 3 == 0 && ahead < 1 << 10).then_some(instruction & 0xFFFF_FF00 | ahead >> 2)
@@ -102,19 +148,8 @@ impl Field {
 }
 
 /// Whether a halfword is the first of two.
-pub(crate) fn is_wide(halfword: u32) -> bool {
+fn is_wide(halfword: u32) -> bool {
     halfword >> 11 & 0x1F >= 0b11101
-}
-
-fn signed(field: u32, bits: u32) -> u32 {
-    ((field << (32 - bits)).cast_signed() >> (32 - bits)).cast_unsigned()
-}
-
-/// Half of an even `value` as a signed field of so many bits.
-fn narrowed(value: u32, bits: u32) -> Option<u32> {
-    let half = (value.cast_signed() >> 1).cast_unsigned();
-    let field = half & ((1 << bits) - 1);
-    (value & 1 == 0 && signed(field, bits) == half).then_some(field)
 }
 
 #[cfg(test)]

@@ -1,0 +1,143 @@
+//! What the encoder knows about instruction sets: telling them apart, finding load addresses, and putting
+//! labels in place of addresses for `align`. One module for each set, and one for the images that say where they run; a wrong guess costs bytes, never correctness.
+
+mod aarch64;
+mod avr;
+mod esp;
+mod mcs51;
+mod riscv;
+mod thumb;
+mod xtensa;
+
+use std::collections::HashMap;
+
+use wire_patch::{Isa, Layout, Relocation, with_labels};
+
+/// Sets that can be told from their code, the first of equals preferred.
+const SETS: [Isa; 6] = [
+    Isa::Thumb,
+    Isa::RiscV64,
+    Isa::AArch64,
+    Isa::Xtensa,
+    Isa::Mcs51,
+    Isa::Avr,
+];
+
+/// Functions and pointers that vote for a load address, each.
+const VOTERS_MAX: usize = 3_000;
+
+/// Votes below this are chance.
+const VOTES_MIN: u32 = 12;
+
+/// Bytes of an image for which there must be one return from a function.
+const BYTES_PER_RETURN_MAX: usize = 2_048;
+
+/// Bytes that make the label of what starts with them.
+const LABEL_BYTES: usize = 8;
+
+/// The instruction set and the load addresses of two images, if they can be told.
+pub(crate) fn infer(base: &[u8], target: &[u8]) -> Option<Relocation> {
+    let isa = instruction_set(base)?;
+    let base = layout(isa, base)?;
+    Some(Relocation {
+        isa,
+        base,
+        target: layout(isa, target).unwrap_or(base),
+    })
+}
+
+/// Where an image runs, by the header of its format or by its pointers.
+fn layout(isa: Isa, image: &[u8]) -> Option<Layout> {
+    esp::layout(image).or_else(|| address(isa, image).map(Layout::flat))
+}
+
+/// The set of which the image has the most returns, if they are enough.
+fn instruction_set(image: &[u8]) -> Option<Isa> {
+    let found = SETS.into_iter().map(|isa| (returns(isa, image), isa)).rev();
+    let (returns, isa) = found.max_by_key(|(returns, _)| *returns)?;
+    let isa = match isa {
+        Isa::RiscV64 if !riscv::is_wide(image) => Isa::RiscV32,
+        isa => isa,
+    };
+    (returns * BYTES_PER_RETURN_MAX >= image.len() && returns > 0).then_some(isa)
+}
+
+/// Instructions that return from a function, if the image is of this set: each module counts about one for each function.
+fn returns(isa: Isa, image: &[u8]) -> usize {
+    match isa {
+        Isa::Thumb => thumb::returns(image),
+        Isa::RiscV64 => riscv::returns(image),
+        Isa::AArch64 => aarch64::returns(image),
+        Isa::Xtensa => xtensa::returns(image),
+        Isa::Mcs51 => mcs51::returns(image),
+        Isa::Avr => avr::returns(image),
+        _ => 0,
+    }
+}
+
+/// The address of the image's first byte, a multiple of 4.
+fn address(isa: Isa, image: &[u8]) -> Option<u32> {
+    match isa {
+        Isa::Thumb => thumb::address(image),
+        Isa::AArch64 => aarch64::address(image),
+        Isa::RiscV32 | Isa::RiscV64 => riscv::address(image, isa == Isa::RiscV64),
+        Isa::Xtensa => xtensa::address(image),
+        Isa::Mcs51 | Isa::Avr => Some(0),
+        _ => None,
+    }
+}
+
+/// Every pair of a pointer and the start of a function votes for the address that brings them together; the address with the
+/// most votes, among equals the lowest.
+fn vote(starts: Vec<u32>, mut pointers: Vec<u32>, alignment: u32) -> Option<u32> {
+    pointers.sort_unstable();
+    pointers.dedup();
+    let (starts, pointers) = (thinned(starts, VOTERS_MAX), thinned(pointers, VOTERS_MAX));
+    let mut votes: HashMap<u32, u32> = HashMap::new();
+    for pointer in &pointers {
+        for start in &starts {
+            let address = pointer.wrapping_sub(*start);
+            if address.is_multiple_of(alignment) && address < 0xE000_0000 {
+                *votes.entry(address).or_default() += 1;
+            }
+        }
+    }
+    let (address, votes) = votes
+        .into_iter()
+        .max_by_key(|(address, votes)| (*votes, u32::MAX - address))?;
+    (votes >= VOTES_MIN).then_some(address)
+}
+
+/// Evenly chosen members, at most `max`.
+fn thinned(all: Vec<u32>, max: usize) -> Vec<u32> {
+    let step = all.len().div_ceil(max).max(1);
+    all.into_iter().step_by(step).collect()
+}
+
+/// The image with the addresses in it replaced by labels of what they point to, so that code that moved is the same.
+pub(crate) fn normalised(image: &[u8], isa: Isa, layout: &Layout) -> Vec<u8> {
+    if isa == Isa::Xtensa {
+        return xtensa::normalised(image, layout);
+    }
+    let blank = labelled(image, isa, layout, |_| 0);
+    labelled(image, isa, layout, |offset| {
+        let start = offset.unwrap_or(0) as usize;
+        let end = blank.len().min(start + LABEL_BYTES);
+        blank[start..end].iter().fold(0x811C_9DC5, |hash: u32, byte| {
+            (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+        }) >> 8
+    })
+}
+
+fn labelled(image: &[u8], isa: Isa, layout: &Layout, label: impl Fn(Option<u32>) -> u32) -> Vec<u8> {
+    let mut normal = image.to_vec();
+    with_labels(isa, layout, image, label, |at, bytes| {
+        normal[at..at + bytes.len()].copy_from_slice(bytes);
+    });
+    normal
+}
+
+/// The word at `at`, which must be inside the image.
+fn word(image: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([image[at], image[at + 1], image[at + 2], image[at + 3]])
+}
