@@ -4,12 +4,14 @@
 //!
 //! | module | decides |
 //! |---|---|
+//! | [`account`] | nothing: says where the bytes of a patch go |
 //! | `isa` | which instruction set the images are of, where they run, which of their bytes `align` is to disregard |
 //! | `align` | which parts of the target are copied from where |
 //! | `repeats` | which of the rest the target has had before |
 //! | `stream` | nothing: writes a parse through the models that `wire-patch` shares with us |
 //! | `range` | nothing: turns bits and probabilities into bytes |
 
+pub mod account;
 mod align;
 mod isa;
 mod range;

@@ -18,6 +18,7 @@
 //! | [`artefacts`] | builds and proves what devices download |
 //! | [`admin`], [`client`], [`report`] | the owner-only socket, its caller, and the documents they exchange |
 //! | [`cli`] | the commands |
+//! | [`delta`] | deltas by hand: create, apply, inspect |
 //! | [`publisher`] | the publisher's half: keys and signing; never used by the daemon but to verify |
 
 pub mod admin;
@@ -27,6 +28,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod delta;
 pub mod engine;
 pub mod error_chain;
 pub mod import;

@@ -100,6 +100,12 @@ impl RangeDecoder {
         Ok(())
     }
 
+    /// Where the next byte is taken from, and the range: 8 bits for each byte of the one less log2 of the other are what was
+    /// read so far.
+    pub(crate) fn taken(&self) -> (u32, u32) {
+        (self.position, self.range)
+    }
+
     /// Whether the stream ended where the patch does.
     pub(crate) fn finish(&self, patch: &impl ReadAt) -> Result<(), DecodeError> {
         if self.position < patch.len() {

@@ -76,6 +76,36 @@ enum Phase {
     Failed,
 }
 
+/// Where a decoder stands between two steps.
+#[derive(Clone, Copy, Debug)]
+pub struct State {
+    /// What the next step does.
+    pub stage: Stage,
+    /// What holds for the whole patch, once it was read.
+    pub setup: Setup,
+    /// The triple that was read last; when bytes are made of it, what is left of it.
+    pub triple: Triple,
+    /// Entries of the map that are used.
+    pub map_entries: u32,
+    /// The most there can be; 0 without relocation.
+    pub map_entries_max: u32,
+    /// Where in the patch the range decoder takes its next byte.
+    pub position: u32,
+    /// Its range. The bits of information read so far are `8 × position - log2(range)` and a constant.
+    pub range: u32,
+}
+
+/// What a step does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Reads the setup.
+    Setup,
+    /// Reads a triple for the map.
+    Map,
+    /// Makes bytes of the triples, and what belongs to that.
+    Bytes,
+}
+
 impl<'m> Decoder<'m> {
     /// Starts a decoder. `memory` holds the model tables; only its first [`crate::MemoryClass::bytes`] are used, and
     /// what they contain does not matter.
@@ -149,6 +179,25 @@ impl<'m> Decoder<'m> {
         position.saturating_add(UNIT_PATCH_BYTES_MAX)
     }
 
+    /// Where the decoder stands, for tools that explain a patch.
+    pub fn state(&self) -> State {
+        let (position, range) = self.bits.taken();
+        let (map_entries, map_entries_max) = self.models.map_usage();
+        State {
+            stage: match self.phase {
+                Phase::Start => Stage::Setup,
+                Phase::Map(_) => Stage::Map,
+                _ => Stage::Bytes,
+            },
+            setup: self.models.setup(),
+            triple: self.triple,
+            map_entries,
+            map_entries_max,
+            position,
+            range,
+        }
+    }
+
     /// Bytes of the whole result.
     pub fn target_bytes(&self) -> u32 {
         self.header.target_bytes
@@ -211,6 +260,7 @@ impl<'m> Decoder<'m> {
         let (base_bytes, target_bytes) = (self.header.base_bytes, self.header.target_bytes);
         control::check(triple, base_bytes, mapped, target_bytes - mapped)?;
         self.models.enter(triple, mapped, base_bytes);
+        self.triple = triple;
         let mapped = mapped + triple.copy_bytes + triple.extra_bytes;
         if mapped < target_bytes {
             return Ok(Phase::Map(mapped));
@@ -274,6 +324,7 @@ impl<'m> Decoder<'m> {
         };
         self.triple.source += group.count();
         self.triple.copy_bytes -= group.count();
+        out.copied(&group, bytes.to_le_bytes());
         self.write(out, bytes, group.count())?;
         Ok(Phase::Copy(if hit {
             block.saturating_sub(group.count())

@@ -1,5 +1,7 @@
 //! What the decoder reads from and writes to. Slices implement [`ReadAt`]; a device implements both over its flash.
 
+use crate::relocate::Group;
+
 /// The pieces in which output arrives: every [`Output::append`] but the last is exactly this long.
 ///
 /// 64 is a multiple of every NOR program unit in use (1 to 32 bytes) and divides every page (256), so that a
@@ -33,6 +35,10 @@ pub trait Output {
 
     /// Fills `buf` from what was appended earlier. The decoder asks only for ranges that it has appended.
     fn read_at(&mut self, offset: u32, buf: &mut [u8]) -> Result<(), IoFailed>;
+
+    /// Told of every group of a copy before its bytes are appended: what was predicted and what came. A device has no use for
+    /// it; tools that explain a patch do.
+    fn copied(&mut self, _group: &Group, _bytes: [u8; 4]) {}
 }
 
 impl ReadAt for &[u8] {

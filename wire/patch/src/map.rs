@@ -69,6 +69,11 @@ impl Map {
         fields.at_most(len, *capacity, 2);
     }
 
+    /// Entries that are used, and the most there can be.
+    pub(crate) fn usage(self) -> (u32, u32) {
+        (self.len, self.capacity)
+    }
+
     /// Adds a copy behind the entries whose source is not above its own. A full map ignores it.
     pub(crate) fn add(&mut self, cells: &mut Cells<'_>, moved: Moved) {
         if self.len == self.capacity {

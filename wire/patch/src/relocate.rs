@@ -22,7 +22,8 @@ pub struct Relocation {
 
 /// Why the bytes of a group are the predicted ones. Its number is part of contexts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+#[non_exhaustive]
+pub enum Kind {
     /// As in the base.
     Plain,
     /// A long instruction or a part of it, as in the base.
@@ -60,6 +61,11 @@ pub struct Group {
 }
 
 impl Group {
+    /// Why these bytes are predicted.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// How many bytes it stands for.
     pub fn count(&self) -> u32 {
         self.len

@@ -4,9 +4,10 @@ use std::io::Cursor;
 
 use sha2::{Digest, Sha256};
 use wire_checkin::Format;
-use wire_patch::{Decoder, Header, IoFailed, Output, Progress};
+use wire_patch::Header;
 
 use super::{Artefact, BuildError, lz4_stream};
+use crate::delta::decode;
 
 /// Applies `artefact` to `base` with its decoder and compares the SHA-256 of the result with the target's.
 pub(super) fn prove(base: &[u8], target: &[u8], artefact: &Artefact) -> Result<(), BuildError> {
@@ -36,36 +37,11 @@ fn apply(base: &[u8], bytes_max: usize, artefact: &Artefact) -> Result<Vec<u8>, 
 }
 
 /// Our decoder, with exactly the memory that the artefact is recorded with, on the base whose digest the patch names.
-fn apply_patch(
-    mut base: &[u8],
-    mut patch: &[u8],
-    memory: usize,
-) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
-    let header = Header::parse(patch)?;
-    if !Sha256::digest(base).starts_with(&header.base_digest_prefix) {
+fn apply_patch(base: &[u8], patch: &[u8], memory: usize) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    if !Sha256::digest(base).starts_with(&Header::parse(patch)?.base_digest_prefix) {
         return Err("it names another base".into());
     }
-    let mut memory = vec![0; memory];
-    let mut decoder = Decoder::new(header, &mut memory)?;
-    let mut out = Collected(Vec::with_capacity(header.target_bytes as usize));
-    while decoder.step(&mut base, &mut patch, &mut out, u32::MAX)? == Progress::More {}
-    Ok(out.0)
-}
-
-struct Collected(Vec<u8>);
-
-impl Output for Collected {
-    fn append(&mut self, bytes: &[u8]) -> Result<(), IoFailed> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn read_at(&mut self, offset: u32, buf: &mut [u8]) -> Result<(), IoFailed> {
-        let start = offset as usize;
-        let end = start.checked_add(buf.len()).ok_or(IoFailed)?;
-        buf.copy_from_slice(self.0.get(start..end).ok_or(IoFailed)?);
-        Ok(())
-    }
+    Ok(decode::apply_in(&mut vec![0; memory], base, patch)?)
 }
 
 #[cfg(test)]

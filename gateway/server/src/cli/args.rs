@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::delta::DeltaCommand;
 use crate::publisher::cli::{ImageInspectArgs, ImageSignArgs, KeyGenerateArgs};
 
 /// Signed firmware for constrained devices, as the smallest delta against what each one really runs.
@@ -38,6 +39,9 @@ pub enum Command {
     /// Sign, import and list images
     #[command(subcommand)]
     Image(ImageCommand),
+    /// Deltas by hand: make, apply and inspect patches
+    #[command(subcommand)]
+    Delta(DeltaCommand),
     /// Devices: what they run and why they get what they get
     #[command(subcommand)]
     Device(DeviceCommand),

@@ -37,6 +37,7 @@ pub(super) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Key(KeyCommand::Generate(args)) => args.run(out)?,
         Command::Image(ImageCommand::Sign(args)) => args.run(out)?,
         Command::Image(ImageCommand::Inspect(args)) => args.run(out)?,
+        Command::Delta(command) => command.run(cli.json, out)?,
         Command::Status(args) if args.watch => {
             return watch::watch(&client(&cli)?, style(&cli), args.until_done, out);
         }
@@ -83,7 +84,8 @@ fn ask(command: &Command, client: &Client, style: Style, out: &mut dyn Write) ->
             show::link,
         ),
         Command::Status(_) => print(client.ask(Ask::Status {}), style, out, show::status),
-        Command::Serve | Command::Key(_) => Ok(()),
+        // Commands that ask no gateway.
+        Command::Serve | Command::Key(_) | Command::Delta(_) => Ok(()),
     }
 }
 

@@ -5,6 +5,7 @@ use std::io;
 
 use crate::client::ClientError;
 use crate::config::ConfigError;
+use crate::delta::DeltaError;
 use crate::error_chain::chain;
 use crate::publisher::PublisherError;
 use crate::serve::ServeError;
@@ -86,6 +87,18 @@ impl From<ClientError> for Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Failure {
         Failure::of(USAGE, &error).hint("docs/gateway.example.toml shows every key")
+    }
+}
+
+impl From<DeltaError> for Failure {
+    fn from(error: DeltaError) -> Failure {
+        if let DeltaError::Output(error) = error {
+            return error.into();
+        }
+        Failure {
+            hint: error.hint(),
+            ..Failure::of(error.exit_code(), &error)
+        }
     }
 }
 

@@ -64,7 +64,7 @@ impl KeyGenerateArgs {
 /// Sign a firmware image for a device class.
 #[derive(Args, Clone, Debug)]
 pub struct ImageSignArgs {
-    /// A raw image, or an ELF file, which is flattened by the physical addresses of its segments.
+    /// A raw image, or an ELF or Intel HEX file, which is flattened by its physical addresses.
     pub firmware: PathBuf,
     /// The vendor's domain, for example example.com.
     #[arg(long)]

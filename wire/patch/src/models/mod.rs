@@ -147,6 +147,20 @@ impl<'m> Models<'m> {
         }
     }
 
+    /// What holds for the whole patch, after [`Self::set_up`].
+    pub(crate) fn setup(&self) -> Setup {
+        self.setup
+    }
+
+    /// Entries of the map that are used, and the most there can be; nothing without relocation.
+    pub(crate) fn map_usage(&self) -> (u32, u32) {
+        if self.relocator.is_on() {
+            self.relocator.map.usage()
+        } else {
+            (0, 0)
+        }
+    }
+
     /// Resets the numbers and everything else but the map, behind which the hashed counters get what is left.
     pub fn ready(&mut self) {
         self.relocator.clear(&mut self.cells);
