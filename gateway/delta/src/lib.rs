@@ -59,6 +59,16 @@ pub fn inferred(base: &[u8], target: &[u8]) -> Option<Relocation> {
     isa::infer(base, target)
 }
 
+/// The instruction set of an image, if it looks like code we know.
+pub fn inferred_isa(image: &[u8]) -> Option<Isa> {
+    isa::instruction_set(image)
+}
+
+/// Where an image of this set runs, by the header of its format or by its pointers.
+pub fn inferred_layout(isa: Isa, image: &[u8]) -> Option<Layout> {
+    isa::layout(isa, image)
+}
+
 /// Why no patch was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

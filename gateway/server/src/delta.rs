@@ -6,6 +6,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`create`], [`apply`], [`inspect`] | the commands of these names |
+//! | [`place`] | what images are code for and where they run |
 //! | [`plot`] | a picture of what comes from where |
 //! | [`image`] | image files: raw, ELF, Intel HEX; where they run |
 //! | [`decode`] | a patch applied with the device's decoder |
@@ -19,6 +20,7 @@ pub mod error;
 pub mod files;
 pub mod image;
 pub mod inspect;
+pub mod place;
 pub mod plot;
 
 use std::io::Write;

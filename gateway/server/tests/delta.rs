@@ -223,9 +223,11 @@ fn elf_files_say_where_they_run_and_are_flattened() {
     write(&site, "new.elf", &elf(40, ADDRESS, &image("thumb-target.bin")));
     let created = site.json("delta create old.elf new.elf patch");
     assert_eq!(created["addresses_from"], "files");
-    assert_eq!(created["relocation"]["base_address"], "0x08004000");
+    assert_eq!(created["relocation"]["base"][0]["address"], "0x08004000");
     assert_eq!(created["old"]["format"], "elf");
     assert_eq!(created["old"]["machine"], "Arm");
+    assert_eq!(created["relocation"]["isa"], "thumb");
+    assert_eq!(created["isa_from"], "files");
     assert_eq!(created["old"]["address"], "0x08004000");
     // What was inferred from the raw images is what the files say.
     let inferred = site.json("delta create old.bin new.bin raw");
@@ -275,10 +277,32 @@ fn a_typed_address_goes_before_that_of_the_file() {
     let typed = "--base-address 0x08004000 --target-address 134234112";
     let created = site.json(&format!("delta create {typed} old.elf new.bin patch"));
     assert_eq!(created["addresses_from"], "given");
-    assert_eq!(created["relocation"]["base_address"], "0x08004000");
-    assert_eq!(created["relocation"]["target_address"], "0x08004000");
+    assert_eq!(created["relocation"]["base"][0]["address"], "0x08004000");
+    assert_eq!(created["relocation"]["target"][0]["address"], "0x08004000");
     let usage = site.run("delta create --base-address flash old.bin new.bin patch");
     assert_eq!(usage.code, Some(2), "{usage:?}");
+}
+
+#[test]
+fn a_wrong_instruction_set_costs_bytes_only_and_none_moves_nothing() {
+    let site = desk();
+    let size = |isa: &str| {
+        let created = site.json(&format!("delta create {isa} old.bin new.bin patch"));
+        site.done("delta apply old.bin patch result.bin");
+        assert_eq!(read(&site, "result.bin"), image("thumb-target.bin"));
+        site.done("delta inspect old.bin patch");
+        (
+            created["size_bytes"].as_u64().unwrap(),
+            created["relocation"]["isa"].clone(),
+        )
+    };
+    let inferred = size("");
+    assert_eq!(inferred.1, "thumb");
+    assert_eq!(size("--isa thumb"), inferred);
+    assert_eq!(size("--isa none").1, Value::Null);
+    for isa in ["riscv32", "riscv64", "aarch64", "xtensa", "avr", "mcs51", "words"] {
+        assert!(size(&format!("--isa {isa}")).0 > inferred.0, "{isa}");
+    }
 }
 
 #[test]
@@ -357,6 +381,7 @@ fn commands_say_what_they_did() {
         "old N bytes, SHA-256 DIGEST\n\
          from ELF for Arm, at 0x08004000\n\
          new N bytes, SHA-256 DIGEST\n\
+         code thumb, from the files\n\
          addresses old at 0x08004000, new at 0x08004000, from the files\n\
          patch N bytes, N % of the new image; applied and compared\n\
          memory N bytes for the decoder\n\
@@ -374,7 +399,7 @@ fn commands_say_what_they_did() {
          memory N bytes for the decoder\n\
          old N bytes, SHA-256 DIGEST\n\
          new N bytes, SHA-256 DIGEST\n\
-         addresses old at 0x08004000, new at 0x08004000\n\
+         code thumb, old at 0x08004000, new at 0x08004000\n\
          triples N; the map holds N of at most N copies\n\
          made of old image N bytes (N %), itself N bytes (N %), literals N bytes (N %)"
     );

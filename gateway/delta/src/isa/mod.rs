@@ -47,12 +47,12 @@ pub(crate) fn infer(base: &[u8], target: &[u8]) -> Option<Relocation> {
 }
 
 /// Where an image runs, by the header of its format or by its pointers.
-fn layout(isa: Isa, image: &[u8]) -> Option<Layout> {
+pub(crate) fn layout(isa: Isa, image: &[u8]) -> Option<Layout> {
     esp::layout(image).or_else(|| address(isa, image).map(Layout::flat))
 }
 
 /// The set of which the image has the most returns, if they are enough.
-fn instruction_set(image: &[u8]) -> Option<Isa> {
+pub(crate) fn instruction_set(image: &[u8]) -> Option<Isa> {
     let found = SETS.into_iter().map(|isa| (returns(isa, image), isa)).rev();
     let (returns, isa) = found.max_by_key(|(returns, _)| *returns)?;
     let isa = match isa {

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use gateway_delta::account::outline;
-use gateway_delta::{Addresses, Options, Relocation, encode_at};
+use gateway_delta::{Options, encode_at};
 use serde::Serialize;
 use wire_patch::{Header, MemoryClass};
 
 use super::image::{Image, ImageRow};
-use super::inspect::{RelocationRow, percent};
+use super::inspect::percent;
+use super::place::{Known, PlaceArgs, RelocationRow};
 use super::{DeltaError, Report, decode, files};
 
 /// Make a patch that turns one image into another.
@@ -23,12 +24,9 @@ pub struct CreateArgs {
         hide_possible_values = true
     )]
     pub memory: Memory,
-    /// Where OLD runs, such as 0x08000000; else as ELF and HEX files say, else inferred
-    #[arg(long, value_name = "ADDRESS", value_parser = address)]
-    pub base_address: Option<u32>,
-    /// Where NEW runs, if elsewhere
-    #[arg(long, value_name = "ADDRESS", value_parser = address)]
-    pub target_address: Option<u32>,
+    /// Where the images run
+    #[command(flatten)]
+    pub place: PlaceArgs,
     /// The image a device runs
     pub old: PathBuf,
     /// The image it should run
@@ -75,8 +73,9 @@ impl CreateArgs {
         let options = Options {
             memory: self.memory.class(),
         };
-        let patch = encode_at(&old.bytes, &new.bytes, &options, self.addresses(&old, &new))
-            .map_err(DeltaError::Encode)?;
+        let place = self.place.place(&old, &new);
+        let patch =
+            encode_at(&old.bytes, &new.bytes, &options, place.addresses).map_err(DeltaError::Encode)?;
         prove(&old, &new, &patch)?;
         let outline = outline(&patch).map_err(DeltaError::NotProven)?;
         files::write(&self.patch, &patch)?;
@@ -85,39 +84,12 @@ impl CreateArgs {
             size_bytes: patch.len() as u64,
             decoder_memory_bytes: options.memory.bytes(),
             relocation: RelocationRow::of(&outline),
-            addresses_from: self.addresses_from(&old, &new),
+            isa_from: place.isa_from,
+            addresses_from: place.addresses_from,
             old: old.row(),
             new: new.row(),
         })
     }
-
-    /// What was typed goes before what the files say; an image without an address runs where the other one does.
-    fn addresses(&self, old: &Image, new: &Image) -> Addresses {
-        let base = self.base_address.or(old.address);
-        let target = self.target_address.or(new.address);
-        match (base, target) {
-            (None, None) => Addresses::Inferred,
-            (Some(known), None) | (None, Some(known)) => given(known, known),
-            (Some(base), Some(target)) => given(base, target),
-        }
-    }
-
-    fn addresses_from(&self, old: &Image, new: &Image) -> AddressesFrom {
-        if self.base_address.or(self.target_address).is_some() {
-            AddressesFrom::Given
-        } else if old.address.or(new.address).is_some() {
-            AddressesFrom::Files
-        } else {
-            AddressesFrom::Inferred
-        }
-    }
-}
-
-fn given(base_address: u32, target_address: u32) -> Addresses {
-    Addresses::Given(Relocation {
-        base_address,
-        target_address,
-    })
 }
 
 /// Refuses a patch that does not make `new` of `old`: our fault, and never written.
@@ -140,36 +112,30 @@ pub(super) struct Created {
     size_bytes: u64,
     decoder_memory_bytes: u32,
     relocation: Option<RelocationRow>,
-    addresses_from: AddressesFrom,
+    isa_from: Known,
+    addresses_from: Known,
     old: ImageRow,
     new: ImageRow,
 }
 
-/// How the load addresses came to be known.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum AddressesFrom {
-    /// Typed.
-    Given,
-    /// The image files say them.
-    Files,
-    /// From the pointers in the images.
-    Inferred,
-}
-
 impl Report for Created {
     fn to_text(&self) -> String {
-        let addresses = match (&self.relocation, self.addresses_from) {
-            (None, _) => "not used: nothing is moved".to_owned(),
-            (Some(relocation), AddressesFrom::Given) => format!("{}, as given", relocation.addresses()),
-            (Some(relocation), AddressesFrom::Files) => format!("{}, from the files", relocation.addresses()),
-            (Some(relocation), AddressesFrom::Inferred) => format!("{}, inferred", relocation.addresses()),
+        let place = match &self.relocation {
+            None => format!("{:<10} not used: nothing is moved\n", "addresses"),
+            Some(relocation) => format!(
+                "{:<10} {}, {}\n{:<10} {}, {}\n",
+                "code",
+                relocation.isa,
+                self.isa_from.words(),
+                "addresses",
+                relocation.addresses(),
+                self.addresses_from.words()
+            ),
         };
         format!(
-            "{}{}{:<10} {addresses}\n{:<10} {} bytes, {} of the new image; applied and compared\n{:<10} {} bytes for the decoder\n{:<10} {}\n",
+            "{}{}{place}{:<10} {} bytes, {} of the new image; applied and compared\n{:<10} {} bytes for the decoder\n{:<10} {}\n",
             self.old.to_text("old"),
             self.new.to_text("new"),
-            "addresses",
             "patch",
             self.size_bytes,
             percent(self.size_bytes as f64, self.new.size_bytes() as f64),
@@ -179,13 +145,4 @@ impl Report for Created {
             self.patch
         )
     }
-}
-
-/// An address, hexadecimal with 0x in front or decimal.
-fn address(text: &str) -> Result<u32, String> {
-    let number = match text.strip_prefix("0x") {
-        Some(digits) => u32::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    number.map_err(|_| "not an address of 32 bits, such as 0x08000000".to_owned())
 }

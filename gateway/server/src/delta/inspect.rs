@@ -12,7 +12,8 @@ use wire_patch::{HEADER_BYTES, Header, Kind};
 
 use super::apply::PATCH_BYTES_MAX;
 use super::image::Image;
-use super::{DeltaError, address, decode, files, hex, plot};
+use super::place::RelocationRow;
+use super::{DeltaError, decode, files, hex, plot};
 
 pub(super) use text::percent;
 
@@ -83,14 +84,6 @@ pub(super) struct Inspected {
     plot: Option<String>,
 }
 
-/// How addresses are moved.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct RelocationRow {
-    base_address: String,
-    target_address: String,
-    map_copy_bytes_min: u32,
-}
-
 /// What some of the bytes are spent on.
 #[derive(Clone, Debug, Serialize)]
 struct PartRow {
@@ -113,21 +106,6 @@ struct KindRow {
     groups: u64,
     predicted: u64,
     bytes: f64,
-}
-
-impl RelocationRow {
-    /// What a patch's setup says, if it moves addresses.
-    pub(super) fn of(outline: &Outline) -> Option<Self> {
-        outline.setup.relocation.map(|relocation| Self {
-            base_address: address(relocation.base_address),
-            target_address: address(relocation.target_address),
-            map_copy_bytes_min: 1 << outline.setup.map_copy_bytes_log2,
-        })
-    }
-
-    pub(super) fn addresses(&self) -> String {
-        format!("old at {}, new at {}", self.base_address, self.target_address)
-    }
 }
 
 impl Inspected {

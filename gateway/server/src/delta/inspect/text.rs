@@ -35,10 +35,10 @@ impl Report for Inspected {
         };
         line("new", format!("{} bytes, {target}", self.target_size_bytes));
         let moved = match &self.relocation {
-            Some(relocation) => relocation.addresses(),
+            Some(relocation) => format!("{}, {}", relocation.isa, relocation.addresses()),
             None => "none: nothing is moved".to_owned(),
         };
-        line("addresses", moved);
+        line("code", moved);
         let map = match self.relocation {
             Some(_) => format!(
                 "; the map holds {} of at most {} copies",
