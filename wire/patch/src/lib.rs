@@ -188,6 +188,220 @@
 //!
 //! # Addresses
 //!
+//! A part of an image ends where the next one starts, the last at the image's end. The byte at offset `x` has the address of the
+//! last part that does not start above `x`, plus `x`, minus that part's offset. The byte with a given address is sought in the
+//! last part of the base first, in the first part last. All modulo 2^32.
+//!
+//! # Groups
+//!
+//! A copy is made in groups of 1 to 4 bytes. `s` and `t` are the offsets of source and target, `left` the bytes left of the
+//! copy, `old` the base's word at `s` (little-endian; what is past the base's end is zero, here and below). The first rule that
+//! fits decides:
+//!
+//! | rule | kind | bytes | predicted |
+//! |---|---|---|---|
+//! | from the target | 7 Repeat | 1 if `t` is odd, else what has been produced from `s` on, at most 2 and `left` | as they are |
+//! | `t` odd, or `left = 1` | 0 Plain | 1 | `old` |
+//! | no relocation, or `s` odd | 0 Plain | 2 | `old` |
+//! | `left ≥ 4`, `s` and `t` multiples of 4, `old` a pointer into the base | 4 Pointer | 4 | `old`, followed |
+//! | the same, `old` plus the address of `s` in the base, in another part than `s` | 4 Pointer | 4 | that sum, followed, minus the target's address of `t` |
+//! | the same, `old` in RAM, and a lesson, in a pool, or not Thumb | 5 Ram | 4 | `old`, followed |
+//! | the same, in a pool | 6 Word | 4 | `old` |
+//! | an instruction with an address in it, as below | 2 Near, 3 Far, 5 Ram, 6 Word | 2 or 4 | the instruction, moved |
+//! | any other instruction, as below | 0 Plain, 1 Wide | 2 or 4, at most `left` | `old` |
+//!
+//! *A pointer*: in RV64 and AArch64 only if `old >> 24` is not 0, or `old >> 12` is not 0 and the word at `s + 4` is. *In RAM*:
+//! `old >> 20` is 0x100 or 0x200 to 0x203 (Thumb), 0x3FC (RV32); nothing else is. *In a pool* (Thumb only): there are 256 pool
+//! bits, bit `s / 4 mod 256` belongs to the word at `s`; looking at it (in the word rules, once) clears it.
+//!
+//! An address in the base is **followed** to itself plus its lesson (trust 4) or, without one, to the target's address of where
+//! its offset moves. One in RAM is followed to itself plus its lesson (trust 4) or, without one, its RAM shift.
+//!
+//! **Instructions with addresses.** The instruction set names kind, bytes and address. If there are fewer bytes left, it has no
+//! address. If the address is in the base: of Near the new one is the target's address of where its offset moves, of others
+//! it is the one followed. If it is not, but in RAM, and the kind is not Near, it is followed, and Far becomes Ram. Else
+//! the address stays (trust 0) if it is one of an AUIPC pair, and any other instruction counts as one without an address. The instruction is then made to hold the new address at the target's address of `t`; if it cannot,
+//! it has none.
+//!
+//! **Lessons.** When a group that holds an address (a Far, a Pointer, a Ram, a Word that is an L32R) was not as predicted, its
+//! address `a` (of words `old`, or that sum) is remembered with a shift: what the result holds in its place (of sums: plus the
+//! target's address of `t`) minus `a`, modulo 2^24. An instruction is left out if the result has not got the same field, Ram if the
+//! new address is not in RAM. A lesson is the two cells `((h >> 16) × (M / 32)) >> 16` of its region with
+//! `h = (a & ~1) × 0x9E3779B1`: shift bits 0 to 15; shift bits 16 to 23 and above them `h` bits 8 to 15. It holds for addresses with
+//! these bits of `h`, unless both cells are 0; its shift is signed.
+//!
+//! **Shift lists.** There are two: for Ram, and for the others. What becomes a lesson also goes to the front of its list,
+//! from where its shift stands in the list, else instead of the last entry; the others keep their order. An entry is the
+//! address, low half first, and the shift, here modulo 2^32; those that were never written count with shift 0. The nearest
+//! shift of an address is that of the entry with the least difference to it, the first one among equals; address 0 is no
+//! entry. The RAM shift is the nearest one in Ram's list (trust 1), with none, 0 (trust 0). What is followed without a
+//! lesson and moves with trust 0 or 1 goes by the nearest shift of the other list instead, if there is one; the trust stays.
+//!
+//! # Instruction sets
+//!
+//! Values/masks in hexadecimal; `i` is the instruction, `at` its address. A field's **runs** are written from-to-count: `count` bits
+//! from bit `from` of the instruction are the bits from `to` on of the number, which is signed if it says so. Set 0
+//! has no addresses in instructions; each is 2 bytes, Plain.
+//!
+//! After every group from the base a set may take note (*passed*) of what the group's bytes were and have become; bytes of a
+//! word that are not the group's count as zero.
+//!
+//! ## Thumb
+//!
+//! Instructions are read by halfwords: 2 bytes, Wide for a halfword from 0xE800 on and for the second of two, else Plain. *Second of
+//! two*: the last halfword from 0xE800 on that was read here and was no second itself was at `at - 2`. A second one has no
+//! address.
+//!
+//! | instruction (first halfword, second) | kind | field |
+//! |---|---|---|
+//! | F000/F800, 9000/9000 (BL, B.W) | Far | 24 bits S:I1:I2:imm10:imm11, signed, of 2 bytes |
+//! | F000/F800, 8000/D000, bits 7 to 9 of the first not all ones (B.W with condition) | Near | 20 bits S:J2:J1:imm6:imm11, signed, of 2 bytes |
+//! | F8DF (LDR.W literal) | Near | 12 bits of the second, of 1 byte |
+//! | E000/F800 (B) | Near | 11 bits, signed, of 2 bytes |
+//! | 4800/F800 (LDR literal) | Near | 8 bits, of 4 bytes |
+//! | D000/F000 but DE00/FE00 (B with condition) | Near | 8 bits, signed, of 2 bytes |
+//!
+//! The first three make a group of 4 bytes, the others one of 2. The field counts from `at + 4`, for literals from there
+//! rounded down to a multiple of 4. If the target of a literal load is in the base, at an offset that is a multiple of 4, above
+//! `s` and less than 1024 above it, that has its pool bit set.
+//!
+//! ## RISC-V (2: RV32, 3: RV64)
+//!
+//! An instruction is 4 bytes, Wide, if its lowest two bits are ones, else 2, Plain.
+//!
+//! | instruction | kind | bytes | runs, signed, from `at` |
+//! |---|---|---|---|
+//! | 6F/7F (JAL) | Far | 4 | 21-1-10, 20-11-1, 12-12-8, 31-20-1 |
+//! | 63/7F (branches) | Near | 4 | 8-1-4, 25-5-6, 7-11-1, 31-12-1 |
+//! | A001/E003 (C.J) | Near | 2 | 3-1-3, 11-4-1, 2-5-1, 7-6-1, 6-7-1, 9-8-2, 8-10-1, 12-11-1 |
+//! | C001/C003 (C.BEQZ, C.BNEZ) | Near | 2 | 3-1-2, 10-3-2, 2-5-1, 5-6-2, 12-8-1 |
+//! | 2001/E003, RV32 only (C.JAL) | Far | 2 | as C.J |
+//!
+//! A **lower** instruction has 12 signed bits `low`: 20-0-12 in 03/7F, 07/7F, 13/707F, 1B/707F and 67/707F; 7-0-5, 25-5-7 in
+//! 23/7F and 27/7F. It is based on register `i >> 15 & 31`. `high` is `i & FFFFF000`, the register written `i >> 7 & 31`.
+//!
+//! **AUIPC** (17/7F) has an address if the word at `s + 4` is a lower instruction based on the register that it writes: `at +
+//! high + low`; kind Word, 4 bytes. `next = at + 4` and `pair =` that address are then remembered (`next` is none at first). It is
+//! given `high = (new address - its new place + 800) & FFFFF000`. When a group at the address `next - 4` has passed,
+//! `origin =` the target's address of it plus `high` of what it has become, and if that is no AUIPC, `next` is none again. What is
+//! read at `next` has the address `pair`; kind Far, 4 bytes; it is given `low = new address - origin` if it is a lower instruction and
+//! that fits, and holds the address `origin + low`. This comes before all others.
+//!
+//! **LUI** (37/7F; RV32 only) has the address `high + low`, `low` from the first lower instruction ahead that is based on the
+//! register that it writes, else 0: looked for from `s + 4` on, past 2 or 4 bytes at a time, up to `s + 12`. Kind Word, 4 bytes. It is
+//! given `high = (new address + 800) & FFFFF000`. There are 8 slots, empty at first; register `r` has slot `r mod 8`. When a
+//! LUI has passed and has become a LUI, the slot of the old one's register is filled with the register, the old `high`, and the new
+//! one as its sum with a difference of 9 bits, signed, of bits 12 on. When anything else has passed that writes a register, that
+//! one's slot is emptied if it is filled for it. A lower instruction based on a register whose slot is filled for it has the
+//! address old `high` + `low`; kind Far, 4 bytes; it is given `low = new address - new high` if that fits, and holds new `high` + `low`
+//! (of the result, and only if the slot of the result's register is filled for it).
+//!
+//! *Writes*, by the lowest two bits: 3: `i >> 7 & 31` but for 23/7F, 27/7F and 63/7F. Else by `i >> 13`: 0: `8 + (i >> 2 & 7)` for 0 to
+//! 3. 1: `i >> 7 & 31` for 0, 2, 3, and `8 + (i >> 7 & 7)` for 4. 2: `i >> 7 & 31` for 0, 2, 4. Others: none.
+//!
+//! ## AArch64 (4)
+//!
+//! What is at an `at` that is a multiple of 4 is an instruction: 4 bytes, Wide; else it is 2 bytes, Plain.
+//!
+//! | instruction | kind | runs, signed, from `at` |
+//! |---|---|---|
+//! | 94000000/FC000000 (BL) | Far | 0-2-26 |
+//! | 14000000/FC000000 (B) | Near | 0-2-26 |
+//! | 54000000/FF000000 (B.cond) | Near | 5-2-19 |
+//! | 34000000/7E000000 (CBZ, CBNZ) | Near | 5-2-19 |
+//! | 36000000/7E000000 (TBZ, TBNZ) | Near | 5-2-14 |
+//! | 18000000/3B000000 (LDR literal) | Near | 5-2-19 |
+//! | 10000000/9F000000 (ADR) | Far | 29-0-2, 5-2-19 |
+//!
+//! A **lower** instruction has 12 bits 10-0-12, `n`, and `low = n << scale`, which must be below 1000: 91000000/FFC00000 with scale 0;
+//! 39000000/3B000000 with scale `i >> 30`, and 4 more if bits 23 and 26 are ones. It is based on register `i >> 5 & 31`.
+//!
+//! **ADRP** (90000000/9F000000, runs 29-0-2, 5-2-19) has the page `(at & FFFFF000) + (number << 12)` and the address page + `low`,
+//! `low` from the first of the words at `s + 4`, `s + 8` and `s + 12` that is a lower instruction based on its register `i & 31`,
+//! else 0. Kind Word. It is given the pages from its new place to the new address, bits 12 to 31 of the difference, signed. Slots as
+//! with LUI hold the pages of ADRP that became ADRP. A lower instruction based on a register whose slot is filled for it has the
+//! address page + `low`; kind Far; it is given `low` = the lowest 12 bits of the new address, if they are a multiple of `1 <<
+//! scale`, and holds the new page + `low` (of the result, and only if the slot of the result's register is filled for it).
+//!
+//! *Writes* `i & 31`, by `i >> 25 & 15`: 5, 8, 9, 13 always; 4, 6, 12, 14 if bit 22 is one; others nothing.
+//!
+//! ## Xtensa (5)
+//!
+//! Instructions are at any offset and have 1 to 3 bytes. The rules of groups hold with these changes: those that look at `t` odd or
+//! `s` odd do not (`left = 1` still makes a Plain group of 1); *in RAM* is `word >> 20` = 3FF or `word >> 16` = 4010; *in a pool* is
+//! every *constant*: `word >> 16` = 4000 or 6000. Before the instruction rules: if `s - t` is a multiple of 4, `s + b` too for a
+//! `b` of 1 or 2, and the word there is a *landmark*, the group is Plain, of `b` bytes. A landmark is a word with an address in the
+//! base, in RAM, constant, or the *start of a function*: 80C112/80FFFF or 136/F00FFF. No group has more than `left` bytes.
+//!
+//! The instruction `i` is *implausible* if its lowest four bits are 3, 4, 14 or 15; 0 and bits 16 to 19 are 6 to 9 or 12 to 15; 2 and
+//! bits 12 to 15 are 3, 7, 8, 11 or 15; 5 and bit 4 is one; 13 and bits 12 to 15 are 1 to 14. It is then 1 byte, Plain. Else it is 2
+//! bytes, Plain, if bit 3 is one, and 3 bytes, Wide, if not.
+//!
+//! *Doubt* is 0 at first. When an instruction is read: at an `at` that is a multiple of 4, the start of a function sets doubt to 0;
+//! then an implausible one sets it to 4 and has no address; any other has one only if doubt is 0, else takes 1 off.
+//!
+//! | instruction | kind | runs | from |
+//! |---|---|---|---|
+//! | 01/0F (L32R) | Word | 8-2-16 | `(at + 3 & ~3) - 40000` |
+//! | 05/0F (CALL0 to CALL12) | Far | 6-2-18, signed | `at + 4 & ~3` |
+//! | 06/3F (J) | Near | 6-0-18, signed | `at + 4`, as all below |
+//! | 16/3F (BEQZ, BNEZ, BLTZ, BGEZ) | Near | 12-0-12, signed | |
+//! | 26/3F, B6/BF, 76/E0FF, 07/0F (other branches) | Near | 16-0-8, signed | |
+//! | 8076/C0FF (LOOP, LOOPNEZ, LOOPGTZ) | Near | 16-0-8 | |
+//! | 8C/8F (BEQZ.N, BNEZ.N) | Near | 12-0-4, 4-4-2 | |
+//!
+//! The group has the instruction's bytes. Instructions of kind Word learn a lesson as Far does.
+//!
+//! ## AVR (6)
+//!
+//! Images start at address 0, addresses of code are in bytes, and no word rule holds. An address of data counts
+//! as 1000000 more; *in RAM* is `address >> 16` = 100. An instruction is 4 bytes, Wide, if the table says so, else 2, Plain; its second
+//! halfword is the upper one of `i`. Addresses are absolute but for those from `at + 2`.
+//!
+//! | instruction | kind | bytes | runs |
+//! |---|---|---|---|
+//! | C000/E000 (RJMP, RCALL) | Far | 2 | 0-1-12, signed, from `at + 2` |
+//! | F000/F800 (branches) | Near | 2 | 3-1-7, signed, from `at + 2` |
+//! | 940C/FE0C (JMP, CALL) | Far | 4 | 16-1-16, 0-17-1, 4-18-5 |
+//! | 9000/FC0F (LDS, STS) | Far | 4 | 16-0-16, of data |
+//! | E010E000/F010F010, bits 21 to 23 as bits 5 to 7 (LDI of two registers) | Far | 4 | 0-0-4, 8-4-4, 16-8-4, 24-12-4, of data |
+//!
+//! ## MCS-51 (7)
+//!
+//! Instructions are at any offset, as with Xtensa (but nothing is a landmark); images, addresses of data and *in RAM* are as with AVR,
+//! and no word rule holds. An instruction is 1 or 2 bytes, Plain, or 3, Wide: bits `2u` and `2u + 1` of a number, `u` being the
+//! upper half of its first byte: 5AAEAAFD, AAAAAAAA, 5AAAAA5F, 55557F55, 55D9AAA5, AEDBEAAA for lower halves 0 to 5, 55E69555 for 6 and
+//! 7, 59E69555 above.
+//!
+//! Code above 8000 is in banks of 8000 bytes. At `at`, 16 bits `a` of code stand for the address `a` if that is below 8000, else for
+//! `max(1, at >> 15) << 15 | a & 7FFF`. A new address that cannot be written so as to read the same has no place in the instruction.
+//!
+//! | first byte | kind | bytes | address |
+//! |---|---|---|---|
+//! | any, at the address *banked* | Far | 3 | lower byte, upper byte, bank `b`: `a` if `b` is 0 and `a < 8000`, `b << 15 \| a & 7FFF` if neither; else none |
+//! | 02, 12 (LJMP, LCALL) | Far | 3 | `a` of code: upper byte, lower byte |
+//! | 90 (MOV DPTR) | Far | 3 | of data: upper byte, lower byte |
+//! | 7A with 7B, 7C with 7D as third byte, or the other way round (MOV Rn) | Far | 4 | of data: lower byte behind 7A, 7C, upper one behind 7B, 7D |
+//! | 10, 20, … 80, B4 to BF, D5, D8 to DF (jumps) | Near | its own | last byte, signed, from the next instruction |
+//!
+//! Something *banked* is 3 bytes, Wide, also if it has no address. An LJMP or LCALL whose three bytes are those at `s + 6`, too, makes
+//! `at + 3` *banked*; nothing is at first.
+//!
+//! # Copies
+//!
+//! A group is **doubtful** if it is a Far, Pointer, Ram or Word, or a Near with a trust below 3. `streak` is 0 at first, grows by
+//! the bytes of every predicted group, and falls to 0 at any other that is not doubtful and at a literal. While `streak ≥ 128`, a
+//! block comes: of `2^floor(log2 streak)` bytes, at most 4096 and what is left of the copy. One bit, with block counter
+//! `2 × min(15, floor(log2 streak)) + (groups & 1)` alone, says whether the groups that begin in it are all predicted; if not,
+//! `streak` becomes 0. The doubtful ones are no part of that promise: each is coded for itself, and one that is not as
+//! predicted ends the block. Where there is no block, a group comes. A group that is coded for itself starts with one bit that
+//! says whether it is the predicted one. If not, an address or a halfword follows, as below, or its bytes: for each a bit that
+//! says whether it is as predicted (left out for the last if all before it were), and if not its difference `d` = byte -
+//! predicted, modulo 256. Eight mixed bits, the highest first, code a byte; `node` is 1 followed by the bits so far, and each
+//! context's hash is `scramble(context ^ node)`.
+//!
+//! # Mispredicted addresses
+//!
 //! When a group that has an address (a Far, a Pointer, a Ram whose predicted address is in RAM, a Word that is an L32R) is not as predicted, one bit, with the address counter of its kind's number alone, says whether an address
 //! follows. `a` is the old address, as for lessons, `p` the predicted new one, read from the predicted bytes. For each entry of
 //! its list, from the first, except where `a` + shift = `p`: one bit, with address counter `8 + 16 × list + 8 × found + place`
