@@ -5,7 +5,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`create`], [`apply`], [`inspect`] | the commands of these names |
+//! | [`create`], [`apply`], [`inspect`], [`bench`] | the commands of these names |
 //! | [`place`] | what images are code for and where they run |
 //! | [`plot`] | a picture of what comes from where |
 //! | [`image`] | image files: raw, ELF, Intel HEX; where they run |
@@ -14,6 +14,7 @@
 //! | [`error`] | what can not be done, and what to do next |
 
 pub mod apply;
+pub mod bench;
 pub mod create;
 pub mod decode;
 pub mod error;
@@ -41,6 +42,8 @@ pub enum DeltaCommand {
     Apply(apply::ApplyArgs),
     /// Show what is in a patch and where its bytes go
     Inspect(inspect::InspectArgs),
+    /// Measure a folder of firmware pairs against every delta tool installed here
+    Bench(bench::BenchArgs),
 }
 
 impl DeltaCommand {
@@ -50,6 +53,7 @@ impl DeltaCommand {
             Self::Create(args) => print(&args.run()?, json, out),
             Self::Apply(args) => print(&args.run()?, json, out),
             Self::Inspect(args) => print(&args.run()?, json, out),
+            Self::Bench(args) => print(&args.run()?, json, out),
         }
     }
 }

@@ -39,7 +39,7 @@ pub enum Command {
     /// Sign, import and list images
     #[command(subcommand)]
     Image(ImageCommand),
-    /// Deltas by hand: make, apply and inspect patches
+    /// Deltas by hand: make, apply, inspect and measure patches
     #[command(subcommand)]
     Delta(DeltaCommand),
     /// Devices: what they run and why they get what they get

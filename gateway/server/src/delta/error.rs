@@ -94,6 +94,22 @@ pub enum DeltaError {
         /// What came out.
         found: String,
     },
+    /// A folder has nothing to measure.
+    #[error("cannot find a pair of images to measure in {}", path.display())]
+    NoPairs {
+        /// The folder, or the table in it.
+        path: PathBuf,
+    },
+    /// Ours failed on a pair of the benchmark: our fault.
+    #[error("cannot patch {pair} with {tool}: {reason}")]
+    BenchFailed {
+        /// In which setting.
+        tool: String,
+        /// The pair.
+        pair: String,
+        /// What happened.
+        reason: String,
+    },
     /// Standard output can not be written.
     #[error("cannot write the output")]
     Output(#[source] io::Error),
@@ -112,10 +128,18 @@ impl DeltaError {
             Self::MemoryLimit { .. } => {
                 "make a patch for that memory: deltagate delta create --memory SIZE OLD NEW PATCH"
             }
+            Self::NoPairs { .. } => {
+                "name images PRODUCT/VERSION.bin, two or more of a product, or let scripts/corpus fetch some"
+            }
             Self::OtherBase { .. } => {
                 "give the image that the patch was made for, or make a patch for this one"
             }
             Self::UnexpectedDigest { .. } => "get the patch to the image you expect, or check its digest",
+            Self::BenchFailed { .. } => {
+                return Some(
+                    "the results are written; please report it, with the images if you can".to_owned(),
+                );
+            }
             // Whatever happened before, it is not undone.
             Self::Output(_) => return None,
             _ => "this is a fault of deltagate: please report it, with the images if you can",
@@ -126,7 +150,7 @@ impl DeltaError {
     /// The process's exit code: 1 refused by the state of things, 3 internal.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::NotProven(_) | Self::OtherResult => 3,
+            Self::NotProven(_) | Self::OtherResult | Self::BenchFailed { .. } => 3,
             _ => 1,
         }
     }
