@@ -9,9 +9,15 @@ const RATES: [u16; 16] = [
     4_228, 4_200,
 ];
 
-/// How far, of 65536, a counter that has seen `count` bits, at most 15, moves towards the next one.
-pub(crate) fn rate(count: u16) -> u32 {
-    u32::from(RATES[usize::from(count & 15)])
+/// A probability of `p` / (`one` + 1) after a bit, the counter having seen `count` before, at most 15.
+#[inline(always)]
+pub(crate) fn moved(p: u32, one: u32, count: u16, bit: bool) -> u32 {
+    let rate = u32::from(RATES[usize::from(count & 15)]);
+    if bit {
+        p + (((one - p) * rate) >> 16)
+    } else {
+        p - ((p * rate) >> 16)
+    }
 }
 
 /// A counter that has seen nothing: one half.
@@ -82,6 +88,12 @@ impl<'m> Cells<'m> {
 
     pub(crate) fn write(&mut self, cell: usize, value: u16) {
         self.bytes[cell] = value.to_le_bytes();
+    }
+
+    /// The counter at `cell`, to be looked at and changed with one check of the bounds.
+    #[inline(always)]
+    pub(crate) fn slot(&mut self, cell: usize) -> &mut [u8; 2] {
+        &mut self.bytes[cell]
     }
 
     pub(crate) fn read_wide(&self, cell: u32) -> u32 {
@@ -157,18 +169,19 @@ impl<'m> Cells<'m> {
         weights: u32,
         bit: bool,
     ) -> Result<bool, C::Error> {
-        let weights = weights as usize;
+        // Cut once: no bounds are checked in the loops.
+        let weights = &mut self.bytes[weights as usize..][..inputs.len()];
         // At most 8 inputs: 8 × 3072 × 32768 stays inside 31 bits.
-        let sum: i32 = (inputs.iter().zip(weights..))
-            .map(|(input, weight)| input * i32::from(self.read(weight).cast_signed()))
+        let sum: i32 = (inputs.iter().zip(&*weights))
+            .map(|(input, weight)| input * i32::from(i16::from_le_bytes(*weight)))
             .sum();
         let p1 = squash(sum >> WEIGHT_ONE_LOG2);
         let bit = coder.code(bit, p1)?;
         let error = (i32::from(bit) << 16) - i32::from(p1) - i32::from(bit);
-        for (input, weight) in inputs.iter().zip(weights..) {
-            let moved = i32::from(self.read(weight).cast_signed()) + ((input * error) >> LEARNING_SHIFT);
+        for (input, weight) in inputs.iter().zip(weights) {
+            let moved = i32::from(i16::from_le_bytes(*weight)) + ((input * error) >> LEARNING_SHIFT);
             let clamped = moved.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16;
-            self.write(weight, clamped.cast_unsigned());
+            *weight = clamped.to_le_bytes();
         }
         Ok(bit)
     }
@@ -183,14 +196,10 @@ impl<'m> Cells<'m> {
     // In the innermost loop.
     #[inline(always)]
     pub(crate) fn learn(&mut self, cell: usize, bit: bool) {
-        let counter = self.read(cell);
+        let slot = self.slot(cell);
+        let counter = u16::from_le_bytes(*slot);
         let (p, count) = (u32::from(counter >> 4), counter & 15);
-        let rate = rate(count);
-        let p = if bit {
-            p + (((4_095 - p) * rate) >> 16)
-        } else {
-            p - ((p * rate) >> 16)
-        };
-        self.write(cell, ((p as u16) << 4) | (count + 1).min(15));
+        let p = moved(p, 4_095, count, bit) as u16;
+        *slot = (p << 4 | (count + 1).min(15)).to_le_bytes();
     }
 }

@@ -4,8 +4,8 @@
 //! left behind misleads; here it is noticed, and a new context starts with a fresh one, or with none while the cell
 //! belongs to one that has proved useful.
 
-use crate::cells::{Cells, rate};
-use crate::logistic::stretch;
+use crate::cells::{Cells, moved};
+use crate::logistic::stretch_byte;
 
 /// A count from which on a counter is not given up at once.
 const COUNT_KEPT: u16 = 3;
@@ -17,38 +17,30 @@ const CHECK: u16 = 31 << 3;
 const FRESH: u16 = 128 << 8;
 
 impl Cells<'_> {
-    /// Whether the checked counter at `cell` belongs to the context with this hash. One that belongs to another is
-    /// replaced, unless it has seen much: that costs it a count.
-    pub(crate) fn claim(&mut self, cell: usize, hash: u32) -> bool {
-        let counter = self.read(cell);
+    /// What the checked counter at `cell` says, in log-odds, if it belongs to the context with this hash. One that belongs to
+    /// another is replaced, unless it has seen much: that costs it a count.
+    #[inline(always)]
+    pub(crate) fn claim(&mut self, cell: usize, hash: u32) -> Option<i32> {
+        let slot = self.slot(cell);
+        let counter = u16::from_le_bytes(*slot);
         let check = (hash as u16) << 3 & CHECK;
         if counter & CHECK == check {
-            return true;
+            return Some(stretch_byte(counter >> 8));
         }
         let kept = counter & COUNT >= COUNT_KEPT;
-        self.write(cell, if kept { counter - 1 } else { FRESH | check });
-        !kept
-    }
-
-    /// What a checked counter says, in log-odds.
-    pub(crate) fn checked_input(&self, cell: usize) -> i32 {
-        stretch(self.read(cell) >> 8 << 4)
+        *slot = (if kept { counter - 1 } else { FRESH | check }).to_le_bytes();
+        // A fresh one says nothing.
+        (!kept).then_some(0)
     }
 
     /// Moves a checked counter towards a bit.
+    #[inline(always)]
     pub(crate) fn learn_checked(&mut self, cell: usize, bit: bool) {
-        let counter = self.read(cell);
-        let (p, count) = (u32::from(counter >> 8), counter & COUNT);
-        let rate = rate(count);
-        let p = if bit {
-            p + (((255 - p) * rate) >> 16)
-        } else {
-            p - ((p * rate) >> 16)
-        };
-        self.write(
-            cell,
-            (p as u16) << 8 | counter & CHECK | (count + 1).min(COUNT_MAX),
-        );
+        let slot = self.slot(cell);
+        let counter = u16::from_le_bytes(*slot);
+        let count = counter & COUNT;
+        let p = moved(u32::from(counter >> 8), 255, count, bit) as u16;
+        *slot = (p << 8 | counter & CHECK | (count + 1).min(COUNT_MAX)).to_le_bytes();
     }
 }
 
@@ -62,15 +54,16 @@ mod tests {
         let mut cells = Cells::new(&mut memory);
         cells.write(0, FRESH);
         for _ in 0..5 {
-            assert!(cells.claim(0, 0));
+            assert!(cells.claim(0, 0).is_some());
             cells.learn_checked(0, true);
         }
-        let sure = cells.checked_input(0);
-        assert!(sure > 256);
+        let sure = cells.claim(0, 0);
+        assert!(sure.is_some_and(|sure| sure > 256));
         for _ in 0..3 {
-            assert!(!cells.claim(0, 9), "counts 5, 4 and 3 are kept");
+            assert_eq!(cells.claim(0, 9), None, "counts 5, 4 and 3 are kept");
         }
-        assert!(cells.claim(0, 0) && cells.checked_input(0) == sure);
-        assert!(cells.claim(0, 9) && cells.checked_input(0) < 16);
+        assert_eq!(cells.claim(0, 0), sure);
+        assert_eq!(cells.claim(0, 9), Some(0));
+        assert_eq!(cells.claim(0, 9), Some(0), "one half");
     }
 }

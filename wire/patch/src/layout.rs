@@ -52,12 +52,12 @@ impl Layout {
 
     /// The address of the byte at `offset`.
     pub fn address(&self, offset: u32) -> u32 {
-        let mut found = self.segments[0];
-        for segment in self.segments() {
-            if segment.offset <= offset {
-                found = *segment;
-            }
-        }
+        let from_here = |segment: &&Segment| segment.offset <= offset;
+        let found = self
+            .segments()
+            .iter()
+            .rfind(from_here)
+            .unwrap_or(&self.segments[0]);
         found.address.wrapping_add(offset.wrapping_sub(found.offset))
     }
 

@@ -28,13 +28,38 @@ pub(crate) fn stretch(p: u16) -> i32 {
     log2(p) - log2(4_096 - p)
 }
 
+/// The log-odds of a probability of `p` / 256, `p` in 0..256: [`stretch`] of as many sixteenths.
+// Five of a literal's eight inputs are these: the table, half of it, saves 15 instructions for each.
+#[inline(always)]
+pub(crate) fn stretch_byte(p: u16) -> i32 {
+    let p = usize::from(p & 255);
+    if p < 128 {
+        -i32::from(STRETCH_BYTE[128 - p])
+    } else {
+        i32::from(STRETCH_BYTE[p - 128])
+    }
+}
+
+/// `STRETCH_BYTE[i]` = `stretch(16 × (128 + i))`, and one for 0, which counts as 1 / 4096.
+const STRETCH_BYTE: [u16; 129] = {
+    let mut table = [0; 129];
+    let mut i = 0;
+    while i < 128 {
+        let p = 16 * (128 + i);
+        table[i as usize] = (log2(p) - log2(4_096 - p)) as u16;
+        i += 1;
+    }
+    table[128] = (log2(4_095) - log2(1)) as u16;
+    table
+};
+
 /// 256 × log2 of `x` in 1..=4096, from its six bits after the leading one.
 // In the innermost loop.
 #[inline(always)]
-fn log2(x: u32) -> i32 {
+const fn log2(x: u32) -> i32 {
     let exponent = x.ilog2();
     let mantissa = ((x << 6) >> exponent) & 63;
-    (exponent << 8) as i32 + i32::from(STRETCH_LOG2[mantissa as usize])
+    (exponent << 8) as i32 + STRETCH_LOG2[mantissa as usize] as i32
 }
 
 /// The probability, of 65536, that has these log-odds.
@@ -54,6 +79,11 @@ mod tests {
             let back = i32::from(squash(stretch(p))) / 16;
             assert!((back - i32::from(p)).abs() <= 40, "{p} came back as {back}");
         }
+    }
+
+    #[test]
+    fn the_table_for_bytes_is_right() {
+        assert!((0..256).all(|p| stretch_byte(p) == stretch(p << 4)));
     }
 
     #[test]

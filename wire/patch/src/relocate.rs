@@ -101,7 +101,7 @@ pub struct Place {
 }
 
 /// The tables in the decoder memory and the state of the walk through the base.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Relocator {
     relocation: Option<Relocation>,
     base_bytes: u32,
@@ -147,6 +147,10 @@ impl Relocator {
         }
     }
 
+    pub(crate) fn relocation(&self) -> Option<&Relocation> {
+        self.relocation.as_ref()
+    }
+
     pub(crate) fn is_on(&self) -> bool {
         self.relocation.is_some()
     }
@@ -177,7 +181,7 @@ impl Relocator {
     }
 
     /// What comes next in a copy from the base, of which `ahead` holds the next bytes.
-    pub(crate) fn group(&mut self, cells: &Cells<'_>, ahead: &Ahead, place: Place) -> Group {
+    pub(crate) fn group(&mut self, cells: &Cells<'_>, ahead: &Ahead<'_>, place: Place) -> Group {
         let old = ahead.word(0);
         let plain = Group {
             bytes: old,
@@ -188,39 +192,35 @@ impl Relocator {
             key: 0,
             field: 0,
         };
-        let alignment = self.relocation.map_or(2, |relocation| relocation.isa.alignment());
-        if !place.target.is_multiple_of(alignment) || place.left == 1 {
+        let isa = self.relocation.as_ref().map(|relocation| relocation.isa);
+        // Where instructions are at any offset, none is odd.
+        let odd = isa.map_or(1, |isa| isa.alignment() - 1);
+        if place.target & odd != 0 || place.left == 1 {
             return plain;
         }
-        let Some(relocation) = self.relocation.filter(|_| place.source.is_multiple_of(alignment)) else {
+        let Some(isa) = isa.filter(|_| place.source & odd == 0) else {
             return Group { len: 2, ..plain };
         };
         if place.left >= 4
             && (place.source | place.target) & 3 == 0
-            && relocation.isa.has_words()
-            && let Some(group) = self.word(cells, relocation, plain, ahead, place)
+            && isa.has_words()
+            && let Some(group) = self.word(cells, &plain, ahead, place)
         {
             return group;
         }
-        self.instruction(cells, relocation, plain, ahead, place)
+        self.instruction(cells, &plain, ahead, place).unwrap_or(plain)
     }
 
     /// A pointer, or another word of a literal pool.
-    fn word(
-        &mut self,
-        cells: &Cells<'_>,
-        relocation: Relocation,
-        plain: Group,
-        ahead: &Ahead,
-        place: Place,
-    ) -> Option<Group> {
+    fn word(&mut self, cells: &Cells<'_>, plain: &Group, ahead: &Ahead<'_>, place: Place) -> Option<Group> {
+        let relocation = self.relocation.as_ref()?;
         let isa = relocation.isa;
         let in_pool = isa.is_literal(&mut self.walk.trail, place.source, plain.old);
         let group = Group {
             len: 4,
             kind: Kind::Word,
             key: plain.old,
-            ..plain
+            ..*plain
         };
         let offset = relocation.base.offset(plain.old, self.base_bytes);
         if let Some(offset) = offset.filter(|_| isa.is_pointer(ahead)) {
@@ -261,35 +261,36 @@ impl Relocator {
     fn instruction(
         &mut self,
         cells: &Cells<'_>,
-        relocation: Relocation,
-        plain: Group,
-        ahead: &Ahead,
+        plain: &Group,
+        ahead: &Ahead<'_>,
         place: Place,
-    ) -> Group {
+    ) -> Option<Group> {
+        let relocation = self.relocation.as_ref()?;
         let at = relocation.base.address(place.source);
-        if let Some(len) = self.before_landmark(relocation, ahead, place) {
-            return Group { len, ..plain };
+        if relocation.isa.has_landmarks()
+            && let Some(len) = self.before_landmark(relocation, ahead, place)
+        {
+            return Some(Group { len, ..*plain });
         }
         let found = relocation.isa.read(&mut self.walk.trail, ahead, at);
-        let usual = Group {
+        if let Some(operand) = found.operand.filter(|operand| operand.bytes <= place.left)
+            && let Some(group) = self.moved_instruction(cells, plain, &operand, place)
+        {
+            return Some(group);
+        }
+        Some(Group {
             len: found.bytes.min(place.left),
             kind: found.kind,
-            ..plain
-        };
-        found
-            .operand
-            .filter(|operand| operand.bytes <= place.left)
-            .and_then(|operand| self.moved_instruction(cells, relocation, plain, &operand, place))
-            .unwrap_or(usual)
+            ..*plain
+        })
     }
 
     /// Bytes before a word that no instruction reaches into, if it begins inside what would be one.
-    fn before_landmark(&self, relocation: Relocation, ahead: &Ahead, place: Place) -> Option<u32> {
+    fn before_landmark(&self, relocation: &Relocation, ahead: &Ahead<'_>, place: Place) -> Option<u32> {
         let bytes = place.source.wrapping_neg() & 3;
-        let possible = relocation.isa.has_landmarks() && (place.source ^ place.target) & 3 == 0;
+        let possible = matches!(bytes, 1 | 2) && (place.source ^ place.target) & 3 == 0;
         let word = ahead.word(bytes as usize);
         (possible
-            && matches!(bytes, 1 | 2)
             && (relocation.base.offset(word, self.base_bytes).is_some() || relocation.isa.is_landmark(word)))
         .then_some(bytes)
     }
@@ -297,11 +298,11 @@ impl Relocator {
     fn moved_instruction(
         &mut self,
         cells: &Cells<'_>,
-        relocation: Relocation,
-        plain: Group,
+        plain: &Group,
         operand: &Operand,
         place: Place,
     ) -> Option<Group> {
+        let relocation = self.relocation.as_ref()?;
         let offset = relocation.base.offset(operand.address, self.base_bytes);
         if let Some(offset) = offset.filter(|_| operand.literal) {
             self.walk.trail.mark_literal(place.source, offset);
@@ -328,13 +329,16 @@ impl Relocator {
             trust,
             key: operand.address,
             field: operand.field,
-            ..plain
+            ..*plain
         })
     }
 
     /// Takes note of a group that was copied. Bytes that are not the group's count as zero.
     pub(crate) fn passed(&mut self, group: &Group, actual: u32, place: Place) {
-        if let Some(relocation) = self.relocation.filter(|_| group.kind != Kind::Repeat) {
+        if let Some(relocation) = &self.relocation
+            && relocation.isa.takes_note()
+            && group.kind != Kind::Repeat
+        {
             let mask = u32::MAX >> (32 - 8 * group.len);
             relocation.isa.passed(
                 &mut self.walk.trail,
@@ -348,7 +352,7 @@ impl Relocator {
 
     /// The address that the bytes of a group hold; `None` if they are not of its kind, or that has no address.
     pub(crate) fn address(&self, group: &Group, bytes: u32, place: Place) -> Option<u32> {
-        let relocation = self.relocation?;
+        let relocation = self.relocation.as_ref()?;
         let at = relocation.target.address(place.target);
         let address = match group.field {
             0 => bytes,
@@ -366,7 +370,7 @@ impl Relocator {
 
     /// The bytes of a group if this is its address.
     pub(crate) fn with_address(&self, group: &Group, address: u32, place: Place) -> Option<u32> {
-        let relocation = self.relocation?;
+        let relocation = self.relocation.as_ref()?;
         let at = relocation.target.address(place.target);
         let bytes = match group.field {
             0 => address,
@@ -393,7 +397,7 @@ impl Relocator {
 
     /// What an address in the image became, and the trust in that: what was learned about it comes first, what was learned
     /// about the nearest one comes before a guess of the map.
-    fn follow(&self, cells: &Cells<'_>, relocation: Relocation, address: u32, offset: u32) -> (u32, u32) {
+    fn follow(&self, cells: &Cells<'_>, relocation: &Relocation, address: u32, offset: u32) -> (u32, u32) {
         if let Some(shift) = self.lessons.shift(cells, address) {
             return (address.wrapping_add(shift), 4);
         }
@@ -414,7 +418,7 @@ impl Relocator {
     }
 
     /// The address of where the base's byte at `offset` went by the copy in progress or the map.
-    fn moved(&self, cells: &Cells<'_>, relocation: Relocation, offset: u32) -> (u32, u32) {
+    fn moved(&self, cells: &Cells<'_>, relocation: &Relocation, offset: u32) -> (u32, u32) {
         let (moved, trust) = if self.walk.copy.covers(offset) {
             (self.walk.copy.apply(offset), 3)
         } else {

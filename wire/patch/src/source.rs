@@ -36,7 +36,7 @@ impl Window {
     }
 
     /// What comes next at `at`, which must be inside the base.
-    pub(crate) fn ahead(&mut self, base: &mut impl ReadAt, at: u32) -> Result<Ahead, DecodeError> {
+    pub(crate) fn ahead(&mut self, base: &mut impl ReadAt, at: u32) -> Result<Ahead<'_>, DecodeError> {
         Ok(Ahead::new(self.rest(base, at)?))
     }
 

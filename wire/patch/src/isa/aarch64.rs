@@ -94,7 +94,7 @@ const PAGES: Scattered = Scattered {
 };
 
 /// The instruction at `at`.
-pub(crate) fn read(trail: &Trail, ahead: &Ahead, at: u32) -> Instruction {
+pub(crate) fn read(trail: &Trail, ahead: &Ahead<'_>, at: u32) -> Instruction {
     let instruction = ahead.word(0);
     let aligned = at & 3 == 0;
     let operand = if !aligned {
@@ -143,7 +143,7 @@ fn page(instruction: u32, at: u32) -> u32 {
 }
 
 /// The lower part that one of the next instructions has that is based on a register.
-fn soon(ahead: &Ahead, register: u32) -> Option<u32> {
+fn soon(ahead: &Ahead<'_>, register: u32) -> Option<u32> {
     (4..AHEAD_BYTES)
         .step_by(4)
         .map(|at| ahead.word(at))

@@ -87,7 +87,7 @@ const FORMS: [Form; 5] = [
 ];
 
 /// The instruction at `at`.
-pub(crate) fn read(ahead: &Ahead, at: u32) -> Instruction {
+pub(crate) fn read(ahead: &Ahead<'_>, at: u32) -> Instruction {
     let word = ahead.word(0);
     let form = FORMS.iter().enumerate().find(|(_, form)| form.fits(word));
     let bytes = form.map_or(2, |(_, form)| form.bytes);

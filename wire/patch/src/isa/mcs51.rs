@@ -36,7 +36,7 @@ const PAIR: u8 = 4;
 const BANKED: u8 = 5;
 
 /// The instruction at `at`. The trail knows where a banked address is.
-pub(crate) fn read(trail: &mut Trail, ahead: &Ahead, at: u32) -> Instruction {
+pub(crate) fn read(trail: &mut Trail, ahead: &Ahead<'_>, at: u32) -> Instruction {
     let word = ahead.word(0);
     let banked = trail.at == at;
     let (field, kind, moved) = match word & 0xFF {

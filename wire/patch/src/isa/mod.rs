@@ -102,25 +102,25 @@ pub(crate) const AHEAD_BYTES: usize = 16;
 
 /// What comes next in the base, zero past its end.
 #[derive(Clone, Copy, Debug)]
-pub struct Ahead {
-    bytes: [u8; AHEAD_BYTES],
+pub struct Ahead<'a> {
+    bytes: &'a [u8],
 }
 
-impl Ahead {
-    /// The next bytes, the first of `rest`.
-    pub fn new(rest: &[u8]) -> Self {
-        let mut bytes = [0; AHEAD_BYTES];
-        let there = rest.len().min(AHEAD_BYTES);
-        bytes[..there].copy_from_slice(&rest[..there]);
-        Self { bytes }
+impl<'a> Ahead<'a> {
+    /// The next bytes, the first of `rest`: 16 of them, fewer only at the end of the base.
+    pub fn new(rest: &'a [u8]) -> Self {
+        Self { bytes: rest }
     }
 
-    /// The four bytes from the `at`-th on, the first lowest; zero past the end of what is known.
+    /// The four bytes from the `at`-th on, at most the 12th, the first lowest; zero past the end of the base.
     pub(crate) fn word(&self, at: usize) -> u32 {
-        let rest = self.bytes.get(at..).unwrap_or_default();
-        match rest {
-            [a, b, c, d, ..] => u32::from_le_bytes([*a, *b, *c, *d]),
-            _ => 0,
+        match self.bytes.get(at..) {
+            Some([a, b, c, d, ..]) => u32::from_le_bytes([*a, *b, *c, *d]),
+            Some(rest) => rest
+                .iter()
+                .rev()
+                .fold(0, |word, byte| word << 8 | u32::from(*byte)),
+            None => 0,
         }
     }
 }
@@ -258,7 +258,7 @@ impl Isa {
 
     /// Whether a word looks like a pointer if it points into the image. Where pointers have 64 bits, small numbers do only if
     /// their upper half follows.
-    pub(crate) fn is_pointer(self, ahead: &Ahead) -> bool {
+    pub(crate) fn is_pointer(self, ahead: &Ahead<'_>) -> bool {
         let low = ahead.word(0);
         !matches!(self, Self::RiscV64 | Self::AArch64)
             || low >> 24 > 0
@@ -271,7 +271,7 @@ impl Isa {
     }
 
     /// Reads the instruction at the address `at`, of which `ahead` holds the bytes.
-    pub(crate) fn read(self, trail: &mut Trail, ahead: &Ahead, at: u32) -> Instruction {
+    pub(crate) fn read(self, trail: &mut Trail, ahead: &Ahead<'_>, at: u32) -> Instruction {
         match self {
             Self::Thumb => thumb::read(trail, ahead.word(0), at),
             Self::AArch64 => aarch64::read(trail, ahead, at),
@@ -321,6 +321,11 @@ impl Isa {
         }
     }
 
+    /// Whether [`Self::passed`] wants to be told.
+    pub(crate) fn takes_note(self) -> bool {
+        matches!(self, Self::RiscV32 | Self::RiscV64 | Self::AArch64)
+    }
+
     /// Told of every group that was copied, in order: `old` from the address `source` became `new` at the address `target`.
     pub(crate) fn passed(self, trail: &mut Trail, old: u32, source: u32, new: u32, target: u32) {
         match self {
@@ -347,12 +352,12 @@ mod tests {
 
     const SETS: [Isa; 4] = [Isa::Thumb, Isa::RiscV32, Isa::RiscV64, Isa::AArch64];
 
-    fn ahead(words: [u32; 4]) -> Ahead {
+    fn bytes(words: [u32; 4]) -> [u8; AHEAD_BYTES] {
         let mut bytes = [0; AHEAD_BYTES];
         for (part, word) in bytes.chunks_mut(4).zip(words) {
             part.copy_from_slice(&word.to_le_bytes());
         }
-        Ahead::new(&bytes)
+        bytes
     }
 
     #[test]
@@ -366,7 +371,7 @@ mod tests {
                     x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                     (x ^ x >> 15).wrapping_mul(0x2C1B_3C6D).rotate_left(16)
                 });
-                let found = isa.read(&mut trail, &ahead(words), at);
+                let found = isa.read(&mut trail, &Ahead::new(&bytes(words)), at);
                 if let Some(operand) = found.operand {
                     let same = isa.retarget(&trail, operand.field, words[0], at, operand.address);
                     // What follows AUIPC here is not what it was read with, and ADRP may reach past 32 bits.
@@ -399,7 +404,10 @@ mod tests {
 
     /// The address in an instruction, and the instruction for 8 bytes further on.
     fn moved(isa: Isa, trail: &mut Trail, words: [u32; 4], at: u32) -> (Kind, u32, u32) {
-        let operand = isa.read(trail, &ahead(words), at).operand.expect("an address");
+        let operand = isa
+            .read(trail, &Ahead::new(&bytes(words)), at)
+            .operand
+            .expect("an address");
         let new = isa.retarget(
             trail,
             operand.field,
@@ -425,7 +433,8 @@ mod tests {
             let found = moved(Isa::RiscV32, &mut Trail::new(), [instruction, 0, 0, 0], 100);
             assert_eq!(found, (kind, address, new), "{instruction:08x}");
         }
-        let compressed_addiw = Isa::RiscV64.read(&mut Trail::new(), &ahead([0x2001, 0, 0, 0]), 100);
+        let compressed_addiw =
+            Isa::RiscV64.read(&mut Trail::new(), &Ahead::new(&bytes([0x2001, 0, 0, 0])), 100);
         assert!(compressed_addiw.operand.is_none());
     }
 
@@ -456,7 +465,7 @@ mod tests {
         Isa::RiscV32.passed(&mut trail, 0x4781, 114, 0x4781, 114);
         assert!(
             Isa::RiscV32
-                .read(&mut trail, &ahead([load, 0, 0, 0]), 116)
+                .read(&mut trail, &Ahead::new(&bytes([load, 0, 0, 0])), 116)
                 .operand
                 .is_none()
         );

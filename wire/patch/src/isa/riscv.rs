@@ -99,7 +99,7 @@ const LOWER_S: Scattered = Scattered {
 };
 
 /// The instruction at `at`.
-pub(crate) fn read(trail: &mut Trail, ahead: &Ahead, at: u32, wide: bool) -> Instruction {
+pub(crate) fn read(trail: &mut Trail, ahead: &Ahead<'_>, at: u32, wide: bool) -> Instruction {
     let instruction = ahead.word(0);
     let long = instruction & 3 == 3;
     let operand = if trail.at == at {
@@ -141,7 +141,7 @@ fn jump(instruction: u32, wide: bool) -> Option<usize> {
 }
 
 /// AUIPC, if the next instruction completes its address; in RV32 LUI, with what completes its address soon.
-fn pair(trail: &mut Trail, ahead: &Ahead, at: u32, wide: bool) -> Option<Operand> {
+fn pair(trail: &mut Trail, ahead: &Ahead<'_>, at: u32, wide: bool) -> Option<Operand> {
     let upper = ahead.word(0);
     let high = upper & 0xFFFF_F000;
     match upper & 0x7F {
@@ -161,7 +161,7 @@ fn pair(trail: &mut Trail, ahead: &Ahead, at: u32, wide: bool) -> Option<Operand
 }
 
 /// The lower part that the first instruction ahead has that is based on a register.
-fn soon(ahead: &Ahead, register: u32) -> Option<u32> {
+fn soon(ahead: &Ahead<'_>, register: u32) -> Option<u32> {
     let mut at = 4;
     while at + 4 <= AHEAD_BYTES {
         let next = ahead.word(at);

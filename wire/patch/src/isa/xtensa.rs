@@ -134,7 +134,7 @@ const JUMPS: [Jump; 10] = [
 const DOUBTED: u32 = 4;
 
 /// The instruction at `at`. The trail counts those that are still in doubt.
-pub(crate) fn read(trail: &mut Trail, ahead: &Ahead, at: u32) -> Instruction {
+pub(crate) fn read(trail: &mut Trail, ahead: &Ahead<'_>, at: u32) -> Instruction {
     let instruction = ahead.word(0);
     let plain = Instruction {
         bytes: 1,
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     /// The first word of an instruction as an assembler prints its bytes.
-    fn ahead(bytes: &[u8]) -> Ahead {
+    fn ahead(bytes: &[u8]) -> Ahead<'_> {
         Ahead::new(bytes)
     }
 

@@ -27,7 +27,7 @@ impl Models<'_> {
     }
 
     /// What comes next in a copy from the base, of which `ahead` holds the next bytes.
-    pub fn group(&mut self, ahead: &Ahead, place: Place) -> Group {
+    pub fn group(&mut self, ahead: &Ahead<'_>, place: Place) -> Group {
         self.relocator.group(&self.cells, ahead, place)
     }
 

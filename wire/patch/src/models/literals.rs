@@ -29,11 +29,16 @@ const CONTEXTS: [Context; 5] = [
     context(0x00F0_F0F0, 0, 1),
 ];
 
+/// The shares of all of them.
+const SHARES_SUM: u32 = 22;
+
 /// Below this class there are cells for the first context only.
 const ALL_CONTEXTS_CLASS: u8 = 14;
 
 /// Inputs of a bit: the matches, order 0, each hashed context.
 pub(super) const INPUTS: u32 = (MATCHES + 1 + CONTEXTS.len()) as u32;
+
+type Inputs = [i32; INPUTS as usize];
 
 /// log2 of the order-0 counters: one for each node and parity of the offset.
 const ORDER_0_CELLS_LOG2: u32 = 9;
@@ -71,12 +76,20 @@ impl Shares {
     }
 }
 
+/// A hashed context in use: its cells, and the hash for any bit of the byte.
+#[derive(Clone, Copy)]
+struct Slot {
+    cells: Region,
+    hash: u32,
+}
+
 /// The counters of a literal byte, for any of its bits.
 struct Slots {
-    shares: Shares,
+    order_0: Region,
     offset: u32,
-    /// Cells and hash of each context in use; without cells if it is not.
-    hashed: [(Region, u32); CONTEXTS.len()],
+    hashed: [Slot; CONTEXTS.len()],
+    /// How many of them are in use.
+    used: usize,
 }
 
 /// The counters of one bit: order 0, and each context that has one, others 0.
@@ -86,62 +99,51 @@ struct Counters {
 }
 
 impl Slots {
-    fn new(literals: Region, class: MemoryClass, last: u32, offset: u32) -> Self {
-        let shares = Shares::of(literals);
+    fn new(shares: &Shares, class: MemoryClass, last: u32, offset: u32) -> Self {
         let used = if class.exponent() < ALL_CONTEXTS_CLASS {
             1
         } else {
             CONTEXTS.len()
         };
-        let contexts = &CONTEXTS[..used];
-        let sum: u32 = contexts.iter().map(|context| context.share).sum();
+        let sum = if used == 1 { CONTEXTS[0].share } else { SHARES_SUM };
         let mut cells = layout::after(shares.positions[MATCHES - 1], 0);
-        let mut hashed = [(cells, 0); CONTEXTS.len()];
-        for ((slot, context), k) in hashed.iter_mut().zip(contexts).zip(1..) {
+        let mut hashed = [Slot { cells, hash: 0 }; CONTEXTS.len()];
+        for ((slot, context), k) in hashed.iter_mut().zip(&CONTEXTS).zip(1..).take(used) {
             cells = layout::after(cells, shares.hashed.len * context.share / sum);
-            *slot = (cells, hash(k, last & context.last, offset & context.offset));
+            *slot = Slot {
+                cells,
+                hash: hash(k, last & context.last, offset & context.offset),
+            };
         }
         Self {
-            shares,
+            order_0: shares.order_0,
             offset,
             hashed,
+            used,
         }
     }
 
-    /// The counters of the bit at `node`; in shared cells they are claimed.
-    fn counters(&self, cells: &mut Cells<'_>, node: u32) -> Counters {
-        let order_0 = self.shares.order_0;
-        let index = (node | self.offset << 8) & (order_0.len - 1);
-        Counters {
-            order_0: (order_0.first + index) as usize,
-            hashed: self.hashed.map(|(slice, context)| {
-                let hash = scramble(context ^ node);
-                let cell = slice.cell(hash);
-                if slice.len > 0 && cells.claim(cell, hash) {
-                    cell
-                } else {
-                    0
-                }
-            }),
+    /// The counters of the bit at `node`, the checked ones claimed, and what they say, in log-odds, into `inputs`.
+    #[inline(always)]
+    fn claim(&self, cells: &mut Cells<'_>, node: u32, inputs: &mut Inputs) -> Counters {
+        let order_0 = (node | self.offset << 8) & (self.order_0.len - 1);
+        let order_0 = (self.order_0.first + order_0) as usize;
+        inputs[MATCHES] = cells.input(order_0);
+        let mut hashed = [0; CONTEXTS.len()];
+        let slots = self.hashed.iter().take(self.used);
+        for ((slot, input), counter) in slots.zip(&mut inputs[MATCHES + 1..]).zip(&mut hashed) {
+            let hash = scramble(slot.hash ^ node);
+            let cell = slot.cells.cell(hash);
+            if let Some(said) = cells.claim(cell, hash) {
+                (*input, *counter) = (said, cell);
+            }
         }
+        Counters { order_0, hashed }
     }
 }
 
 impl Counters {
-    /// What they say, in log-odds, behind the inputs of the matches.
-    fn inputs(&self, cells: &Cells<'_>, [one, two]: [i32; MATCHES]) -> [i32; INPUTS as usize] {
-        let mut inputs = [0; INPUTS as usize];
-        inputs[0] = one;
-        inputs[1] = two;
-        inputs[2] = cells.input(self.order_0);
-        for (input, cell) in inputs[3..].iter_mut().zip(self.hashed) {
-            if cell > 0 {
-                *input = cells.checked_input(cell);
-            }
-        }
-        inputs
-    }
-
+    #[inline(always)]
     fn learn(&self, cells: &mut Cells<'_>, bit: bool) {
         cells.learn(self.order_0, bit);
         for cell in self.hashed {
@@ -149,6 +151,24 @@ impl Counters {
                 cells.learn_checked(cell, bit);
             }
         }
+    }
+}
+
+/// What a match says about the byte.
+#[derive(Clone, Copy)]
+struct Guess {
+    /// The expected byte behind a leading 1, as nodes are; 0 without a match.
+    byte: u32,
+    /// The counter of how often such a match is right.
+    counter: usize,
+}
+
+impl Guess {
+    /// The bit that is expected at `node`, with so many bits behind it; `None` when one before was another.
+    #[inline(always)]
+    fn bit(self, node: u32, behind: u32) -> Option<bool> {
+        let so_far = self.byte >> behind;
+        (so_far >> 1 == node).then_some(so_far & 1 == 1)
     }
 }
 
@@ -160,40 +180,17 @@ impl Models<'_> {
         byte: u8,
         mut past: impl FnMut(u32) -> Result<u8, E>,
     ) -> Result<u8, E> {
-        let expected = self.matched_bytes(&mut past)?;
-        self.remember_position();
-        let slots = Slots::new(
-            self.literals,
-            self.class,
-            self.history.last,
-            self.history.position,
-        );
-        let first = slots.shares.confidence.first;
-        let mut node = 1;
-        for index in 0..8 {
-            let foreseen = expected.map(|byte| byte >> (7 - index) & 1 == 1);
-            let confidence: [_; MATCHES] = array::from_fn(|which| {
-                let so_far = (expected[which] | 0x100) >> (8 - index) == node;
-                let counter = self.matched[which].confidence(which)?;
-                so_far.then_some((first + counter) as usize)
-            });
-            let matched = array::from_fn(|which| {
-                let sure = confidence[which].map_or(0, |cell| self.cells.input(cell));
-                if foreseen[which] { sure } else { -sure }
-            });
-            let counters = slots.counters(&mut self.cells, node);
-            let inputs = counters.inputs(&self.cells, matched);
-            let weights = layout::LITERAL_WEIGHTS.first + index * INPUTS;
-            let bit = byte >> (7 - index) & 1 == 1;
-            let bit = self.cells.mix(coder, &inputs, weights, bit)?;
-            for (cell, foreseen) in confidence.into_iter().zip(foreseen) {
-                if let Some(cell) = cell {
-                    self.cells.learn(cell, bit == foreseen);
-                }
-            }
-            counters.learn(&mut self.cells, bit);
-            node = node << 1 | u32::from(bit);
-        }
+        let shares = Shares::of(self.literals);
+        let expected = self.matched_bytes(&shares, &mut past)?;
+        let first = shares.confidence.first;
+        let guesses: [_; MATCHES] = array::from_fn(|which| match self.matched[which].confidence(which) {
+            Some(counter) => Guess {
+                byte: expected[which] | 0x100,
+                counter: (first + counter) as usize,
+            },
+            None => Guess { byte: 0, counter: 0 },
+        });
+        let node = self.literal_bits(coder, &shares, guesses, byte)?;
         for (matched, expected) in self.matched.iter_mut().zip(expected) {
             matched.advance(node & 0xFF == expected);
         }
@@ -201,13 +198,48 @@ impl Models<'_> {
         Ok(node as u8)
     }
 
+    /// Codes the bits of a literal, behind a leading 1.
+    fn literal_bits<C: BitCoder>(
+        &mut self,
+        coder: &mut C,
+        shares: &Shares,
+        guesses: [Guess; MATCHES],
+        byte: u8,
+    ) -> Result<u32, C::Error> {
+        let slots = Slots::new(shares, self.class, self.history.last, self.history.position);
+        let mut weights = layout::LITERAL_WEIGHTS.first;
+        let mut node = 1;
+        for behind in (0..8).rev() {
+            let mut inputs = [0; INPUTS as usize];
+            for (guess, input) in guesses.iter().zip(&mut inputs) {
+                if let Some(foreseen) = guess.bit(node, behind) {
+                    let sure = self.cells.input(guess.counter);
+                    *input = if foreseen { sure } else { -sure };
+                }
+            }
+            let counters = slots.claim(&mut self.cells, node, &mut inputs);
+            let bit = byte >> behind & 1 == 1;
+            let bit = self.cells.mix(coder, &inputs, weights, bit)?;
+            weights += INPUTS;
+            for guess in guesses {
+                if let Some(foreseen) = guess.bit(node, behind) {
+                    self.cells.learn(guess.counter, bit == foreseen);
+                }
+            }
+            counters.learn(&mut self.cells, bit);
+            node = node << 1 | u32::from(bit);
+        }
+        Ok(node)
+    }
+
     /// Learns a byte of the base that literals replace, at `offset` of it and after the bytes `last`, the newest lowest.
     pub fn train(&mut self, byte: u8, last: u32, offset: u32) {
-        let slots = Slots::new(self.literals, self.class, last, offset);
+        let slots = Slots::new(&Shares::of(self.literals), self.class, last, offset);
         let mut node = 1;
         for index in 0..8 {
             let bit = byte >> (7 - index) & 1 == 1;
-            slots.counters(&mut self.cells, node).learn(&mut self.cells, bit);
+            let counters = slots.claim(&mut self.cells, node, &mut [0; INPUTS as usize]);
+            counters.learn(&mut self.cells, bit);
             node = node << 1 | u32::from(bit);
         }
     }
@@ -248,11 +280,13 @@ mod tests {
         for (exponent, len) in [(12, CELLS_MIN), (14, CELLS_MIN), (17, 50_000)] {
             let region = Region { first: 7, len };
             let class = MemoryClass::from_exponent(exponent).expect("a class");
-            let slots = Slots::new(region, class, 0x1234_5678, 3);
-            let mut next = slots.shares.hashed.first;
-            for (slice, _) in slots.hashed.iter().filter(|(slice, _)| slice.len > 0) {
-                assert_eq!(slice.first, next);
-                next += slice.len;
+            let shares = Shares::of(region);
+            let slots = Slots::new(&shares, class, 0x1234_5678, 3);
+            let mut next = shares.hashed.first;
+            for slot in &slots.hashed[..slots.used] {
+                assert_eq!(slot.cells.first, next);
+                assert!(slot.cells.len > 0);
+                next += slot.cells.len;
             }
             assert!(next <= region.first + region.len);
         }

@@ -55,22 +55,25 @@ impl Match {
 impl Models<'_> {
     /// Remembers the position for the byte and for the two bytes before it.
     pub(super) fn remember_position(&mut self) {
-        for cell in self.position_cells() {
+        for cell in self.position_cells(&Shares::of(self.literals)) {
             self.cells.write(cell, self.history.position as u16);
         }
     }
 
-    /// The bytes that the matches say are next, after looking for better ones; 0 without a match.
+    /// The bytes that the matches say are next, after looking for better ones; 0 without a match. Remembers the position, too.
     pub(super) fn matched_bytes<E>(
         &mut self,
+        shares: &Shares,
         past: &mut impl FnMut(u32) -> Result<u8, E>,
     ) -> Result<[u32; MATCHES], E> {
         let position = self.history.position;
         let mut expected = [0; MATCHES];
-        for (which, cell) in self.position_cells().into_iter().enumerate() {
+        for (which, cell) in self.position_cells(shares).into_iter().enumerate() {
             let matched = &mut self.matched[which];
+            let slot = self.cells.slot(cell);
+            let seen = u32::from(u16::from_le_bytes(*slot));
+            *slot = (position as u16).to_le_bytes();
             if matched.bytes < VERIFIED_BYTES {
-                let seen = u32::from(self.cells.read(cell));
                 let back = position.wrapping_sub(seen) & 0xFFFF;
                 let bytes = if back > 0 && back < position {
                     common(position, position - back, past)?
@@ -89,8 +92,8 @@ impl Models<'_> {
         Ok(expected)
     }
 
-    fn position_cells(&self) -> [usize; MATCHES] {
-        let [of_one, of_two] = Shares::of(self.literals).positions;
+    fn position_cells(&self, shares: &Shares) -> [usize; MATCHES] {
+        let [of_one, of_two] = shares.positions;
         let last = self.history.last;
         [
             of_one.cell(scramble(last & 0xFF)),

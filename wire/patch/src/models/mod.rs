@@ -37,7 +37,9 @@ const COPIES_PARTS: [u32; 4] = [4, 1, 2, 5];
 pub struct Models<'m> {
     cells: Cells<'m>,
     class: MemoryClass,
-    setup: Setup,
+    /// The setup is this, the share, and the relocator's relocation.
+    map_copy_bytes_log2: u8,
+    copies_share: u8,
     hits: Region,
     bytes: Region,
     differences: Region,
@@ -90,7 +92,8 @@ impl<'m> Models<'m> {
         Some(Self {
             cells,
             class,
-            setup: Setup::default(),
+            map_copy_bytes_log2: 0,
+            copies_share: 0,
             hits: none,
             bytes: none,
             differences: none,
@@ -117,26 +120,28 @@ impl<'m> Models<'m> {
         coder: &mut C,
         setup: Setup,
         base_bytes: u32,
-    ) -> Result<Result<Setup, UnknownIsa>, C::Error> {
-        self.setup = match setup.code(coder)? {
+    ) -> Result<Result<(), UnknownIsa>, C::Error> {
+        let setup = match setup.code(coder)? {
             Ok(setup) => setup,
             Err(unknown) => return Ok(Err(unknown)),
         };
+        self.map_copy_bytes_log2 = setup.map_copy_bytes_log2 as u8;
+        self.copies_share = setup.copies_share as u8;
         let memory = self.class.bytes();
         let entries_max = memory / 4 / 2 / ENTRY_CELLS;
         self.relocator = Relocator::new(
-            self.setup.relocation,
+            setup.relocation,
             base_bytes,
             layout::FIXED_CELLS,
             memory,
             entries_max,
         );
-        Ok(Ok(self.setup))
+        Ok(Ok(()))
     }
 
     /// Puts the copy of a triple into the map, if it belongs there.
     pub fn enter(&mut self, triple: Triple, target: u32, base_bytes: u32) {
-        let long_enough = triple.copy_bytes >> self.setup.map_copy_bytes_log2 > 0;
+        let long_enough = triple.copy_bytes >> self.map_copy_bytes_log2 > 0;
         if self.relocator.is_on() && long_enough && triple.source < base_bytes {
             let moved = Moved {
                 source: triple.source,
@@ -149,7 +154,11 @@ impl<'m> Models<'m> {
 
     /// What holds for the whole patch, after [`Self::set_up`].
     pub(crate) fn setup(&self) -> Setup {
-        self.setup
+        Setup {
+            relocation: self.relocator.relocation().copied(),
+            map_copy_bytes_log2: self.map_copy_bytes_log2.into(),
+            copies_share: self.copies_share.into(),
+        }
     }
 
     /// Entries of the map that are used, and the most there can be; nothing without relocation.
@@ -202,7 +211,7 @@ impl<'m> Models<'m> {
         };
         let first = first + self.halves.len;
         let hashed = self.class.bytes() / 2 - first;
-        let part = hashed * COPIES_PARTS[(self.setup.copies_share & 3) as usize] / 64;
+        let part = hashed * COPIES_PARTS[usize::from(self.copies_share & 3)] / 64;
         self.hits = Region { first, len: 4 * part };
         self.bytes = after(self.hits, part);
         self.differences = after(self.bytes, 4 * part);

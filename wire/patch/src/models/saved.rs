@@ -16,10 +16,11 @@ impl Models<'_> {
     /// When fields come back, the setup has been read before: from it the tables have their places.
     pub(crate) fn saved(&mut self, fields: &mut Fields) {
         let Self {
-            cells: _, // the decoder memory
-            class: _, // in the patch's header
-            setup: _, // read again from the patch
-            hits: _,  // regions follow from the setup and the map
+            cells: _,               // the decoder memory
+            class: _,               // in the patch's header
+            map_copy_bytes_log2: _, // the setup is read again from the patch
+            copies_share: _,
+            hits: _, // regions follow from the setup and the map
             bytes: _,
             differences: _,
             literals: _,
