@@ -24,8 +24,7 @@ const SQUASH: [u16; 65] = [
 /// The log-odds of a probability of `p` / 4096, `p` in 0..4096 (0 counts as 1).
 #[inline(always)]
 pub(crate) fn stretch(p: u16) -> i32 {
-    let p = u32::from(p.clamp(1, 4_095));
-    log2(p) - log2(4_096 - p)
+    odds_log2(u32::from(p.clamp(1, 4_095)))
 }
 
 /// The log-odds of a probability of `p` / 256, `p` in 0..256: [`stretch`] of as many sixteenths.
@@ -46,20 +45,29 @@ const STRETCH_BYTE: [u16; 129] = {
     let mut i = 0;
     while i < 128 {
         let p = 16 * (128 + i);
-        table[i as usize] = (log2(p) - log2(4_096 - p)) as u16;
+        table[i as usize] = odds_log2(p) as u16;
         i += 1;
     }
-    table[128] = (log2(4_095) - log2(1)) as u16;
+    table[128] = odds_log2(4_095) as u16;
     table
 };
 
-/// 256 × log2 of `x` in 1..=4096, from its six bits after the leading one.
+/// 256 × log2 of `p` / (4096 - `p`), `p` in 1..4096.
 // In the innermost loop.
 #[inline(always)]
-const fn log2(x: u32) -> i32 {
-    let exponent = x.ilog2();
-    let mantissa = ((x << 6) >> exponent) & 63;
-    (exponent << 8) as i32 + STRETCH_LOG2[mantissa as usize] as i32
+const fn odds_log2(p: u32) -> i32 {
+    let (zeros, mantissa) = parts(p);
+    let (zeros_against, mantissa_against) = parts(4_096 - p);
+    ((zeros_against as i32 - zeros as i32) << 8) + mantissa - mantissa_against
+}
+
+/// How many zeros `x` starts with, and 256 × log2 of the number between 1 and 2 that follows them, from the six bits behind its
+/// leading one.
+#[inline(always)]
+const fn parts(x: u32) -> (u32, i32) {
+    let zeros = x.leading_zeros();
+    let mantissa = (x << zeros) >> 25 & 63;
+    (zeros, STRETCH_LOG2[mantissa as usize] as i32)
 }
 
 /// The probability, of 65536, that has these log-odds.

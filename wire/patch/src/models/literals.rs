@@ -93,6 +93,7 @@ struct Slots {
 }
 
 /// The counters of one bit: order 0, and each context that has one, others 0.
+#[derive(Default)]
 struct Counters {
     order_0: usize,
     hashed: [usize; CONTEXTS.len()],
@@ -123,22 +124,22 @@ impl Slots {
         }
     }
 
-    /// The counters of the bit at `node`, the checked ones claimed, and what they say, in log-odds, into `inputs`.
+    /// The counters of the bit at `node`, the checked ones claimed, and what they say, in log-odds, into `inputs`. Both are
+    /// kept from bit to bit: clearing them would take as long as mixing.
     #[inline(always)]
-    fn claim(&self, cells: &mut Cells<'_>, node: u32, inputs: &mut Inputs) -> Counters {
+    fn claim(&self, cells: &mut Cells<'_>, node: u32, counters: &mut Counters, inputs: &mut Inputs) {
         let order_0 = (node | self.offset << 8) & (self.order_0.len - 1);
-        let order_0 = (self.order_0.first + order_0) as usize;
-        inputs[MATCHES] = cells.input(order_0);
-        let mut hashed = [0; CONTEXTS.len()];
+        counters.order_0 = (self.order_0.first + order_0) as usize;
+        inputs[MATCHES] = cells.input(counters.order_0);
         let slots = self.hashed.iter().take(self.used);
-        for ((slot, input), counter) in slots.zip(&mut inputs[MATCHES + 1..]).zip(&mut hashed) {
+        for ((slot, input), counter) in slots.zip(&mut inputs[MATCHES + 1..]).zip(&mut counters.hashed) {
             let hash = scramble(slot.hash ^ node);
             let cell = slot.cells.cell(hash);
-            if let Some(said) = cells.claim(cell, hash) {
-                (*input, *counter) = (said, cell);
-            }
+            (*input, *counter) = match cells.claim(cell, hash) {
+                Some(said) => (said, cell),
+                None => (0, 0),
+            };
         }
-        Counters { order_0, hashed }
     }
 }
 
@@ -146,9 +147,9 @@ impl Counters {
     #[inline(always)]
     fn learn(&self, cells: &mut Cells<'_>, bit: bool) {
         cells.learn(self.order_0, bit);
-        for cell in self.hashed {
-            if cell > 0 {
-                cells.learn_checked(cell, bit);
+        for cell in &self.hashed {
+            if *cell > 0 {
+                cells.learn_checked(*cell, bit);
             }
         }
     }
@@ -166,7 +167,7 @@ struct Guess {
 impl Guess {
     /// The bit that is expected at `node`, with so many bits behind it; `None` when one before was another.
     #[inline(always)]
-    fn bit(self, node: u32, behind: u32) -> Option<bool> {
+    fn bit(&self, node: u32, behind: u32) -> Option<bool> {
         let so_far = self.byte >> behind;
         (so_far >> 1 == node).then_some(so_far & 1 == 1)
     }
@@ -183,14 +184,14 @@ impl Models<'_> {
         let shares = Shares::of(self.literals);
         let expected = self.matched_bytes(&shares, &mut past)?;
         let first = shares.confidence.first;
-        let guesses: [_; MATCHES] = array::from_fn(|which| match self.matched[which].confidence(which) {
+        let guesses = array::from_fn(|which| match self.matched[which].confidence(which) {
             Some(counter) => Guess {
                 byte: expected[which] | 0x100,
                 counter: (first + counter) as usize,
             },
             None => Guess { byte: 0, counter: 0 },
         });
-        let node = self.literal_bits(coder, &shares, guesses, byte)?;
+        let node = self.literal_bits(coder, &shares, &guesses, byte)?;
         for (matched, expected) in self.matched.iter_mut().zip(expected) {
             matched.advance(node & 0xFF == expected);
         }
@@ -203,21 +204,22 @@ impl Models<'_> {
         &mut self,
         coder: &mut C,
         shares: &Shares,
-        guesses: [Guess; MATCHES],
+        guesses: &[Guess; MATCHES],
         byte: u8,
     ) -> Result<u32, C::Error> {
         let slots = Slots::new(shares, self.class, self.history.last, self.history.position);
+        let (mut counters, mut inputs) = (Counters::default(), [0; INPUTS as usize]);
         let mut weights = layout::LITERAL_WEIGHTS.first;
         let mut node = 1;
         for behind in (0..8).rev() {
-            let mut inputs = [0; INPUTS as usize];
             for (guess, input) in guesses.iter().zip(&mut inputs) {
-                if let Some(foreseen) = guess.bit(node, behind) {
-                    let sure = self.cells.input(guess.counter);
-                    *input = if foreseen { sure } else { -sure };
-                }
+                *input = match guess.bit(node, behind) {
+                    Some(true) => self.cells.input(guess.counter),
+                    Some(false) => -self.cells.input(guess.counter),
+                    None => 0,
+                };
             }
-            let counters = slots.claim(&mut self.cells, node, &mut inputs);
+            slots.claim(&mut self.cells, node, &mut counters, &mut inputs);
             let bit = byte >> behind & 1 == 1;
             let bit = self.cells.mix(coder, &inputs, weights, bit)?;
             weights += INPUTS;
@@ -235,10 +237,11 @@ impl Models<'_> {
     /// Learns a byte of the base that literals replace, at `offset` of it and after the bytes `last`, the newest lowest.
     pub fn train(&mut self, byte: u8, last: u32, offset: u32) {
         let slots = Slots::new(&Shares::of(self.literals), self.class, last, offset);
+        let (mut counters, mut unused) = (Counters::default(), [0; INPUTS as usize]);
         let mut node = 1;
-        for index in 0..8 {
-            let bit = byte >> (7 - index) & 1 == 1;
-            let counters = slots.claim(&mut self.cells, node, &mut [0; INPUTS as usize]);
+        for behind in (0..8).rev() {
+            let bit = byte >> behind & 1 == 1;
+            slots.claim(&mut self.cells, node, &mut counters, &mut unused);
             counters.learn(&mut self.cells, bit);
             node = node << 1 | u32::from(bit);
         }
