@@ -241,7 +241,8 @@
 //!
 //! Values/masks in hexadecimal; `i` is the instruction, `at` its address. A field's **runs** are written from-to-count: `count` bits
 //! from bit `from` of the instruction are the bits from `to` on of the number, which is signed if it says so. Set 0
-//! has no addresses in instructions; each is 2 bytes, Plain.
+//! has no addresses in instructions; each is 2 bytes, Plain. A decoder need not know all sets: this crate has a feature for each
+//! (`thumb`, `riscv`, `aarch64`, `xtensa`, `avr`, `mcs51`; by default all), and refuses one that was left out as an unknown one.
 //!
 //! After every group from the base a set may take note (*passed*) of what the group's bytes were and have become; bytes of a
 //! word that are not the group's count as zero.
