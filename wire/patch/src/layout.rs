@@ -50,6 +50,14 @@ impl Layout {
         &self.segments[..usize::from(self.len)]
     }
 
+    /// The parts, now so many of them, at least one and at most [`SEGMENTS_MAX`], of which new ones have offset and address 0.
+    pub(crate) fn resized(&mut self, len: usize) -> &mut [Segment] {
+        let len = len.clamp(1, SEGMENTS_MAX);
+        self.segments[len..].fill(Segment::default());
+        self.len = len as u8;
+        &mut self.segments[..len]
+    }
+
     /// The address of the byte at `offset`.
     pub fn address(&self, offset: u32) -> u32 {
         let from_here = |segment: &&Segment| segment.offset <= offset;

@@ -15,6 +15,13 @@ pub(super) const HIT_WEIGHTS: Region = after(BLOCKS, 8 * copies::HIT_INPUTS);
 pub(super) const BYTE_WEIGHTS: Region = after(HIT_WEIGHTS, 8 * copies::BYTE_INPUTS);
 pub(super) const DIFFERENCE_WEIGHTS: Region = after(BYTE_WEIGHTS, 8 * copies::DIFFERENCE_INPUTS);
 pub(super) const LITERAL_WEIGHTS: Region = after(DIFFERENCE_WEIGHTS, 8 * literals::INPUTS);
+/// All of these counters.
+pub(super) const COUNTERS: Region = Region {
+    first: 0,
+    len: HIT_WEIGHTS.first,
+};
+/// All of these weights.
+pub(super) const WEIGHTS: Region = after(COUNTERS, FIXED_CELLS - COUNTERS.len);
 /// Cells before the tables whose size depends on the memory.
 pub(super) const FIXED_CELLS: u32 = LITERAL_WEIGHTS.first + LITERAL_WEIGHTS.len;
 

@@ -126,7 +126,8 @@ impl Slots {
 
     /// The counters of the bit at `node`, the checked ones claimed, and what they say, in log-odds, into `inputs`. Both are
     /// kept from bit to bit: clearing them would take as long as mixing.
-    #[inline(always)]
+    // Not inlined, nor is `learn`: literals and training share them.
+    #[inline(never)]
     fn claim(&self, cells: &mut Cells<'_>, node: u32, counters: &mut Counters, inputs: &mut Inputs) {
         let order_0 = (node | self.offset << 8) & (self.order_0.len - 1);
         counters.order_0 = (self.order_0.first + order_0) as usize;
@@ -144,7 +145,7 @@ impl Slots {
 }
 
 impl Counters {
-    #[inline(always)]
+    #[inline(never)]
     fn learn(&self, cells: &mut Cells<'_>, bit: bool) {
         cells.learn(self.order_0, bit);
         for cell in &self.hashed {

@@ -118,13 +118,12 @@ impl<'m> Models<'m> {
     pub fn set_up<C: BitCoder>(
         &mut self,
         coder: &mut C,
-        setup: Setup,
+        mut setup: Setup,
         base_bytes: u32,
     ) -> Result<Result<(), UnknownIsa>, C::Error> {
-        let setup = match setup.code(coder)? {
-            Ok(setup) => setup,
-            Err(unknown) => return Ok(Err(unknown)),
-        };
+        if let Err(unknown) = setup.code(coder)? {
+            return Ok(Err(unknown));
+        }
         self.map_copy_bytes_log2 = setup.map_copy_bytes_log2 as u8;
         self.copies_share = setup.copies_share as u8;
         let memory = self.class.bytes();
@@ -174,26 +173,12 @@ impl<'m> Models<'m> {
     pub fn ready(&mut self) {
         self.relocator.clear(&mut self.cells);
         let hashed = self.place_counters();
-        for counters in [
-            layout::NUMBERS,
-            layout::ADDRESSES,
-            layout::HALVES,
-            layout::BLOCKS,
-            hashed,
-        ] {
-            self.cells.fill(counters, COUNTER_START);
-        }
+        self.cells.fill(layout::COUNTERS, COUNTER_START);
+        self.cells.fill(layout::WEIGHTS, WEIGHT_START);
+        self.cells.fill(hashed, COUNTER_START);
         self.cells.fill(self.halves, 0);
         for positions in literals::Shares::of(self.literals).positions {
             self.cells.fill(positions, 0);
-        }
-        for weights in [
-            layout::HIT_WEIGHTS,
-            layout::BYTE_WEIGHTS,
-            layout::DIFFERENCE_WEIGHTS,
-            layout::LITERAL_WEIGHTS,
-        ] {
-            self.cells.fill(weights, WEIGHT_START);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::coder::BitCoder;
 use crate::isa::{ISA_BITS, Isa, UnknownIsa};
-use crate::layout::{Layout, SEGMENTS_MAX, Segment};
+use crate::layout::Layout;
 use crate::relocate::Relocation;
 
 /// What the encoder chose for the whole patch; the first thing in the coded stream.
@@ -17,34 +17,28 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Codes the setup with even odds. The outer error is the coder's, the inner one names an instruction set that is not
-    /// known.
-    pub(crate) fn code<C: BitCoder>(self, coder: &mut C) -> Result<Result<Self, UnknownIsa>, C::Error> {
-        let copies_share = plain_bits(coder, self.copies_share, 2)?;
-        if !coder.code(self.relocation.is_some(), 0x8000)? {
-            return Ok(Ok(Self {
-                copies_share,
-                ..Self::default()
-            }));
+    /// Codes the setup with even odds, in place. The outer error is the coder's, the inner one names an instruction set that
+    /// is not known.
+    pub(crate) fn code<C: BitCoder>(&mut self, coder: &mut C) -> Result<Result<(), UnknownIsa>, C::Error> {
+        self.copies_share = plain_bits(coder, self.copies_share, 2)?;
+        if plain_bits(coder, self.relocation.is_some().into(), 1)? == 0 {
+            self.map_copy_bytes_log2 = 0;
+            return Ok(Ok(()));
         }
-        let named = self.relocation.unwrap_or(NO_RELOCATION);
-        let map_copy_bytes_log2 = plain_bits(coder, self.map_copy_bytes_log2, 4)?;
-        let isa = match Isa::from_number(plain_bits(coder, named.isa as u32, ISA_BITS)?) {
+        let named = self.relocation.get_or_insert(NO_RELOCATION);
+        self.map_copy_bytes_log2 = plain_bits(coder, self.map_copy_bytes_log2, 4)?;
+        named.isa = match Isa::from_number(plain_bits(coder, named.isa as u32, ISA_BITS)?) {
             Ok(isa) => isa,
             Err(unknown) => return Ok(Err(unknown)),
         };
-        let base = layout(coder, &named.base)?;
-        let differs = coder.code(named.target != named.base, 0x8000)?;
-        let target = if differs {
-            layout(coder, &named.target)?
-        } else {
-            base
-        };
-        Ok(Ok(Self {
-            relocation: Some(Relocation { isa, base, target }),
-            map_copy_bytes_log2,
-            copies_share,
-        }))
+        let differs = named.target != named.base;
+        named.base.code(coder)?;
+        if plain_bits(coder, differs.into(), 1)? == 0 {
+            named.target = named.base;
+            return Ok(Ok(()));
+        }
+        named.target.code(coder)?;
+        Ok(Ok(()))
     }
 }
 
@@ -55,23 +49,32 @@ const NO_RELOCATION: Relocation = Relocation {
     target: Layout::flat(0),
 };
 
-/// Codes how many parts an image has, and where each of them is and runs.
-fn layout<C: BitCoder>(coder: &mut C, value: &Layout) -> Result<Layout, C::Error> {
-    let mut segments = [Segment::default(); SEGMENTS_MAX];
-    let named = value.segments();
-    let more = plain_bits(coder, named.len() as u32 - 1, 3)? as usize;
-    let len = (more + 1).min(SEGMENTS_MAX);
-    for (at, segment) in segments[..len].iter_mut().enumerate() {
-        let named = named.get(at).copied().unwrap_or_default();
-        if at > 0 {
-            segment.offset = plain_bits(coder, named.offset >> 2, 22)? << 2;
+impl Layout {
+    /// Codes how many parts an image has, and where each of them is and runs.
+    #[inline(never)]
+    fn code<C: BitCoder>(&mut self, coder: &mut C) -> Result<(), C::Error> {
+        let more = plain_bits(coder, self.segments().len() as u32 - 1, 3)?;
+        let segments = self.resized(more as usize + 1);
+        let mut before = None;
+        let mut ascending = true;
+        for segment in segments {
+            if before.is_some() {
+                segment.offset = plain_bits(coder, segment.offset >> 2, 22)? << 2;
+            }
+            ascending &= before < Some(segment.offset);
+            before = Some(segment.offset);
+            segment.address = address(coder, segment.address)?;
         }
-        segment.address = address(coder, named.address)?;
+        if !ascending {
+            self.resized(1);
+        }
+        Ok(())
     }
-    Ok(Layout::of(&segments[..len]).unwrap_or(Layout::flat(segments[0].address)))
 }
 
 /// Codes the lowest `bits` of a value, the highest of them first.
+// Once in the program: the setup is read once.
+#[inline(never)]
 fn plain_bits<C: BitCoder>(coder: &mut C, value: u32, bits: u32) -> Result<u32, C::Error> {
     let mut decoded = 0;
     for index in (0..bits).rev() {
