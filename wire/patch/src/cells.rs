@@ -69,6 +69,8 @@ impl<'m> Cells<'m> {
         &mut self.bytes.as_flattened_mut()[..count]
     }
 
+    // Once in the program, and never as a call of another kind of memset.
+    #[inline(never)]
     pub(crate) fn fill(&mut self, region: Region, value: u16) {
         let start = region.first as usize;
         self.bytes[start..start + region.len as usize].fill(value.to_le_bytes());

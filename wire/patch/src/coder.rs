@@ -1,7 +1,7 @@
 //! The binary range coder, decoding side, and the trait through which both ends drive the same models.
 
 use crate::checkpoint::Fields;
-use crate::error::DecodeError;
+use crate::error::{DecodeError, Fault};
 use crate::io::ReadAt;
 
 /// Smallest and largest probability, of 65536, that a bit is coded with.
@@ -33,22 +33,6 @@ pub fn one_part(range: u32, p1: u16) -> u32 {
 
 /// Bytes of the patch that are read at a time.
 const WINDOW_BYTES: usize = 32;
-
-/// Why a bit could not be read. One byte: it is handed up through every model, which is code wherever it passes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unread {
-    Truncated,
-    PatchUnreadable,
-}
-
-impl From<Unread> for DecodeError {
-    fn from(unread: Unread) -> Self {
-        match unread {
-            Unread::Truncated => Self::Truncated,
-            Unread::PatchUnreadable => Self::PatchUnreadable,
-        }
-    }
-}
 
 /// Where the range decoder stands. 52 bytes.
 #[derive(Clone, Debug)]
@@ -93,7 +77,7 @@ impl RangeDecoder {
     }
 
     /// Reads the first four bytes.
-    pub(crate) fn start(&mut self, patch: &mut impl ReadAt) -> Result<(), Unread> {
+    pub(crate) fn start(&mut self, patch: &mut impl ReadAt) -> Result<(), Fault> {
         for _ in 0..4 {
             self.code = (self.code << 8) | u32::from(self.next_byte(patch)?);
         }
@@ -115,12 +99,12 @@ impl RangeDecoder {
         }
     }
 
-    fn next_byte(&mut self, patch: &mut impl ReadAt) -> Result<u8, Unread> {
+    fn next_byte(&mut self, patch: &mut impl ReadAt) -> Result<u8, Fault> {
         let len = patch.len();
         let at = self.position;
         if at >= len {
             if at - len >= VIRTUAL_BYTES_MAX {
-                return Err(Unread::Truncated);
+                return Err(Fault::Truncated);
             }
             self.position += 1;
             return Ok(0);
@@ -130,7 +114,7 @@ impl RangeDecoder {
             let bytes = (len - start).min(WINDOW_BYTES as u32) as usize;
             patch
                 .read_at(start, &mut self.window[..bytes])
-                .map_err(|_| Unread::PatchUnreadable)?;
+                .map_err(|_| Fault::PatchUnreadable)?;
             self.window_start = start;
         }
         self.position += 1;
@@ -145,9 +129,9 @@ pub(crate) struct BitReader<'a, P> {
 }
 
 impl<P: ReadAt> BitCoder for BitReader<'_, P> {
-    type Error = Unread;
+    type Error = Fault;
 
-    fn code(&mut self, _bit: bool, p1: u16) -> Result<bool, Unread> {
+    fn code(&mut self, _bit: bool, p1: u16) -> Result<bool, Fault> {
         let decoder = &mut *self.decoder;
         let ones = one_part(decoder.range, p1);
         let bit = decoder.code < ones;

@@ -4,7 +4,7 @@ mod saved;
 
 use crate::coder::{BitReader, RangeDecoder};
 use crate::control::{self, Control, Triple};
-use crate::error::DecodeError;
+use crate::error::{DecodeError, Fault};
 use crate::header::{HEADER_BYTES, Header};
 use crate::io::{Output, ReadAt};
 use crate::isa::UnknownIsa;
@@ -51,7 +51,7 @@ pub struct Decoder<'m> {
 }
 
 /// Upper bound of the size of [`Decoder`], besides the memory it is given.
-pub const DECODER_BYTES_MAX: usize = 768;
+pub const DECODER_BYTES_MAX: usize = 576;
 
 const _: () = assert!(size_of::<Decoder<'static>>() <= DECODER_BYTES_MAX);
 
@@ -213,11 +213,11 @@ impl<'m> Decoder<'m> {
             Phase::Start => self.start(base, patch),
             Phase::Map(mapped) => self.map(mapped, patch),
             Phase::Control => self.control(patch),
-            Phase::Copy(block) if self.triple.copy_bytes > 0 => self.copy(block, base, patch, out),
+            Phase::Copy(block) if self.triple.copy_bytes > 0 => Ok(self.copy(block, base, patch, out)?),
             Phase::Copy(_) if self.triple.extra_bytes > 0 => Ok(Phase::Train(self.training_bytes)),
             Phase::Copy(_) => Ok(self.after_extra()),
-            Phase::Train(left) => self.train(left, base),
-            Phase::Extra => self.extra(patch, out),
+            Phase::Train(left) => Ok(self.train(left, base)?),
+            Phase::Extra => Ok(self.extra(patch, out)?),
             Phase::Finish => self.finish(patch, out),
             Phase::Done => Ok(Phase::Done),
             Phase::Failed => Err(DecodeError::Poisoned),
@@ -296,7 +296,7 @@ impl<'m> Decoder<'m> {
         base: &mut impl ReadAt,
         patch: &mut impl ReadAt,
         out: &mut impl Output,
-    ) -> Result<Phase, DecodeError> {
+    ) -> Result<Phase, Fault> {
         let place = self.place();
         let mut reader = BitReader {
             decoder: &mut self.bits,
@@ -333,7 +333,7 @@ impl<'m> Decoder<'m> {
         }))
     }
 
-    fn write(&mut self, out: &mut impl Output, bytes: u32, count: u32) -> Result<(), DecodeError> {
+    fn write(&mut self, out: &mut impl Output, bytes: u32, count: u32) -> Result<(), Fault> {
         for byte in bytes.to_le_bytes().into_iter().take(count as usize) {
             self.written.push(out, byte)?;
         }
@@ -348,7 +348,7 @@ impl<'m> Decoder<'m> {
         }
     }
 
-    fn extra(&mut self, patch: &mut impl ReadAt, out: &mut impl Output) -> Result<Phase, DecodeError> {
+    fn extra(&mut self, patch: &mut impl ReadAt, out: &mut impl Output) -> Result<Phase, Fault> {
         let mut reader = BitReader {
             decoder: &mut self.bits,
             patch,
@@ -365,7 +365,7 @@ impl<'m> Decoder<'m> {
     }
 
     /// Learns from the base's bytes that literals replace and some more: `left`, where the copy before would go on.
-    fn train(&mut self, left: u32, base: &mut impl ReadAt) -> Result<Phase, DecodeError> {
+    fn train(&mut self, left: u32, base: &mut impl ReadAt) -> Result<Phase, Fault> {
         let at = self.triple.source;
         if left == 0 || at >= self.header.base_bytes {
             return Ok(Phase::Extra);

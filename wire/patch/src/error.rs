@@ -81,3 +81,23 @@ impl fmt::Display for DecodeError {
 }
 
 impl core::error::Error for DecodeError {}
+
+/// What may go wrong while bytes are made. One byte: it is handed up through every model, which is code wherever it passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Truncated,
+    PatchUnreadable,
+    BaseUnreadable,
+    OutputFailed,
+}
+
+impl From<Fault> for DecodeError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Truncated => Self::Truncated,
+            Fault::PatchUnreadable => Self::PatchUnreadable,
+            Fault::BaseUnreadable => Self::BaseUnreadable,
+            Fault::OutputFailed => Self::OutputFailed,
+        }
+    }
+}

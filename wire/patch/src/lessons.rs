@@ -27,10 +27,6 @@ impl Lessons {
         self.lessons.first + self.lessons.len
     }
 
-    pub(crate) fn clear(&self, cells: &mut Cells<'_>) {
-        cells.fill(self.lessons, 0);
-    }
-
     /// The shift of an address that was seen before, or of one that cannot be told from it.
     pub(crate) fn shift(&self, cells: &Cells<'_>, address: u32) -> Option<u32> {
         let (cell, check) = self.cell(address);

@@ -2,7 +2,7 @@
 
 mod saved;
 
-use crate::cells::Cells;
+use crate::cells::{Cells, Region};
 use crate::isa::{Ahead, Isa, Operand, Trail};
 use crate::layout::Layout;
 use crate::lessons::Lessons;
@@ -107,8 +107,8 @@ pub(crate) struct Relocator {
     base_bytes: u32,
     pub(crate) map: Map,
     lessons: Lessons,
-    /// Shifts of addresses inside the image, and of those in RAM.
-    shifts: [Shifts; 2],
+    /// The first cell of two lists of shifts: of addresses inside the image, and of those in RAM.
+    shifts: u32,
     walk: Walk,
 }
 
@@ -121,21 +121,15 @@ pub(crate) struct Walk {
 }
 
 impl Relocator {
-    /// Tables from cell `first` on, with the map at the end of them.
-    pub(crate) fn new(
-        relocation: Option<Relocation>,
-        base_bytes: u32,
-        first: u32,
-        memory_bytes: u32,
-        entries_max: u32,
-    ) -> Self {
+    /// Tables from cell `first` on, with the map at the end of them. Nothing is moved before [`Self::set_up`].
+    pub(crate) fn new(first: u32, memory_bytes: u32, entries_max: u32) -> Self {
         let lessons = Lessons::new(first + 2 * LIST_CELLS, memory_bytes);
         Self {
-            relocation,
-            base_bytes,
+            relocation: None,
+            base_bytes: 0,
             map: Map::new(lessons.end(), entries_max),
             lessons,
-            shifts: [Shifts::new(first), Shifts::new(first + LIST_CELLS)],
+            shifts: first,
             walk: Walk {
                 trail: Trail::new(),
                 copy: Moved {
@@ -147,6 +141,11 @@ impl Relocator {
         }
     }
 
+    pub(crate) fn set_up(&mut self, relocation: Option<Relocation>, base_bytes: u32) {
+        self.relocation = relocation;
+        self.base_bytes = base_bytes;
+    }
+
     pub(crate) fn relocation(&self) -> Option<&Relocation> {
         self.relocation.as_ref()
     }
@@ -155,13 +154,16 @@ impl Relocator {
         self.relocation.is_some()
     }
 
-    /// Forgets everything but the map.
+    /// Forgets the lists and the lessons, which follow each other.
     pub(crate) fn clear(&self, cells: &mut Cells<'_>) {
         if !self.is_on() {
             return;
         }
-        self.lessons.clear(cells);
-        self.shifts.iter().for_each(|list| list.clear(cells));
+        let tables = Region {
+            first: self.shifts,
+            len: self.lessons.end() - self.shifts,
+        };
+        cells.fill(tables, 0);
     }
 
     pub(crate) fn walk(&self) -> Walk {
@@ -382,7 +384,11 @@ impl Relocator {
 
     /// The shifts that addresses of a group's kind had.
     pub(crate) fn shifts(&self, group: &Group) -> Shifts {
-        self.shifts[usize::from(group.kind == Kind::Ram)]
+        self.list(group.kind == Kind::Ram)
+    }
+
+    fn list(&self, ram: bool) -> Shifts {
+        Shifts::new(self.shifts + if ram { LIST_CELLS } else { 0 })
     }
 
     /// Remembers what an address became, if it was not foreseen.
@@ -402,7 +408,7 @@ impl Relocator {
             return (address.wrapping_add(shift), 4);
         }
         let (moved, trust) = self.moved(cells, relocation, offset);
-        match self.shifts[0].nearest(cells, address) {
+        match self.list(false).nearest(cells, address) {
             Some(shift) if trust < 2 => (address.wrapping_add(shift), trust),
             _ => (moved, trust),
         }
@@ -412,7 +418,7 @@ impl Relocator {
     fn follow_ram(&self, cells: &Cells<'_>, address: u32) -> (u32, u32) {
         let (shift, trust) = match self.lessons.shift(cells, address) {
             Some(shift) => (shift, 4),
-            None => (self.shifts[1].nearest(cells, address)).map_or((0, 0), |shift| (shift, 1)),
+            None => (self.list(true).nearest(cells, address)).map_or((0, 0), |shift| (shift, 1)),
         };
         (address.wrapping_add(shift), trust)
     }

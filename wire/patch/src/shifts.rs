@@ -23,14 +23,6 @@ impl Shifts {
         Self { first }
     }
 
-    pub(crate) fn clear(self, cells: &mut Cells<'_>) {
-        let region = Region {
-            first: self.first,
-            len: LIST_CELLS,
-        };
-        cells.fill(region, 0);
-    }
-
     /// The shift at a place of the list, below [`SHIFTS`].
     pub(crate) fn at(self, cells: &Cells<'_>, at: u32) -> u32 {
         cells.read_wide(self.cell(at) + 2)

@@ -3,7 +3,7 @@
 //! The bytes as they are; `relocate` moves the addresses in them.
 
 use crate::checkpoint::Fields;
-use crate::error::DecodeError;
+use crate::error::Fault;
 use crate::io::{OUTPUT_PIECE_BYTES, Output, ReadAt};
 use crate::isa::{AHEAD_BYTES, Ahead};
 
@@ -31,23 +31,23 @@ impl Window {
     }
 
     /// The byte of the base at `at`, which must be inside it.
-    pub(crate) fn base_byte(&mut self, base: &mut impl ReadAt, at: u32) -> Result<u8, DecodeError> {
+    pub(crate) fn base_byte(&mut self, base: &mut impl ReadAt, at: u32) -> Result<u8, Fault> {
         Ok(self.rest(base, at)?[0])
     }
 
     /// What comes next at `at`, which must be inside the base.
-    pub(crate) fn ahead(&mut self, base: &mut impl ReadAt, at: u32) -> Result<Ahead<'_>, DecodeError> {
+    pub(crate) fn ahead(&mut self, base: &mut impl ReadAt, at: u32) -> Result<Ahead<'_>, Fault> {
         Ok(Ahead::new(self.rest(base, at)?))
     }
 
     /// The window from `at` on, which must be inside the base.
-    fn rest(&mut self, base: &mut impl ReadAt, at: u32) -> Result<&[u8], DecodeError> {
+    fn rest(&mut self, base: &mut impl ReadAt, at: u32) -> Result<&[u8], Fault> {
         let start = at - at % STEP_BYTES;
         if self.start != start {
             self.there = (base.len() - start).min(WINDOW_BYTES);
             self.start = u32::MAX;
             base.read_at(start, &mut self.bytes[..self.there as usize])
-                .map_err(|_| DecodeError::BaseUnreadable)?;
+                .map_err(|_| Fault::BaseUnreadable)?;
             self.start = start;
         }
         Ok(&self.bytes[(at - start) as usize..self.there as usize])
@@ -106,7 +106,7 @@ impl Written {
         !self.crc
     }
 
-    pub(crate) fn push(&mut self, out: &mut impl Output, byte: u8) -> Result<(), DecodeError> {
+    pub(crate) fn push(&mut self, out: &mut impl Output, byte: u8) -> Result<(), Fault> {
         self.piece[self.pending] = byte;
         self.pending += 1;
         self.crc = crc_step(self.crc, byte);
@@ -118,10 +118,10 @@ impl Written {
     }
 
     /// Appends what is pending: the last piece.
-    pub(crate) fn flush(&mut self, out: &mut impl Output) -> Result<(), DecodeError> {
+    pub(crate) fn flush(&mut self, out: &mut impl Output) -> Result<(), Fault> {
         if self.pending > 0 {
             out.append(&self.piece[..self.pending])
-                .map_err(|_| DecodeError::OutputFailed)?;
+                .map_err(|_| Fault::OutputFailed)?;
             self.appended += self.pending as u32;
             self.pending = 0;
         }
@@ -129,7 +129,7 @@ impl Written {
     }
 
     /// One or two bytes of the result at `at`, which must have been produced, the first lowest, and how many.
-    pub(crate) fn half(&self, out: &mut impl Output, at: u32) -> Result<(u32, u32), DecodeError> {
+    pub(crate) fn half(&self, out: &mut impl Output, at: u32) -> Result<(u32, u32), Fault> {
         let there = (self.len() - at).min(2);
         let mut bytes = [0; 4];
         for (byte, at) in bytes[..there as usize].iter_mut().zip(at..) {
@@ -139,14 +139,13 @@ impl Written {
     }
 
     /// The byte of the result at `at`, which must have been produced.
-    pub(crate) fn byte(&self, out: &mut impl Output, at: u32) -> Result<u8, DecodeError> {
+    pub(crate) fn byte(&self, out: &mut impl Output, at: u32) -> Result<u8, Fault> {
         if at >= self.appended {
             let pending = self.piece.get((at - self.appended) as usize);
-            return pending.copied().ok_or(DecodeError::OutputFailed);
+            return pending.copied().ok_or(Fault::OutputFailed);
         }
         let mut byte = [0];
-        out.read_at(at, &mut byte)
-            .map_err(|_| DecodeError::OutputFailed)?;
+        out.read_at(at, &mut byte).map_err(|_| Fault::OutputFailed)?;
         Ok(byte[0])
     }
 }

@@ -82,23 +82,42 @@ impl Models<'_> {
         place: Place,
     ) -> Result<(u32, bool), C::Error> {
         self.remember_position();
-        let mask = u32::MAX >> (32 - 8 * group.len);
-        let hit = self.hit(coder, group, (actual ^ group.bytes) & mask == 0)?;
-        if hit {
-            self.foreseen(group, place);
-            return Ok((group.bytes, true));
+        let actual = actual & mask(group);
+        let hit = self.hit(coder, group, actual == group.bytes & mask(group))?;
+        let bytes = if hit {
+            group.bytes
+        } else {
+            self.unforeseen(coder, group, actual, place)?
+        };
+        self.relocator.passed(group, bytes, place);
+        self.push_group(group, bytes, hit);
+        Ok((bytes, hit))
+    }
+
+    /// Codes the bytes of a group that is not the predicted one: as an address, as a halfword seen before, or byte by byte.
+    fn unforeseen<C: BitCoder>(
+        &mut self,
+        coder: &mut C,
+        group: &Group,
+        actual: u32,
+        place: Place,
+    ) -> Result<u32, C::Error> {
+        let address = self.address(coder, group, actual, place)?;
+        if address.is_none()
+            && let Some(decoded) = self.half(coder, group, actual)?
+        {
+            return Ok(decoded);
         }
-        if let Some(decoded) = self.address(coder, group, actual & mask, place)? {
-            self.relocator.learn(&mut self.cells, group, decoded, place);
-            self.relocator.passed(group, decoded, place);
-            self.push_group(group, decoded, false);
-            return Ok((decoded, false));
-        }
-        if let Some(decoded) = self.half(coder, group, actual & mask)? {
-            self.relocator.passed(group, decoded, place);
-            self.push_group(group, decoded, false);
-            return Ok((decoded, false));
-        }
+        let decoded = match address {
+            Some(decoded) => decoded,
+            None => self.differing(coder, group, actual)?,
+        };
+        self.relocator.learn(&mut self.cells, group, decoded, place);
+        Ok(decoded)
+    }
+
+    /// Codes the bytes of a group of which one at least is not the predicted one.
+    fn differing<C: BitCoder>(&mut self, coder: &mut C, group: &Group, actual: u32) -> Result<u32, C::Error> {
         let mut misses = 0;
         let mut decoded = 0;
         for index in 0..group.len {
@@ -114,11 +133,8 @@ impl Models<'_> {
             };
             decoded |= byte << (8 * index);
         }
-        self.relocator.learn(&mut self.cells, group, decoded, place);
         self.learn_half(group, decoded);
-        self.relocator.passed(group, decoded, place);
-        self.push_group(group, decoded, false);
-        Ok((decoded, false))
+        Ok(decoded)
     }
 
     /// Codes whether a group is the predicted one.
@@ -222,6 +238,11 @@ impl Models<'_> {
             history.streak = 0;
         }
     }
+}
+
+/// The bits of a group's bytes.
+fn mask(group: &Group) -> u32 {
+    u32::MAX >> (32 - 8 * group.len)
 }
 
 impl Group {

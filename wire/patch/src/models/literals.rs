@@ -57,6 +57,7 @@ pub(super) struct Shares {
 
 impl Shares {
     /// With 192 cells or more each gets some.
+    #[inline(never)]
     pub(super) fn of(region: Region) -> Self {
         let order_0 = Region {
             first: region.first,

@@ -87,6 +87,7 @@ impl<'m> Models<'m> {
             return None;
         }
         let none = Region { first: 0, len: 0 };
+        let entries_max = class.bytes() / 4 / 2 / ENTRY_CELLS;
         let mut cells = Cells::new(memory);
         cells.fill(layout::NUMBERS, COUNTER_START);
         Some(Self {
@@ -99,7 +100,7 @@ impl<'m> Models<'m> {
             differences: none,
             literals: none,
             halves: none,
-            relocator: Relocator::new(None, 0, layout::FIXED_CELLS, class.bytes(), 0),
+            relocator: Relocator::new(layout::FIXED_CELLS, class.bytes(), entries_max),
             history: History::default(),
             matched: Default::default(),
             difference_at: [0; 4],
@@ -126,15 +127,7 @@ impl<'m> Models<'m> {
         }
         self.map_copy_bytes_log2 = setup.map_copy_bytes_log2 as u8;
         self.copies_share = setup.copies_share as u8;
-        let memory = self.class.bytes();
-        let entries_max = memory / 4 / 2 / ENTRY_CELLS;
-        self.relocator = Relocator::new(
-            setup.relocation,
-            base_bytes,
-            layout::FIXED_CELLS,
-            memory,
-            entries_max,
-        );
+        self.relocator.set_up(setup.relocation, base_bytes);
         Ok(Ok(()))
     }
 
