@@ -109,6 +109,8 @@ pub enum Stage {
 impl<'m> Decoder<'m> {
     /// Starts a decoder. `memory` holds the model tables; only its first [`crate::MemoryClass::bytes`] are used, and
     /// what they contain does not matter.
+    // Inlined, so that the caller's is the only copy on its stack.
+    #[inline(always)]
     pub fn new(header: Header, memory: &'m mut [u8]) -> Result<Self, DecodeError> {
         let needed = header.memory.bytes();
         let given = u32::try_from(memory.len()).unwrap_or(u32::MAX);
