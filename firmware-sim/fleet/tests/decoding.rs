@@ -32,12 +32,20 @@ fn frozen(name: &str, base: &str, target: &str) -> Job {
     }
 }
 
+/// Every patch that pins the format, of all instruction sets.
+fn all_frozen() -> Vec<Job> {
+    let list = String::from_utf8(fixture("patches.tsv")).unwrap();
+    let rows = list.lines().filter(|line| !line.starts_with('#'));
+    rows.map(|row| {
+        let columns: Vec<&str> = row.split('\t').collect();
+        let [name, base, target] = columns.try_into().expect("three columns");
+        frozen(name, base, target)
+    })
+    .collect()
+}
+
 fn jobs() -> Vec<Job> {
-    let mut jobs = vec![
-        frozen("draft2-4096.patch", "base.bin", "target.bin"),
-        frozen("draft2-131072.patch", "base.bin", "target.bin"),
-        frozen("draft2-thumb-4096.patch", "thumb-base.bin", "thumb-target.bin"),
-    ];
+    let mut jobs = all_frozen();
     let generated = [
         ("thumb", support::thumb_images()),
         ("firmware", support::images_like_firmware(8_000)),
@@ -84,7 +92,7 @@ fn a_cortex_m3_decodes_what_a_server_decodes() {
 #[test]
 fn what_the_device_gets_wrong_is_seen() {
     let firmware = Firmware::of_checkout().path("bench.elf").unwrap();
-    let mut job = frozen("draft2-4096.patch", "base.bin", "target.bin");
+    let mut job = frozen("v1-words-4096.patch", "words-base.bin", "words-target.bin");
     let middle = job.target.len() / 2;
     job.target[middle] ^= 1;
     let error = run(&firmware, &[job]).unwrap_err();
