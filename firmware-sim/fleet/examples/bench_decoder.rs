@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             jobs.push(Job {
                 name: format!("{}K", memory.bytes() / 1024),
                 base: pair.base.clone(),
-                patch: encode(&pair.base, &pair.target, &Options { memory })?,
+                patch: encode(&pair.base, &pair.target, &Options::new(memory))?,
                 target: pair.target.clone(),
             });
         }

@@ -59,7 +59,7 @@ fn jobs() -> Vec<Job> {
             jobs.push(Job {
                 name: format!("{name}-{exponent}"),
                 base: base.clone(),
-                patch: encode(&base, &target, &Options { memory }).unwrap(),
+                patch: encode(&base, &target, &Options::new(memory)).unwrap(),
                 target: target.clone(),
             });
         }

@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut logarithms = 0.0;
     for [base_path, target_path] in pairs {
         let (base, target) = (std::fs::read(base_path)?, std::fs::read(target_path)?);
-        let patch = encode(&base, &target, &Options { memory })?;
+        let patch = encode(&base, &target, &Options::new(memory))?;
         if apply(&base, &patch)? != target {
             return Err(format!("the patch to {target_path} does not give {target_path}").into());
         }

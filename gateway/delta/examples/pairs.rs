@@ -44,7 +44,7 @@ fn main() {
         for class in &classes {
             let memory = MemoryClass::from_exponent(*class).unwrap();
             let start = Instant::now();
-            let patch = gateway_delta::encode(&base, &target, &gateway_delta::Options { memory }).unwrap();
+            let patch = gateway_delta::encode(&base, &target, &gateway_delta::Options::new(memory)).unwrap();
             let encoded = start.elapsed().as_millis();
             assert!(support::apply(&base, &patch).unwrap() == target);
             let decoded = start.elapsed().as_millis() - encoded;

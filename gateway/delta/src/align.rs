@@ -1,15 +1,25 @@
-//! Alignment: which parts of the target come from where. bsdiff's method over a suffix array.
+//! Alignment by bsdiff's method over a suffix array: a first guess at which parts of the target come from where, and the
+//! matches from which better ones are planned.
 
 use wire_patch::Triple;
 
 /// Matches longer than this are not measured further: the parse continues them on its own.
-const MATCH_BYTES_MAX: usize = 4_096;
+const MATCH_BYTES_MAX: usize = 1_024;
+
+/// Suffixes before and after a place in their order that are looked at for a near one.
+const NEIGHBOURS: usize = 8;
+
+/// In place of a rank.
+const NOT_SEARCHED: u32 = u32::MAX;
+
+/// A stretch of the base that looks like the target is followed so far.
+const STRETCH_BYTES_MAX: usize = 4_096;
 
 /// A stretch of the base that equals the target at some place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Match {
-    source: u32,
-    bytes: u32,
+pub(crate) struct Match {
+    pub(crate) source: u32,
+    pub(crate) bytes: u32,
 }
 
 /// The base, sorted, and the longest match at every place of the target that was asked for so far.
@@ -17,8 +27,8 @@ pub(crate) struct Aligner<'a> {
     base: &'a [u8],
     target: &'a [u8],
     suffixes: Vec<i32>,
-    /// `None` where not searched yet. Eight bytes for each byte of the target, so that several parses cost one search.
-    found: Vec<Option<Match>>,
+    /// The ranks of the matches found, so that several parses cost one search.
+    found: Vec<u32>,
 }
 
 impl<'a> Aligner<'a> {
@@ -29,7 +39,7 @@ impl<'a> Aligner<'a> {
             base,
             target,
             suffixes,
-            found: vec![None; target.len()],
+            found: vec![NOT_SEARCHED; target.len()],
         }
     }
 
@@ -126,27 +136,67 @@ impl<'a> Aligner<'a> {
         keep
     }
 
-    fn longest(&mut self, at: usize) -> Match {
-        if let Some(found) = self.found[at] {
-            return found;
-        }
-        let end = self.target.len().min(at + MATCH_BYTES_MAX);
-        let found = self.search(&self.target[at..end]);
-        self.found[at] = Some(found);
-        found
+    pub(crate) fn target(&self) -> &[u8] {
+        self.target
     }
 
-    /// The longest prefix of `needle` in the base, by binary search; what both borders share is not compared again.
-    fn search(&self, needle: &[u8]) -> Match {
+    /// How far a copy may go that begins with a match, and how many bytes before it, at most `back_bytes_max`, it may
+    /// begin.
+    pub(crate) fn stretches(&self, at: usize, source: usize, back_bytes_max: usize) -> (usize, usize) {
+        let forward = self.target[at..].iter().zip(&self.base[source..]);
+        let back = self.target[..at]
+            .iter()
+            .rev()
+            .zip(self.base[..source].iter().rev());
+        (
+            best_stretch(forward.take(STRETCH_BYTES_MAX).map(|(a, b)| a == b)),
+            best_stretch(back.take(back_bytes_max).map(|(a, b)| a == b)),
+        )
+    }
+
+    /// The longest match at a place of the target.
+    pub(crate) fn longest(&mut self, at: usize) -> Match {
+        let needle = &self.target[at..self.target.len().min(at + MATCH_BYTES_MAX)];
+        let rank = self.found[at];
+        if rank == NOT_SEARCHED {
+            let (rank, found) = self.search(needle);
+            self.found[at] = rank;
+            return found;
+        }
+        let Some(source) = self.suffixes.get(rank as usize).map(|source| *source as u32) else {
+            return Match::default();
+        };
+        let bytes = common_bytes(&self.base[source as usize..], needle) as u32;
+        Match { source, bytes }
+    }
+
+    /// Of the suffixes that are sorted next to the longest match at a place and share at least `bytes_min` with it, the
+    /// one nearest to an `expected` source. Short matches are many, and seeks to near ones are cheap.
+    pub(crate) fn nearest(&mut self, at: usize, expected: u32, bytes_min: u32) -> Option<u32> {
+        if self.found[at] == NOT_SEARCHED {
+            self.longest(at);
+        }
+        let rank = self.found[at] as usize;
+        let needle = &self.target[at..self.target.len().min(at + bytes_min as usize)];
+        let around = rank.saturating_sub(NEIGHBOURS)..self.suffixes.len().min(rank + NEIGHBOURS);
+        let sources = self.suffixes[around].iter().map(|source| *source as u32);
+        sources
+            .filter(|source| self.base[*source as usize..].starts_with(needle))
+            .min_by_key(|source| (source.abs_diff(expected), *source))
+    }
+
+    /// Rank and place of the longest prefix of `needle` in the base, by binary search; what both borders share is not compared again.
+    fn search(&self, needle: &[u8]) -> (u32, Match) {
         let (mut low, mut high) = (0, self.suffixes.len());
         let (mut low_common, mut high_common) = (0, 0);
-        let mut best = Match::default();
+        let (mut rank, mut best) = (0, Match::default());
         while low < high {
             let middle = usize::midpoint(low, high);
             let source = self.suffixes[middle] as usize;
             let skip = low_common.min(high_common);
             let common = skip + common_bytes(&self.base[source + skip..], &needle[skip..]);
             if common > best.bytes as usize {
+                rank = middle as u32;
                 best = Match {
                     source: source as u32,
                     bytes: common as u32,
@@ -165,7 +215,7 @@ impl<'a> Aligner<'a> {
                 (high, high_common) = (middle, common);
             }
         }
-        best
+        (rank, best)
     }
 }
 
@@ -198,6 +248,10 @@ fn best_stretch(agreements: impl Iterator<Item = bool>) -> usize {
     stretch
 }
 
-fn common_bytes(a: &[u8], b: &[u8]) -> usize {
-    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+/// How many bytes two slices begin with in common, eight at a time.
+pub(crate) fn common_bytes(a: &[u8], b: &[u8]) -> usize {
+    let words = a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0);
+    let same = 8 * words.take_while(|(a, b)| a == b).count();
+    let rest = a[same..].iter().zip(&b[same..]);
+    same + rest.take_while(|(a, b)| a == b).count()
 }

@@ -6,30 +6,60 @@
 //! |---|---|
 //! | [`account`] | nothing: says where the bytes of a patch go |
 //! | `isa` | which instruction set the images are of, where they run, which of their bytes `align` is to disregard |
-//! | `align` | which parts of the target are copied from where |
-//! | `repeats` | which of the rest the target has had before |
+//! | `align` | bsdiff's parse, and matches |
+//! | `propose` | where copies might begin |
+//! | `plan`, `path` | which of them do: the cheapest way through the target |
+//! | `cost` | what things cost |
+//! | `search` | which parses are tried |
 //! | `stream` | nothing: writes a parse through the models that `wire-patch` shares with us |
 //! | `range` | nothing: turns bits and probabilities into bytes |
 
 pub mod account;
 mod align;
+mod cost;
 mod isa;
+mod path;
+mod plan;
+mod propose;
 mod range;
-mod repeats;
+mod search;
 mod stream;
 
 use sha2::{Digest, Sha256};
-use wire_patch::{Header, IMAGE_BYTES_MAX, MemoryClass, Models, Setup, Triple};
+use wire_patch::{Header, IMAGE_BYTES_MAX, MemoryClass};
 pub use wire_patch::{Isa, Layout, Relocation, Segment};
 
-use align::Aligner;
-use stream::Stream;
+use search::Search;
 
 /// How to encode.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Decoder memory the patch may use.
     pub memory: MemoryClass,
+    /// How long to search for a smaller patch.
+    pub effort: Effort,
+}
+
+impl Options {
+    /// Options with the default effort.
+    pub const fn new(memory: MemoryClass) -> Self {
+        Self {
+            memory,
+            effort: Effort::Default,
+        }
+    }
+}
+
+/// How long to search for a smaller patch. The bytes depend on the effort and the input alone, never on the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Effort {
+    /// One planned parse.
+    Fast,
+    /// Three planned parses, each from what the one before cost: about 20 times the CPU time of bsdiff.
+    #[default]
+    Default,
+    /// Eight, and more limits for the map.
+    Best,
 }
 
 /// The instruction set and the load addresses of the images, which tell addresses from numbers. Wrong ones cost bytes, never correctness.
@@ -81,15 +111,6 @@ pub enum EncodeError {
     },
 }
 
-/// bsdiff's constant is 8; which one is best differs by pair, so that each is tried and the smallest patch kept.
-const GAINS: [usize; 4] = [3, 5, 8, 20];
-
-/// Shortest repeats inside the target that become copies; each is tried, and so is none.
-const REPEAT_BYTES_MIN: [usize; 2] = [12, 40];
-
-/// Shortest copies that enter the map, as powers of two; the first is tried with every parse, the others with the best.
-const MAP_COPY_BYTES_LOG2: [u32; 4] = [4, 3, 5, 7];
-
 /// A patch that turns `base` into `target`, load addresses inferred. The same input gives the same bytes everywhere.
 pub fn encode(base: &[u8], target: &[u8], options: &Options) -> Result<Vec<u8>, EncodeError> {
     encode_at(base, target, options, Addresses::Inferred)
@@ -97,7 +118,7 @@ pub fn encode(base: &[u8], target: &[u8], options: &Options) -> Result<Vec<u8>, 
 
 /// As [`encode`], told where the images run.
 ///
-/// Needs about 5 bytes of memory for each byte of the base and 13 for each byte of the target.
+/// Needs up to 42 bytes of memory for each byte of the larger image, both images included.
 pub fn encode_at(
     base: &[u8],
     target: &[u8],
@@ -106,100 +127,11 @@ pub fn encode_at(
 ) -> Result<Vec<u8>, EncodeError> {
     let header = header(base, target, options)?;
     let relocation = addresses.of(base, target);
-    let mut search = Search {
-        base,
-        target,
-        options,
-        memory: vec![0; options.memory.bytes() as usize],
-        best: None,
-    };
-    let setup = Setup {
-        relocation,
-        map_copy_bytes_log2: MAP_COPY_BYTES_LOG2[0],
-        copies_share: 0,
-    };
-    search.parses(Aligner::new(base, target), setup);
-    if let Some(relocation) = relocation {
-        let base = isa::normalised(base, relocation.isa, &relocation.base);
-        let target = isa::normalised(target, relocation.isa, &relocation.target);
-        search.parses(Aligner::new(&base, &target), setup);
-    }
-    search.setups(setup);
+    let mut search = Search::new(base, target, options);
+    search.run(relocation);
     let mut patch = header.to_bytes().to_vec();
-    patch.extend(search.best.map(|best| best.stream).unwrap_or_default());
+    patch.extend(search.into_stream());
     Ok(patch)
-}
-
-/// The smallest stream so far.
-struct Search<'a> {
-    base: &'a [u8],
-    target: &'a [u8],
-    options: &'a Options,
-    memory: Vec<u8>,
-    best: Option<Best>,
-}
-
-struct Best {
-    stream: Vec<u8>,
-    triples: Vec<Triple>,
-    setup: Setup,
-}
-
-impl Search<'_> {
-    /// Tries every parse of an aligner.
-    fn parses(&mut self, mut aligner: Aligner<'_>, setup: Setup) {
-        for gain in GAINS {
-            let plain = aligner.parse(gain);
-            for bytes_min in REPEAT_BYTES_MIN {
-                if let Some(triples) = repeats::with_repeats(self.base.len(), self.target, &plain, bytes_min)
-                {
-                    self.attempt(triples, setup);
-                }
-            }
-            self.attempt(plain, setup);
-        }
-    }
-
-    /// Tries the best parse with other setups: first the map's, then the shares of the memory.
-    fn setups(&mut self, setup: Setup) {
-        if setup.relocation.is_some() {
-            for map_copy_bytes_log2 in &MAP_COPY_BYTES_LOG2[1..] {
-                self.again(Setup {
-                    map_copy_bytes_log2: *map_copy_bytes_log2,
-                    ..setup
-                });
-            }
-            self.again(Setup::default());
-        }
-        for copies_share in 1..4 {
-            let best = self.best.as_ref().map_or(setup, |best| best.setup);
-            self.again(Setup { copies_share, ..best });
-        }
-    }
-
-    /// Tries the best parse with another setup.
-    fn again(&mut self, setup: Setup) {
-        if let Some(triples) = self.best.as_ref().map(|best| best.triples.clone()) {
-            self.attempt(triples, setup);
-        }
-    }
-
-    fn attempt(&mut self, triples: Vec<Triple>, setup: Setup) {
-        let models =
-            Models::new(self.options.memory, &mut self.memory).expect("memory was made for its class");
-        let stream = Stream::new(self.base, self.target, models).encode(setup, &triples);
-        if self
-            .best
-            .as_ref()
-            .is_none_or(|best| stream.len() < best.stream.len())
-        {
-            self.best = Some(Best {
-                stream,
-                triples,
-                setup,
-            });
-        }
-    }
 }
 
 fn header(base: &[u8], target: &[u8], options: &Options) -> Result<Header, EncodeError> {

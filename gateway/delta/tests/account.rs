@@ -10,7 +10,7 @@ use support::{apply, thumb_images};
 use wire_patch::{HEADER_BYTES, MemoryClass};
 
 fn patch(base: &[u8], target: &[u8], memory: MemoryClass) -> Vec<u8> {
-    encode(base, target, &Options { memory }).unwrap()
+    encode(base, target, &Options::new(memory)).unwrap()
 }
 
 fn accounted(base: &[u8], target: &[u8], memory: MemoryClass) -> (Account, usize) {

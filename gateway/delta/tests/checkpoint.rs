@@ -83,7 +83,7 @@ proptest! {
         cuts.push(last);
         let (base, target) = images(which);
         let memory = MemoryClass::from_exponent(class).unwrap();
-        let patch = encode(&base, &target, &Options { memory }).unwrap();
+        let patch = encode(&base, &target, &Options::new(memory)).unwrap();
         prop_assert!(decode_with_cuts(&base, &patch, &cuts) == target);
     }
 }

@@ -9,14 +9,7 @@ use support::{apply, decode, images_like_firmware};
 use wire_patch::{DecodeError, MemoryClass};
 
 fn patch_of(base: &[u8], target: &[u8]) -> Vec<u8> {
-    encode(
-        base,
-        target,
-        &Options {
-            memory: MemoryClass::MIN,
-        },
-    )
-    .unwrap()
+    encode(base, target, &Options::new(MemoryClass::MIN)).unwrap()
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn the_encoder_gets_no_worse_than_when_the_format_began() {
             let frozen = fixture(&name);
             let memory = Header::parse(&frozen).expect("a frozen header").memory;
             let addresses = addresses(&base, &frozen);
-            let patch = encode_at(&base, &target, &Options { memory }, addresses).expect("small images");
+            let patch = encode_at(&base, &target, &Options::new(memory), addresses).expect("small images");
             assert!(
                 patch.len() <= frozen.len(),
                 "{name}: {} bytes, {} when the format began",

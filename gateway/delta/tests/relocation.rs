@@ -8,9 +8,7 @@ use gateway_delta::{Addresses, Isa, Layout, Options, Relocation, encode, encode_
 use support::{THUMB_ADDRESS, apply, decode, thumb_image_at, thumb_images, thumb_images_at};
 use wire_patch::MemoryClass;
 
-const SMALL: Options = Options {
-    memory: MemoryClass::MIN,
-};
+const SMALL: Options = Options::new(MemoryClass::MIN);
 
 fn patch_bytes(base: &[u8], target: &[u8], addresses: Addresses) -> usize {
     let patch = encode_at(base, target, &SMALL, addresses).unwrap();
@@ -115,7 +113,7 @@ fn a_full_map_still_decodes() {
     );
     for exponent in 12..=17 {
         let memory = MemoryClass::from_exponent(exponent).unwrap();
-        let patch = encode(&base, &target, &Options { memory }).unwrap();
+        let patch = encode(&base, &target, &Options::new(memory)).unwrap();
         for budget in [1, 1_000] {
             assert!(decode(&base, &patch, budget).unwrap() == target, "{exponent}");
         }

@@ -16,7 +16,7 @@ fn round_trip(base: &[u8], target: &[u8]) -> usize {
         MemoryClass::fitting(32_768).unwrap(),
         MemoryClass::MAX,
     ] {
-        let patch = encode(base, target, &Options { memory }).unwrap();
+        let patch = encode(base, target, &Options::new(memory)).unwrap();
         assert_eq!(Header::parse(&patch).unwrap().memory, memory);
         assert!(
             apply(base, &patch).unwrap() == target,
@@ -86,18 +86,14 @@ fn moved_and_changed_parts_come_back_small() {
 #[test]
 fn the_same_images_give_the_same_bytes() {
     let (base, target) = images_like_firmware(20_000);
-    let options = Options {
-        memory: MemoryClass::MIN,
-    };
+    let options = Options::new(MemoryClass::MIN);
     assert_eq!(encode(&base, &target, &options), encode(&base, &target, &options));
 }
 
 #[test]
 fn an_image_beyond_24_bits_is_refused() {
     let large = vec![0; 1 << 24];
-    let options = Options {
-        memory: MemoryClass::MIN,
-    };
+    let options = Options::new(MemoryClass::MIN);
     let refused = Err(EncodeError::ImageTooLarge { bytes: 1 << 24 });
     assert_eq!(encode(&large, b"", &options), refused);
     assert_eq!(encode(b"", &large, &options), refused);
@@ -106,14 +102,7 @@ fn an_image_beyond_24_bits_is_refused() {
 #[test]
 fn every_chopping_gives_the_same_output() {
     let (base, target) = images_like_firmware(10_000);
-    let patch = encode(
-        &base,
-        &target,
-        &Options {
-            memory: MemoryClass::MIN,
-        },
-    )
-    .unwrap();
+    let patch = encode(&base, &target, &Options::new(MemoryClass::MIN)).unwrap();
     for budget in [0, 1, 2, 63, 64, 65, 4_096] {
         assert!(
             decode(&base, &patch, budget).unwrap() == target,
@@ -125,14 +114,7 @@ fn every_chopping_gives_the_same_output() {
 #[test]
 fn what_memory_held_before_does_not_matter() {
     let (base, target) = images_like_firmware(10_000);
-    let patch = encode(
-        &base,
-        &target,
-        &Options {
-            memory: MemoryClass::MIN,
-        },
-    )
-    .unwrap();
+    let patch = encode(&base, &target, &Options::new(MemoryClass::MIN)).unwrap();
     let header = Header::parse(&patch).unwrap();
     let mut memory = noise(5_000, 4);
     assert!(support::decode_in(&base, &patch, 1_000, header, &mut memory).unwrap() == target);

@@ -25,7 +25,7 @@ static IMAGES: LazyLock<Images> = LazyLock::new(|| {
     let (base, mut target) = thumb_images();
     target.splice(1_000..1_000, noise(900, 1));
     let memory = MemoryClass::MIN;
-    let patch = encode(&base, &target, &Options { memory }).unwrap();
+    let patch = encode(&base, &target, &Options::new(memory)).unwrap();
     Images { base, target, patch }
 });
 

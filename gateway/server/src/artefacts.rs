@@ -86,7 +86,7 @@ pub fn build(base: Option<&[u8]>, target: &[u8], formats: BuildFormats) -> Resul
         ));
     }
     if let (Some(base), Some(memory)) = (base, memory_class(formats)) {
-        let options = gateway_delta::Options { memory };
+        let options = gateway_delta::Options::new(memory);
         let payload = gateway_delta::encode(base, target, &options)
             .map_err(|error| encode_error(Format::Patch, error))?;
         artefacts.push(artefact(Format::Patch, payload, Bytes(memory.bytes().into())));

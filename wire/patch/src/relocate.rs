@@ -66,6 +66,11 @@ impl Group {
         self.kind
     }
 
+    /// How much is known of its address, below 16.
+    pub fn trust(&self) -> u32 {
+        self.trust
+    }
+
     /// How many bytes it stands for.
     pub fn count(&self) -> u32 {
         self.len

@@ -80,12 +80,5 @@ pub fn image(version: u8, bytes: usize) -> Vec<u8> {
 
 /// The patch between two images.
 pub fn patch(base: &[u8], target: &[u8]) -> Vec<u8> {
-    gateway_delta::encode(
-        base,
-        target,
-        &gateway_delta::Options {
-            memory: MemoryClass::MIN,
-        },
-    )
-    .unwrap()
+    gateway_delta::encode(base, target, &gateway_delta::Options::new(MemoryClass::MIN)).unwrap()
 }

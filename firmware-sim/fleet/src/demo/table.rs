@@ -136,7 +136,7 @@ fn best_compressed(image: &[u8], memory_bytes: u64) -> (&'static str, u64) {
     let own = u32::try_from(memory_bytes)
         .ok()
         .and_then(MemoryClass::fitting)
-        .and_then(|memory| gateway_delta::encode(&[], image, &Options { memory }).ok())
+        .and_then(|memory| gateway_delta::encode(&[], image, &Options::new(memory)).ok())
         .map(|patch| patch.len() as u64);
     match own {
         Some(own) if own < lz4 => ("best compressed image (patch without a base)", own),

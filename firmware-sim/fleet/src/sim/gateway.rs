@@ -124,7 +124,7 @@ impl GatewaySide {
         let base = key.base.and_then(|base| self.disk.images.get(&base).cloned());
         if let (Some(memory), Some(base)) = (key.formats.patch_memory, base)
             && let Some(memory) = MemoryClass::fitting(memory.0 as u32)
-            && let Ok(patch) = gateway_delta::encode(&base, &target, &Options { memory })
+            && let Ok(patch) = gateway_delta::encode(&base, &target, &Options::new(memory))
         {
             artefacts.push(self.artefact(now_us, request, Format::Patch, memory.bytes(), patch));
         }

@@ -95,7 +95,7 @@ impl Seeds {
         let mut seeds = Vec::new();
         for (base, target) in images {
             for memory in [MemoryClass::MIN, MemoryClass::fitting(16_384).unwrap()] {
-                let patch = encode(&base, &target, &Options { memory }).unwrap();
+                let patch = encode(&base, &target, &Options::new(memory)).unwrap();
                 let (base, target) = (base.clone(), target.clone());
                 seeds.push(Seed { base, target, patch });
             }

@@ -70,9 +70,7 @@ impl CreateArgs {
     /// Reads both images, makes the patch, proves it and writes it.
     pub(super) fn run(&self) -> Result<Created, DeltaError> {
         let (old, new) = (Image::read(&self.old)?, Image::read(&self.new)?);
-        let options = Options {
-            memory: self.memory.class(),
-        };
+        let options = Options::new(self.memory.class());
         let place = self.place.place(&old, &new);
         let patch =
             encode_at(&old.bytes, &new.bytes, &options, place.addresses).map_err(DeltaError::Encode)?;

@@ -73,6 +73,11 @@ impl Models<'_> {
         self.push_group(group, group.bytes, true);
     }
 
+    /// Takes note of a group's bytes for those that follow, for an encoder that compares copies.
+    pub fn passed(&mut self, group: &Group, actual: u32, place: Place) {
+        self.relocator.passed(group, actual, place);
+    }
+
     /// Codes a group of a copy: its bytes, the first lowest, and whether they are the predicted ones.
     pub fn copied<C: BitCoder>(
         &mut self,

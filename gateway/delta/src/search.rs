@@ -1,0 +1,246 @@
+//! The search for the smallest stream: bsdiff's parse first, then parses planned from what the best one so far cost.
+
+use wire_patch::{MemoryClass, Models, Relocation, Setup, Triple};
+
+use crate::align::Aligner;
+use crate::cost::Costs;
+use crate::isa;
+use crate::plan::Planner;
+use crate::propose::{self, Proposal};
+use crate::stream::Stream;
+use crate::{Effort, Options};
+
+/// Bytes that a new place in the base must explain beyond what the old one does (bsdiff: 8). All of them propose copies.
+const GAINS: [usize; 4] = [5, 3, 8, 20];
+
+/// All are encoded if the first one makes a stream so many times smaller than the target: there the best one is hard to
+/// beat, and cheap to find.
+const SMALLER_FOR_ALL_GAINS: usize = 16;
+
+/// The planner learns from no wrong group: it pays for each again.
+const NO_LESSONS: u32 = u32::MAX;
+
+/// The shortest copies that enter the map, as a power of two, if it has room for all of them.
+const MAP_COPY_BYTES_LOG2: u32 = 4;
+
+/// Decoder memory for an entry of the map: a quarter of the memory is the map's, in entries of eight bytes.
+const MEMORY_BYTES_PER_ENTRY: u32 = 32;
+
+/// Streams up to so many bytes are also tried without relocation, whose setup costs 5 bytes.
+const SMALL_STREAM_BYTES: usize = 1_000;
+
+impl Effort {
+    /// Of each round of planning, how many right bytes before a wrong group make the planner learn from it. Which is best
+    /// differs by pair; alternating wins most. More effort begins as less does, so that it is never larger.
+    fn rounds(self) -> &'static [u32] {
+        match self {
+            Self::Fast => &[NO_LESSONS],
+            Self::Default => &[NO_LESSONS, 40, NO_LESSONS],
+            Self::Best => &[NO_LESSONS, 40, NO_LESSONS, 0, NO_LESSONS, 12, 40, NO_LESSONS],
+        }
+    }
+
+    /// Limits for the map that are tried with the best parse, relative to its own.
+    fn map_limits(self) -> &'static [i32] {
+        match self {
+            Self::Fast => &[],
+            Self::Default => &[-1, 1],
+            Self::Best => &[-1, 1, 2, 3],
+        }
+    }
+}
+
+pub(crate) struct Search<'a> {
+    base: &'a [u8],
+    target: &'a [u8],
+    class: MemoryClass,
+    effort: Effort,
+    /// The models' memory.
+    memory: Vec<u8>,
+    best: Option<Best>,
+}
+
+/// The smallest stream so far.
+struct Best {
+    stream: Vec<u8>,
+    triples: Vec<Triple>,
+    setup: Setup,
+    /// What it cost, until parses are planned from it.
+    costs: Option<Costs>,
+}
+
+impl<'a> Search<'a> {
+    pub(crate) fn new(base: &'a [u8], target: &'a [u8], options: &Options) -> Self {
+        Self {
+            base,
+            target,
+            class: options.memory,
+            effort: options.effort,
+            memory: vec![0; options.memory.bytes() as usize],
+            best: None,
+        }
+    }
+
+    pub(crate) fn into_stream(self) -> Vec<u8> {
+        self.best.map(|best| best.stream).unwrap_or_default()
+    }
+
+    pub(crate) fn run(&mut self, relocation: Option<Relocation>) {
+        if self.target.is_empty() {
+            return;
+        }
+        let proposals = self.alignments(relocation);
+        self.plans(&proposals);
+        self.setups();
+        self.shares();
+    }
+
+    /// Encodes bsdiff's parses of the images, and of the images with their addresses blanked. Returns all places where
+    /// copies might begin.
+    fn alignments(&mut self, relocation: Option<Relocation>) -> Vec<Proposal> {
+        let mut proposals = self.alignment(Aligner::new(self.base, self.target), relocation);
+        if let Some(addresses) = relocation {
+            let base = isa::normalised(self.base, addresses.isa, &addresses.base);
+            let target = isa::normalised(self.target, addresses.isa, &addresses.target);
+            proposals.extend(self.alignment(Aligner::new(&base, &target), relocation));
+        }
+        proposals.extend(propose::of_target(self.base.len() as u32, self.target));
+        proposals.sort_unstable();
+        proposals.dedup();
+        proposals
+    }
+
+    fn alignment(&mut self, mut aligner: Aligner<'_>, relocation: Option<Relocation>) -> Vec<Proposal> {
+        let mut proposals = Vec::new();
+        let mut copies = Vec::new();
+        for gain in GAINS {
+            let triples = aligner.parse(gain);
+            let parsed = propose::of_parse(&triples);
+            proposals.extend(&parsed);
+            if gain == GAINS[0] {
+                copies = parsed;
+            }
+            if gain == GAINS[0] || self.is_stream_small() {
+                let setup = self.setup_for(relocation, &triples);
+                let (wins, costs) = self.attempt(triples, setup);
+                if let Some(best) = self.best.as_mut().filter(|_| wins) {
+                    best.costs = Some(costs);
+                }
+            }
+        }
+        proposals.extend(propose::of_base(&mut aligner, &copies));
+        proposals
+    }
+
+    fn is_stream_small(&self) -> bool {
+        let best = self.best.as_ref();
+        best.is_some_and(|best| best.stream.len() * SMALLER_FOR_ALL_GAINS < self.target.len())
+    }
+
+    /// Plans again and again, each time from the plan before, and first from the best parse there is: a plan that turns out
+    /// dearer than thought tells why.
+    fn plans(&mut self, proposals: &[Proposal]) {
+        let literals = self.all_literals();
+        let Some(best) = &mut self.best else { return };
+        let (mut triples, mut setup) = (best.triples.clone(), best.setup);
+        let Some(mut costs) = best.costs.take() else {
+            return;
+        };
+        for lesson_run in self.effort.rounds() {
+            costs.complete_literals(&literals);
+            let incumbent = propose::of_parse(&triples);
+            let models = models(self.class, &mut self.memory);
+            let models = Stream::new(self.base, self.target, models).prepared(setup, &triples);
+            let images = (self.base, self.target);
+            triples = Planner::new(images, &costs, models, &incumbent, *lesson_run).plan(proposals);
+            setup = self.setup_for(setup.relocation, &triples);
+            drop(costs);
+            costs = self.attempt(triples.clone(), setup).1;
+        }
+    }
+
+    /// What every byte of the target costs if all are literals.
+    fn all_literals(&mut self) -> Vec<u16> {
+        let whole = Triple {
+            extra_bytes: self.target.len() as u32,
+            ..Triple::default()
+        };
+        let models = models(self.class, &mut self.memory);
+        let encoded = Stream::new(self.base, self.target, models).encode(Setup::default(), &[whole]);
+        encoded.costs.literals
+    }
+
+    /// Tries the best parse with other setups.
+    fn setups(&mut self) {
+        let Some(best) = self.best.as_ref().filter(|best| best.setup.relocation.is_some()) else {
+            return;
+        };
+        let small = best.stream.len() <= SMALL_STREAM_BYTES;
+        for by in self.effort.map_limits() {
+            let wins = self.again(|setup| Setup {
+                map_copy_bytes_log2: setup.map_copy_bytes_log2.saturating_add_signed(*by).min(15),
+                ..setup
+            });
+            if wins {
+                break;
+            }
+        }
+        if small || self.effort == Effort::Best {
+            self.again(|_| Setup::default());
+        }
+    }
+
+    /// Tries the best parse with other shares of the memory: half as much for copies, then what that suggests.
+    fn shares(&mut self) {
+        let share = |copies_share| {
+            move |setup| Setup {
+                copies_share,
+                ..setup
+            }
+        };
+        let next = if self.again(share(2)) { 1 } else { 3 };
+        self.again(share(next));
+    }
+
+    /// Tries the best parse with another setup; whether that is better.
+    fn again(&mut self, change: impl Fn(Setup) -> Setup) -> bool {
+        let Some(best) = &self.best else { return false };
+        let (triples, setup) = (best.triples.clone(), change(best.setup));
+        self.attempt(triples, setup).0
+    }
+
+    /// A setup with which the map has room for the copies of a parse: short ones are left out first.
+    fn setup_for(&self, relocation: Option<Relocation>, triples: &[Triple]) -> Setup {
+        let entries = (self.class.bytes() / MEMORY_BYTES_PER_ENTRY) as usize;
+        let base_bytes = self.base.len() as u32;
+        let fits = |log2: &u32| {
+            let copies = triples.iter().filter(|triple| triple.source < base_bytes);
+            copies.filter(|copy| copy.copy_bytes >> *log2 > 0).count() <= entries
+        };
+        Setup {
+            relocation,
+            copies_share: 0,
+            map_copy_bytes_log2: (MAP_COPY_BYTES_LOG2..15).find(fits).unwrap_or(15),
+        }
+    }
+
+    /// Encodes a parse and keeps it if it is the best. Returns whether it is, and what things cost.
+    fn attempt(&mut self, triples: Vec<Triple>, setup: Setup) -> (bool, Costs) {
+        let models = models(self.class, &mut self.memory);
+        let encoded = Stream::new(self.base, self.target, models).encode(setup, &triples);
+        let wins = (self.best.as_ref()).is_none_or(|best| encoded.stream.len() < best.stream.len());
+        if wins {
+            self.best = Some(Best {
+                stream: encoded.stream,
+                triples,
+                setup,
+                costs: None,
+            });
+        }
+        (wins, encoded.costs)
+    }
+}
+
+fn models(class: MemoryClass, memory: &mut [u8]) -> Models<'_> {
+    Models::new(class, memory).expect("memory was made for its class")
+}
