@@ -306,6 +306,18 @@ fn a_wrong_instruction_set_costs_bytes_only_and_none_moves_nothing() {
 }
 
 #[test]
+fn every_effort_makes_the_new_image() {
+    let site = desk();
+    for effort in ["fast", "default", "best"] {
+        site.done(&format!(
+            "delta create --memory 4KiB --effort {effort} old.bin new.bin patch"
+        ));
+        site.done("delta apply old.bin patch result.bin");
+        assert_eq!(read(&site, "result.bin"), image("thumb-target.bin"), "{effort}");
+    }
+}
+
+#[test]
 fn an_inspection_accounts_for_every_byte() {
     let site = desk();
     site.done("delta create old.bin new.bin patch");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use gateway_delta::account::outline;
-use gateway_delta::{Options, encode_at};
+use gateway_delta::{Effort, Options, encode_at};
 use serde::Serialize;
 use wire_patch::{Header, MemoryClass};
 
@@ -24,6 +24,9 @@ pub struct CreateArgs {
         hide_possible_values = true
     )]
     pub memory: Memory,
+    /// How long to search for a smaller patch
+    #[arg(long, value_name = "EFFORT", default_value = "default")]
+    pub effort: EffortName,
     /// Where the images run
     #[command(flatten)]
     pub place: PlaceArgs,
@@ -33,6 +36,27 @@ pub struct CreateArgs {
     pub new: PathBuf,
     /// Where the patch goes
     pub patch: PathBuf,
+}
+
+/// An effort, as typed.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EffortName {
+    /// For a first look
+    Fast,
+    /// What the gateway does
+    Default,
+    /// The smallest patch, however long it takes
+    Best,
+}
+
+impl EffortName {
+    fn effort(self) -> Effort {
+        match self {
+            Self::Fast => Effort::Fast,
+            Self::Default => Effort::Default,
+            Self::Best => Effort::Best,
+        }
+    }
 }
 
 /// Decoder memory, as typed.
@@ -70,7 +94,10 @@ impl CreateArgs {
     /// Reads both images, makes the patch, proves it and writes it.
     pub(super) fn run(&self) -> Result<Created, DeltaError> {
         let (old, new) = (Image::read(&self.old)?, Image::read(&self.new)?);
-        let options = Options::new(self.memory.class());
+        let options = Options {
+            memory: self.memory.class(),
+            effort: self.effort.effort(),
+        };
         let place = self.place.place(&old, &new);
         let patch =
             encode_at(&old.bytes, &new.bytes, &options, place.addresses).map_err(DeltaError::Encode)?;
