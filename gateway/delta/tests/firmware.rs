@@ -38,7 +38,7 @@ fn real_firmware_comes_back(memory: MemoryClass) {
     for [product, from, to] in pairs {
         let read = |version: &str| fs::read(folder.join(&product).join(format!("{version}.bin"))).unwrap();
         let (base, target) = (read(&from), read(&to));
-        let patch = encode(&base, &target, &Options { memory }).unwrap();
+        let patch = encode(&base, &target, &Options::new(memory)).unwrap();
         let what = format!("{product} {from} to {to} in {} bytes", memory.bytes());
         println!("{what}: {} bytes", patch.len());
         assert!(apply(&base, &patch).unwrap() == target, "{what}");
