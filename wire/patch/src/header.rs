@@ -11,7 +11,7 @@ pub const IMAGE_BYTES_MAX: u32 = 0x00FF_FFFF;
 const MAGIC: [u8; 2] = *b"dG";
 
 /// Draft 2. Drafts have the top bit set; a frozen version will not.
-const DRAFT: u8 = 0x82;
+const DRAFT: u8 = 0x83;
 
 /// Decoder memory that a patch was made for: a power of two from 4 KiB to 128 KiB, written as its exponent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn layout_is_the_documented_one() {
         let bytes = [
-            b'd', b'G', 0x82, 12, 3, 2, 1, 6, 5, 4, 1, 2, 3, 4, 5, 6, 7, 8, 0x0D, 0x0C, 0x0B, 0x0A,
+            b'd', b'G', 0x83, 12, 3, 2, 1, 6, 5, 4, 1, 2, 3, 4, 5, 6, 7, 8, 0x0D, 0x0C, 0x0B, 0x0A,
         ];
         assert_eq!(HEADER.to_bytes(), bytes);
         assert_eq!(Header::parse(&bytes), Ok(HEADER));
@@ -135,8 +135,8 @@ mod tests {
         assert_eq!(Header::parse(&bytes[..21]), Err(DecodeError::Truncated));
         bytes[3] = 11;
         assert_eq!(Header::parse(&bytes), Err(DecodeError::UnknownMemoryClass(11)));
-        bytes[2] = 0x83;
-        assert_eq!(Header::parse(&bytes), Err(DecodeError::UnknownDraft(0x83)));
+        bytes[2] = 0x84;
+        assert_eq!(Header::parse(&bytes), Err(DecodeError::UnknownDraft(0x84)));
         bytes[0] = b'B';
         assert_eq!(Header::parse(&bytes), Err(DecodeError::NotAPatch));
     }

@@ -1,4 +1,4 @@
-//! The deltagate patch format, draft 2, and its streaming decoder.
+//! The deltagate patch format, draft 3, and its streaming decoder.
 //!
 //! A patch turns one firmware image (the *base*) into another (the *target*): bsdiff's control triples, differences and
 //! extra bytes, predicted by adaptive models and written by one binary range coder, in the order in which a device needs
@@ -24,7 +24,7 @@
 //!     }
 //! }
 //!
-//! let mut patch: &[u8] = b"dG\x82\x0c\0\0\0\0\0\0\xe3\xb0\xc4\x42\x98\xfc\x1c\x14\0\0\0\0"; // nothing to nothing
+//! let mut patch: &[u8] = b"dG\x83\x0c\0\0\0\0\0\0\xe3\xb0\xc4\x42\x98\xfc\x1c\x14\0\0\0\0"; // nothing to nothing
 //! let header = Header::parse(patch)?;
 //! let mut memory = [0; 4096];
 //! let mut decoder = Decoder::new(header, &mut memory)?;
@@ -69,7 +69,7 @@
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 2 | magic `dG` |
-//! | 2 | 1 | draft, 0x82 |
+//! | 2 | 1 | draft, 0x83 |
 //! | 3 | 1 | memory class: the decoder needs 1 << class bytes, class 12 to 17 |
 //! | 4 | 3 | target length |
 //! | 7 | 3 | base length |
