@@ -11,6 +11,8 @@ use support::{Ran, Site, hex, sha256};
 
 /// Where the images of Thumb code in the fixtures run.
 const ADDRESS: u32 = 0x0800_4000;
+/// Where the target runs.
+const NEW_ADDRESS: u32 = 0x0800_4040;
 
 /// A directory with two images of Thumb code.
 fn desk() -> Site {
@@ -220,7 +222,11 @@ fn what_cannot_be_read_or_written_is_named() {
 fn elf_files_say_where_they_run_and_are_flattened() {
     let site = desk();
     write(&site, "old.elf", &elf(40, ADDRESS, &image("thumb-base.bin")));
-    write(&site, "new.elf", &elf(40, ADDRESS, &image("thumb-target.bin")));
+    write(
+        &site,
+        "new.elf",
+        &elf(40, NEW_ADDRESS, &image("thumb-target.bin")),
+    );
     let created = site.json("delta create old.elf new.elf patch");
     assert_eq!(created["addresses_from"], "files");
     assert_eq!(created["relocation"]["base"][0]["address"], "0x08004000");
@@ -394,7 +400,7 @@ fn commands_say_what_they_did() {
          from ELF for Arm, at 0x08004000\n\
          new N bytes, SHA-256 DIGEST\n\
          code thumb, from the files\n\
-         addresses old at 0x08004000, new at 0x08004000, from the files\n\
+         addresses old at 0x08004000, new at 0x08004040, from the files\n\
          patch N bytes, N % of the new image; applied and compared\n\
          memory N bytes for the decoder\n\
          written patch\n"
@@ -411,7 +417,7 @@ fn commands_say_what_they_did() {
          memory N bytes for the decoder\n\
          old N bytes, SHA-256 DIGEST\n\
          new N bytes, SHA-256 DIGEST\n\
-         code thumb, old at 0x08004000, new at 0x08004000\n\
+         code thumb, old at 0x08004000, new at 0x08004040\n\
          triples N; the map holds N of at most N copies\n\
          made of old image N bytes (N %), itself N bytes (N %), literals N bytes (N %)"
     );
