@@ -150,9 +150,10 @@
 //!
 //! # Order of the stream
 //!
-//! An empty target has an empty stream. Else: the setup; every triple; then, triple after triple, the bytes of its copy and
-//! its extra bytes. A decoder reads the triples twice: once for the map, and a second time, from a copy of the range
-//! decoder made after the setup and with number and alignment counters as new, each before its bytes.
+//! An empty target has an empty stream (four bytes are read all the same, so that a fifth would be one left over). Else: the
+//! setup; every triple; then, triple after triple, the bytes of its copy and its extra bytes. A decoder reads the triples
+//! twice: once for the map, and a second time, from a copy of the range decoder made after the setup and with number and
+//! alignment counters as new, each before its bytes.
 //!
 //! The setup's bits all have a probability of 1/2. Two bits, the higher first, are the share of copies (see
 //! [Memory](#memory)). One bit says whether there is a [`Relocation`]; if so, 4 bits are `m`
@@ -210,32 +211,35 @@
 //! | an instruction with an address in it, as below | 2 Near, 3 Far, 5 Ram, 6 Word | 2 or 4 | the instruction, moved |
 //! | any other instruction, as below | 0 Plain, 1 Wide | 2 or 4, at most `left` | `old` |
 //!
-//! *A pointer*: in RV64 and AArch64 only if `old >> 24` is not 0, or `old >> 12` is not 0 and the word at `s + 4` is. *In RAM*:
+//! *A pointer*: in RV64 and AArch64 only if `old >> 24` is not 0, or `old >> 12` is not 0 and the word at `s + 4` is 0. *In RAM*:
 //! `old >> 20` is 0x100 or 0x200 to 0x203 (Thumb), 0x3FC (RV32); nothing else is. *In a pool* (Thumb only): there are 256 pool
 //! bits, bit `s / 4 mod 256` belongs to the word at `s`; looking at it (in the word rules, once) clears it.
 //!
 //! An address in the base is **followed** to itself plus its lesson (trust 4) or, without one, to the target's address of where
 //! its offset moves. One in RAM is followed to itself plus its lesson (trust 4) or, without one, its RAM shift.
 //!
-//! **Instructions with addresses.** The instruction set names kind, bytes and address. If there are fewer bytes left, it has no
-//! address. If the address is in the base: of Near the new one is the target's address of where its offset moves, of others
-//! it is the one followed. If it is not, but in RAM, and the kind is not Near, it is followed, and Far becomes Ram. Else
-//! the address stays (trust 0) if it is one of an AUIPC pair, and any other instruction counts as one without an address. The instruction is then made to hold the new address at the target's address of `t`; if it cannot,
-//! it has none.
+//! **Instructions with addresses.** The instruction set names kind, bytes and address. If there are fewer bytes left, it has
+//! no address (what its set remembers from having read it stands all the same). If the address is in the base: of Near the
+//! new one is the target's address of where its offset moves, of others it is the one followed. If it is not, but in RAM, and
+//! the kind is not Near, it is followed, and Far becomes Ram. Else the address stays (trust 0) if it is one of an AUIPC pair,
+//! and any other instruction counts as one without an address. The instruction is then made to hold the new address at the
+//! target's address of `t`; if it cannot, it has none.
 //!
-//! **Lessons.** When a group that holds an address (a Far, a Pointer, a Ram, a Word that is an L32R) was not as predicted, its
-//! address `a` (of words `old`, or that sum) is remembered with a shift: what the result holds in its place (of sums: plus the
-//! target's address of `t`) minus `a`, modulo 2^24. An instruction is left out if the result has not got the same field, Ram if the
-//! new address is not in RAM. A lesson is the two cells `((h >> 16) × (M / 32)) >> 16` of its region with
-//! `h = (a & ~1) × 0x9E3779B1`: shift bits 0 to 15; shift bits 16 to 23 and above them `h` bits 8 to 15. It holds for addresses with
-//! these bits of `h`, unless both cells are 0; its shift is signed.
+//! **Lessons.** When a group that holds an address (a Far, a Pointer, a Ram, a Word that is an L32R) was not as predicted,
+//! its address `a` (of words `old`, or that sum) is remembered with a shift: what the result holds in its place (of sums:
+//! plus the target's address of `t`) minus `a`, modulo 2^24. An instruction is left out if the result has not got the same
+//! field (it fits another row of its table, or none; lower instructions are as one row, so are MCS-51's MOVs of two
+//! registers), Ram if the new address is not in RAM. A lesson is the two cells `((h >> 16) × (M / 32)) >> 16` of its region
+//! with `h = (a & ~1) × 0x9E3779B1`: shift bits 0 to 15; shift bits 16 to 23 and above them `h` bits 8 to 15. It holds for
+//! addresses with these bits of `h`, unless both cells are 0; its shift is signed.
 //!
 //! **Shift lists.** There are two: for Ram, and for the others. What becomes a lesson also goes to the front of its list,
 //! from where its shift stands in the list, else instead of the last entry; the others keep their order. An entry is the
 //! address, low half first, and the shift, here modulo 2^32; those that were never written count with shift 0. The nearest
-//! shift of an address is that of the entry with the least difference to it, the first one among equals; address 0 is no
-//! entry. The RAM shift is the nearest one in Ram's list (trust 1), with none, 0 (trust 0). What is followed without a
-//! lesson and moves with trust 0 or 1 goes by the nearest shift of the other list instead, if there is one; the trust stays.
+//! shift of an address is that of the entry with the least difference to it (of unsigned numbers, the lesser from the
+//! greater), the first one among equals; address 0 is no entry. The RAM shift is the nearest one in Ram's list (trust 1),
+//! with none, 0 (trust 0). What is followed without a lesson and moves with trust 0 or 1 goes by the nearest shift of the
+//! other list instead, if there is one; the trust stays.
 //!
 //! # Instruction sets
 //!
@@ -247,7 +251,7 @@
 //! After every group from the base a set may take note (*passed*) of what the group's bytes were and have become; bytes of a
 //! word that are not the group's count as zero.
 //!
-//! ## Thumb
+//! ## Thumb (1)
 //!
 //! Instructions are read by halfwords: 2 bytes, Wide for a halfword from 0xE800 on and for the second of two, else Plain. *Second of
 //! two*: the last halfword from 0xE800 on that was read here and was no second itself was at `at - 2`. A second one has no
@@ -263,8 +267,8 @@
 //! | D000/F000 but DE00/FE00 (B with condition) | Near | 8 bits, signed, of 2 bytes |
 //!
 //! The first three make a group of 4 bytes, the others one of 2. The field counts from `at + 4`, for literals from there
-//! rounded down to a multiple of 4. If the target of a literal load is in the base, at an offset that is a multiple of 4, above
-//! `s` and less than 1024 above it, that has its pool bit set.
+//! rounded down to a multiple of 4. If a literal load has an address (enough bytes are left) and that is in the base, at an
+//! offset that is a multiple of 4, above `s` and less than 1024 above it, that has its pool bit set.
 //!
 //! ## RISC-V (2: RV32, 3: RV64)
 //!
@@ -297,8 +301,9 @@
 //! address old `high` + `low`; kind Far, 4 bytes; it is given `low = new address - new high` if that fits, and holds new `high` + `low`
 //! (of the result, and only if the slot of the result's register is filled for it).
 //!
-//! *Writes*, by the lowest two bits: 3: `i >> 7 & 31` but for 23/7F, 27/7F and 63/7F. Else by `i >> 13`: 0: `8 + (i >> 2 & 7)` for 0 to
-//! 3. 1: `i >> 7 & 31` for 0, 2, 3, and `8 + (i >> 7 & 7)` for 4. 2: `i >> 7 & 31` for 0, 2, 4. Others: none.
+//! *Writes*, by the lowest two bits: 3: `i >> 7 & 31` but for 23/7F, 27/7F and 63/7F. Else by bits 13 to 15 of `i`: 0: `8 +
+//! (i >> 2 & 7)` for 0 to 3. 1: `i >> 7 & 31` for 0, 2, 3, and `8 + (i >> 7 & 7)` for 4. 2: `i >> 7 & 31` for 0, 2, 4.
+//! Others: none.
 //!
 //! ## AArch64 (4)
 //!
@@ -328,11 +333,12 @@
 //!
 //! ## Xtensa (5)
 //!
-//! Instructions are at any offset and have 1 to 3 bytes. The rules of groups hold with these changes: those that look at `t` odd or
-//! `s` odd do not (`left = 1` still makes a Plain group of 1); *in RAM* is `word >> 20` = 3FF or `word >> 16` = 4010; *in a pool* is
-//! every *constant*: `word >> 16` = 4000 or 6000. Before the instruction rules: if `s - t` is a multiple of 4, `s + b` too for a
-//! `b` of 1 or 2, and the word there is a *landmark*, the group is Plain, of `b` bytes. A landmark is a word with an address in the
-//! base, in RAM, constant, or the *start of a function*: 80C112/80FFFF or 136/F00FFF. No group has more than `left` bytes.
+//! Instructions are at any offset and have 1 to 3 bytes. The rules of groups hold with these changes: those that make a group
+//! Plain because `t` or `s` is odd do not (`left = 1` still makes a Plain group of 1; a Repeat at an odd `t` is still of 1
+//! byte); *in RAM* is `word >> 20` = 3FF or `word >> 16` = 4010; *in a pool* is every *constant*: `word >> 16` = 4000 or
+//! 6000. Before the instruction rules: if `s - t` is a multiple of 4, `s + b` too for a `b` of 1 or 2, and the word there is
+//! a *landmark*, the group is Plain, of `b` bytes. A landmark is a word with an address in the base, in RAM, constant, or the
+//! *start of a function*: 80C112/80FFFF or 136/F00FFF. No group has more than `left` bytes.
 //!
 //! The instruction `i` is *implausible* if its lowest four bits are 3, 4, 14 or 15; 0 and bits 16 to 19 are 6 to 9 or 12 to 15; 2 and
 //! bits 12 to 15 are 3, 7, 8, 11 or 15; 5 and bit 4 is one; 13 and bits 12 to 15 are 1 to 14. It is then 1 byte, Plain. Else it is 2
@@ -455,13 +461,16 @@
 //!
 //! # Contexts
 //!
-//! `last` = the last four target bytes, newest lowest. `groups` = one bit for each group, newest lowest: 1 if
-//! predicted; `own` = the last 8 of them of the same kind. `class` = kind + 8 × trust + 128 × (target offset mod 4), the offset being
-//! the group's; trust is 0 where none is named, and 8 more for a Pointer that is a word in a pool. `p` = the group's predicted bytes as a number, `half` its lower 16 bits (8 for one byte), also for groups
-//! of 4; for fewer than four bytes, `p`'s upper bits are those of `old`, which for a Repeat holds two bytes at most. `recent` = zeros among the last 16 of `groups`. For byte `i` of a
-//! group: `align` = its target offset mod 4, `at` = i + 4 × misses + 64 × kind, `misses` having bit j for each wrong byte j so
-//! far, for a difference with this one; `q`, `r` = bits 0 to 7 and 8 to 15 of `p >> 8i`; `da` = newest difference at this
-//! alignment, `d1` = newest of all, 0 at first. `last`, `groups` and `own` change after the group.
+//! `last` = the last four target bytes, newest lowest. `groups` = one bit for each group, newest lowest: 1 if predicted;
+//! `own` = the last 8 of them of the same kind. `class` = kind + 8 × trust + 128 × (target offset mod 4), the offset being
+//! the group's; trust is 0 where none is named, and 8 more for a Pointer in a pool that is `old` and not a sum. `p` = the
+//! group's predicted bytes as a number, `half` its lower 16 bits (8 for one byte), also for groups of 4; for fewer than four
+//! bytes, `p`'s upper bits are those of `old`, which for a Repeat holds what has been produced from `s` on, two bytes at
+//! most, however many of them the group has. `recent` = zeros among the last 16 of `groups`. For byte `i` of a group: `align`
+//! = its target offset mod 4, `at` = i + 4 × misses + 64 × kind, `misses` having bit j for each wrong byte j so far, for a
+//! difference with this one; `q`, `r` = bits 0 to 7 and 8 to 15 of `p >> 8i`; `da` = newest difference at this alignment,
+//! `d1` = newest of all; what comes as an address or a halfword is no difference. All of these are 0 at first. `last`,
+//! `groups` and `own` change after the group.
 //!
 //! | bit | contexts (a, b), k from 1 | weight set |
 //! |---|---|---|
