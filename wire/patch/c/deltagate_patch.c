@@ -587,7 +587,7 @@ static int find(const decoder *d, uint32_t address, uint32_t *offset) {
             *offset = start + distance;
             return 1;
         }
-        end = start;
+        end = start < end ? start : end;
     }
     return 0;
 }

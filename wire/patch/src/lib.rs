@@ -189,8 +189,8 @@
 //!
 //! # Addresses
 //!
-//! A part of an image ends where the next one starts, the last at the image's end. The byte at offset `x` has the address of the
-//! last part that does not start above `x`, plus `x`, minus that part's offset. The byte with a given address is sought in the
+//! A part of an image ends where the next one starts, and none beyond the image's end. The byte at offset `x` has the address of
+//! the last part that does not start above `x`, plus `x`, minus that part's offset. The byte with a given address is sought in the
 //! last part of the base first, in the first part last. All modulo 2^32.
 //!
 //! # Groups
