@@ -2,32 +2,17 @@
 
 use gateway_delta::{Options, encode};
 use wire_patch::{
-    CheckpointError, CheckpointStorage, DecodeError, Decoder, HEADER_BYTES, Header, IoFailed, MemoryClass,
+    CheckpointError, CheckpointStorage, DecodeError, Decoder, Header, IoFailed, MemoryClass,
     OUTPUT_PIECE_BYTES, Output, Progress, crc32,
 };
 
 use crate::support;
+use crate::support::damage::{Random, damage};
 
 /// Longer results are not asked for: they take time and show nothing new.
 const TARGET_BYTES_MAX: u32 = 4_000;
 /// Behind the decoder memory, to see that nobody writes there.
 const GUARD: [u8; 64] = [0xA5; 64];
-
-/// A generator that is the same everywhere (Vigna's splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let x = (self.0 ^ self.0 >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let x = (x ^ x >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        x ^ x >> 31
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
-    }
-}
 
 /// A patch that is right.
 struct Seed {
@@ -131,33 +116,6 @@ impl Seeds {
         }
         let budget = 1 + random.below(500) as u32;
         seed.judge(&patch, budget, counts);
-    }
-}
-
-/// Damages a patch in one of the ways in which patches are damaged, or made up.
-fn damage(patch: &mut Vec<u8>, other: &[u8], random: &mut Random) {
-    if patch.is_empty() {
-        return;
-    }
-    let at = random.below(patch.len());
-    let bytes = random.below(40).min(patch.len() - at);
-    match random.below(8) {
-        0 => patch[at] ^= 1 << random.below(8),
-        1 => patch[at] = random.next() as u8,
-        2 => patch[at..at + bytes].fill([0, 0xFF, 0x80][random.below(3)]),
-        3 => patch.truncate(at),
-        4 => patch.extend((0..bytes).map(|_| random.next() as u8)),
-        5 => _ = patch.drain(at..at + bytes),
-        6 => {
-            // The header of the one, the stream of the other.
-            patch.truncate(HEADER_BYTES);
-            patch.extend(other.get(HEADER_BYTES..).unwrap_or_default());
-        }
-        _ => {
-            // A header that is right, and any stream.
-            patch.truncate(HEADER_BYTES);
-            patch.extend((0..bytes * 4).map(|_| random.next() as u8));
-        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Images and decoding for the tests.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod damage;
+
 use wire_patch::{DecodeError, Decoder, Header, IoFailed, OUTPUT_PIECE_BYTES, Output, Progress};
 
 /// Bytes that do not compress; the same for the same seed.
