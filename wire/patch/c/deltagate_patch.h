@@ -48,7 +48,7 @@ extern "C" {
 #endif
 
 /* The draft of the format that this decoder knows. */
-#define DELTAGATE_PATCH_DRAFT 0x82
+#define DELTAGATE_PATCH_DRAFT 0x83
 
 /* What came of a call. The errors have the names, and the order, of `DecodeError` in the Rust crate. */
 typedef enum {
