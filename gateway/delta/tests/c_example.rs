@@ -29,7 +29,7 @@ impl Files {
         std::fs::create_dir_all(&folder).unwrap();
         let (base, target) = support::thumb_images();
         let memory = MemoryClass::fitting(16_384).unwrap();
-        let patch = encode(&base, &target, &Options { memory }).unwrap();
+        let patch = encode(&base, &target, &Options::new(memory)).unwrap();
         std::fs::write(folder.join("old"), base).unwrap();
         std::fs::write(folder.join("patch"), patch).unwrap();
         Self { folder, target }

@@ -170,7 +170,7 @@ impl Seed {
             _ => Isa::Thumb,
         };
         let memory = MemoryClass::from_exponent(exponent).unwrap();
-        let patch = encode_at(&base, &target, &Options { memory }, addresses).unwrap();
+        let patch = encode_at(&base, &target, &Options::new(memory), addresses).unwrap();
         Self { base, patch, isa }
     }
 
