@@ -21,44 +21,52 @@ use std::sync::LazyLock;
 
 use c_cases::{Cases, Counts};
 use c_decoder::{CDecoder, build};
+use wire_patch::Header;
 
 static DRIVER: LazyLock<PathBuf> = LazyLock::new(|| build("driver", Path::new(env!("CARGO_TARGET_TMPDIR"))));
 
 static CASES: LazyLock<Cases> = LazyLock::new(|| Cases::new(400));
 
+/// The rows of a table of `fixtures/patch`, without its head.
+fn rows<const N: usize>(table: &str) -> Vec<[String; N]> {
+    let text = String::from_utf8(frozen(table)).unwrap();
+    let row = |line: &str| {
+        let cells: Vec<String> = line.split('\t').map(str::to_owned).collect();
+        cells.try_into().expect("a cell for each column")
+    };
+    text.lines().skip(1).map(row).collect()
+}
+
+fn frozen(name: &str) -> Vec<u8> {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/patch"));
+    std::fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
 #[test]
 fn frozen_patches_decode_to_the_same_bytes() {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/patch"));
     let mut c = CDecoder::start(&DRIVER);
-    let mut decoded = 0;
-    for entry in folder.read_dir().unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|extension| extension != "patch") {
-            continue;
-        }
-        // VERSION-MEMORY.patch or VERSION-IMAGES-MEMORY.patch
-        let name = path.file_stem().unwrap().to_str().unwrap();
-        let mut parts: Vec<&str> = name.split('-').collect();
-        let memory_bytes = parts.pop().unwrap().parse().unwrap();
-        let images = match parts[1..] {
-            [] => String::new(),
-            [images] => format!("{images}-"),
-            _ => panic!("what is {name}?"),
-        };
-        let read = |path| std::fs::read(path).unwrap();
-        let base = read(folder.join(format!("{images}base.bin")));
-        let target = read(folder.join(format!("{images}target.bin")));
+    for [name, base, target] in rows("patches.tsv") {
+        let (patch, base) = (frozen(&name), frozen(&base));
+        let memory_bytes = Header::parse(&patch).unwrap().memory.bytes();
         assert!(
-            c.decode(&base, &read(path.clone()), memory_bytes) == Ok(target),
+            c.decode(&base, &patch, memory_bytes) == Ok(frozen(&target)),
             "{name}"
         );
-        assert_eq!(
-            c.decode(&base, &read(path), memory_bytes - 1),
-            Err("MemoryTooSmall")
-        );
-        decoded += 1;
+        let refused = c.decode(&base, &patch, memory_bytes - 1);
+        assert_eq!(refused, Err("MemoryTooSmall"), "{name}");
     }
-    assert!(decoded >= 3, "{decoded} frozen patches");
+}
+
+#[test]
+fn malformed_patches_are_refused_with_the_same_names() {
+    let mut c = CDecoder::start(&DRIVER);
+    for [what, base, error, hex] in rows("refused.tsv") {
+        let base = if base == "-" { Vec::new() } else { frozen(&base) };
+        let patch: Vec<u8> = (0..hex.len() / 2)
+            .map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap())
+            .collect();
+        assert_eq!(c.decode(&base, &patch, 1 << 17), Err(error.as_str()), "{what}");
+    }
 }
 
 #[test]
