@@ -96,6 +96,17 @@ impl Mean {
     fn get(self) -> u32 {
         (self.cost / self.events) as u32
     }
+
+    /// Divides once: from here on the mean is that of one event.
+    fn freeze(&mut self) {
+        *self = Self::guess(self.get(), 1);
+    }
+
+    /// The mean, once it is frozen.
+    fn frozen(self) -> u32 {
+        debug_assert_eq!(self.events, 1);
+        self.cost as u32
+    }
 }
 
 /// Of the last 16 groups, how many were not as predicted: 0, 1, 2 to 3, 4 to 7, 8 and more.
@@ -162,6 +173,13 @@ struct Differences {
 }
 
 impl Differences {
+    const GUESS: Self = Self {
+        seen: [1; 256],
+        total: 256,
+        as_before: 2,
+        others: 4,
+    };
+
     fn add(&mut self, guess: &Guess) {
         for (difference, as_before) in guess.changes() {
             if as_before {
@@ -174,16 +192,31 @@ impl Differences {
         }
     }
 
-    fn cost(&self, guess: &Guess) -> u32 {
+    fn costs(&self) -> DifferenceCosts {
         let all = self.as_before + self.others;
+        let other = share(self.others, all);
+        DifferenceCosts {
+            as_before: share(self.as_before, all),
+            others: self.seen.map(|seen| other + share(seen, self.total)),
+        }
+    }
+}
+
+/// What differences cost. Planners ask too often for logarithms each time.
+#[derive(Clone, Debug)]
+struct DifferenceCosts {
+    as_before: u32,
+    others: [u32; 256],
+}
+
+impl DifferenceCosts {
+    fn get(&self, guess: &Guess) -> u32 {
         let cost = |(difference, as_before)| {
-            let choice = if as_before { self.as_before } else { self.others };
-            let value = if as_before {
-                0
+            if as_before {
+                self.as_before
             } else {
-                share(self.seen[usize::from(difference)], self.total)
-            };
-            share(choice, all) + value
+                self.others[usize::from(difference)]
+            }
         };
         guess.changes().map(cost).sum()
     }
@@ -202,7 +235,8 @@ pub(crate) struct CopyCosts {
     misses: [[[[Mean; 4]; SIZES]; RUNS]; RECENT],
     /// Of a doubtful group by kind and trust: as predicted, and not.
     doubtful: [[[Mean; 2]; TRUSTS]; KINDS],
-    differences: Differences,
+    /// Known from [`Self::finish`] on.
+    differences: DifferenceCosts,
     /// Groups not as predicted and what was spent on each, until [`Self::finish`].
     events: Vec<(Guess, u32)>,
     /// Spent on a block that turned out not to be all predicted.
@@ -230,12 +264,7 @@ impl CopyCosts {
             misses: [std::array::from_fn(|run| [std::array::from_fn(|wrong| miss(run, wrong)); SIZES]);
                 RECENT],
             doubtful: [[[Mean::guess(BIT / 2, 4), Mean::guess(BIT * 14, 2)]; TRUSTS]; KINDS],
-            differences: Differences {
-                seen: [1; 256],
-                total: 256,
-                as_before: 2,
-                others: 4,
-            },
+            differences: Differences::GUESS.costs(),
             events: Vec::new(),
             owed: 0,
         }
@@ -267,25 +296,38 @@ impl CopyCosts {
     /// Tells the differences from the rest.
     fn finish(&mut self) {
         let events = std::mem::take(&mut self.events);
+        let mut differences = Differences::GUESS;
         for (guess, _) in &events {
-            self.differences.add(guess);
+            differences.add(guess);
         }
+        self.differences = differences.costs();
         for (guess, cost) in events {
-            let rest = cost.saturating_sub(self.differences.cost(&guess));
+            let rest = cost.saturating_sub(self.differences.get(&guess));
             self.misses[guess.recent()][bucket(guess.run)][guess.size()][guess.wrong() as usize - 1]
                 .add(rest.into(), 1);
         }
+        let all = self.hits.as_flattened_mut().as_flattened_mut().iter_mut();
+        let all = all.chain(
+            self.misses
+                .as_flattened_mut()
+                .as_flattened_mut()
+                .as_flattened_mut(),
+        );
+        let all = all.chain(self.doubtful.as_flattened_mut().as_flattened_mut());
+        all.for_each(Mean::freeze);
     }
 
     pub(crate) fn group(&self, guess: &Guess) -> u32 {
         if let Some((kind, trust)) = guess.doubt {
             let wrong = usize::from(guess.wrong() > 0);
-            return self.doubtful[usize::from(kind)][usize::from(trust)][wrong].get();
+            return self.doubtful[usize::from(kind)][usize::from(trust)][wrong].frozen();
         }
         let (recent, run, size) = (guess.recent(), bucket(guess.run), guess.size());
         match guess.wrong() {
-            0 => self.hits[recent][run][size].get() * guess.bytes,
-            wrong => self.misses[recent][run][size][wrong as usize - 1].get() + self.differences.cost(guess),
+            0 => self.hits[recent][run][size].frozen() * guess.bytes,
+            wrong => {
+                self.misses[recent][run][size][wrong as usize - 1].frozen() + self.differences.get(guess)
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use wire_patch::{BitCoder, Mark, Models, Place, Triple};
 
 use crate::cost::{BIT, Costs};
 use crate::path::{Path, StepId};
-use crate::propose::Proposal;
+use crate::propose::{Proposal, Proposals};
 use crate::stream::{Trail, group, word};
 
 /// Lanes dearer than the cheapest by more than this are dropped: a seek and two lengths, and some doubt.
@@ -100,8 +100,8 @@ impl<'a, 'm> Planner<'a, 'm> {
     }
 
     /// The cheapest parse with copies that begin at `proposals`, which are in the order of their places in the target.
-    pub(crate) fn plan(mut self, proposals: &[Proposal]) -> Vec<Triple> {
-        let mut proposals = proposals.iter().copied().peekable();
+    pub(crate) fn plan(mut self, proposals: &Proposals) -> Vec<Triple> {
+        let mut proposals = proposals.iter().peekable();
         for at in 0..self.target.len() as u32 {
             while let Some(proposal) = proposals.next_if(|proposal| proposal.target <= at) {
                 self.pending.push(proposal);

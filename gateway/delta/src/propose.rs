@@ -21,6 +21,45 @@ impl Proposal {
     }
 }
 
+/// Bits of a packed proposal's source and length. Targets have 24, as [`wire_patch::IMAGE_BYTES_MAX`] says, and sources
+/// are in the base or in the target behind it.
+const SOURCE_BITS: u32 = 25;
+const LENGTH_BITS: u32 = 15;
+
+/// Many proposals, eight bytes each: lengths past 32,767 bytes are cut, which tells the planner a little less.
+#[derive(Debug, Default)]
+pub(crate) struct Proposals(Vec<u64>);
+
+impl Proposals {
+    pub(crate) fn push(&mut self, proposal: Proposal) {
+        let bytes = proposal.bytes.min((1 << LENGTH_BITS) - 1);
+        let place = u64::from(proposal.target) << SOURCE_BITS | u64::from(proposal.source);
+        self.0.push(place << LENGTH_BITS | u64::from(bytes));
+    }
+
+    /// Puts them in the order of their places in the target. Of those that differ in length alone one is left, the
+    /// shortest: a planner opens a lane for the first.
+    pub(crate) fn sort(&mut self) {
+        self.0.sort_unstable();
+        self.0.dedup_by_key(|packed| *packed >> LENGTH_BITS);
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Proposal> {
+        let low = |packed: u64, bits: u32| (packed & ((1 << bits) - 1)) as u32;
+        self.0.iter().map(move |packed| Proposal {
+            target: (packed >> (SOURCE_BITS + LENGTH_BITS)) as u32,
+            source: low(packed >> LENGTH_BITS, SOURCE_BITS),
+            bytes: low(*packed, LENGTH_BITS),
+        })
+    }
+}
+
+impl Extend<Proposal> for Proposals {
+    fn extend<T: IntoIterator<Item = Proposal>>(&mut self, proposals: T) {
+        proposals.into_iter().for_each(|proposal| self.push(proposal));
+    }
+}
+
 /// Shorter matches are hardly worth a triple.
 const MATCH_BYTES_MIN: u32 = 4;
 
@@ -51,8 +90,7 @@ pub(crate) fn of_parse(triples: &[Triple]) -> Vec<Proposal> {
 }
 
 /// The longest matches with the base, and matches near the copies of a parse, which lie where their seek is cheap.
-pub(crate) fn of_base(aligner: &mut Aligner<'_>, copies: &[Proposal]) -> Vec<Proposal> {
-    let mut proposals = Vec::new();
+pub(crate) fn of_base(aligner: &mut Aligner<'_>, copies: &[Proposal], proposals: &mut Proposals) {
     let bytes = aligner.target().len() as u32;
     let (mut at, mut last) = (0, (0, 0));
     // Shifts proposed for being near, and how far they go.
@@ -63,7 +101,7 @@ pub(crate) fn of_base(aligner: &mut Aligner<'_>, copies: &[Proposal]) -> Vec<Pro
         let shift = i64::from(found.source) - i64::from(at);
         if found.bytes >= MATCH_BYTES_MIN && (shift, end) != last {
             last = (shift, end);
-            propose(aligner, at, found.source, &mut proposals);
+            propose(aligner, at, found.source, proposals);
         }
         if (MATCH_BYTES_MIN..LONG_MATCH_BYTES).contains(&found.bytes) {
             // The copy that the place is in or behind, and the next one.
@@ -82,7 +120,7 @@ pub(crate) fn of_base(aligner: &mut Aligner<'_>, copies: &[Proposal]) -> Vec<Pro
                     .iter()
                     .all(|(known, end)| *known != shift || at >= *end)
                 {
-                    let end = propose(aligner, at, near, &mut proposals);
+                    let end = propose(aligner, at, near, proposals);
                     near_shifts.rotate_right(1);
                     near_shifts[0] = (shift, end);
                 }
@@ -90,11 +128,10 @@ pub(crate) fn of_base(aligner: &mut Aligner<'_>, copies: &[Proposal]) -> Vec<Pro
         }
         at += next_search(found.bytes);
     }
-    proposals
 }
 
 /// Proposes a match from where it begins, and from where it may begin if some bytes are wrong. Returns where it may end.
-fn propose(aligner: &Aligner<'_>, at: u32, source: u32, proposals: &mut Vec<Proposal>) -> u32 {
+fn propose(aligner: &Aligner<'_>, at: u32, source: u32, proposals: &mut Proposals) -> u32 {
     let (forward, back) = aligner.stretches(at as usize, source as usize, BACK_BYTES_MAX);
     for back in if back < BACK_BYTES_MIN { 0..=0 } else { 0..=1 }.map(|turn| turn * back as u32) {
         proposals.push(Proposal {
@@ -130,8 +167,7 @@ const TABLE_BITS: u32 = 17;
 const NO_PLACE: u32 = u32::MAX;
 
 /// The longest matches with what the target had before, as copies of a result behind a base of `base_bytes`.
-pub(crate) fn of_target(base_bytes: u32, target: &[u8]) -> Vec<Proposal> {
-    let mut proposals = Vec::new();
+pub(crate) fn of_target(base_bytes: u32, target: &[u8], proposals: &mut Proposals) {
     let mut places = Places {
         target,
         heads: vec![NO_PLACE; 1 << TABLE_BITS],
@@ -156,7 +192,6 @@ pub(crate) fn of_target(base_bytes: u32, target: &[u8]) -> Vec<Proposal> {
         }
         next = at + next_search(bytes) as usize;
     }
-    proposals
 }
 
 /// Earlier places by hash, each with the one before it.
@@ -204,8 +239,13 @@ mod tests {
             source: 7,
             bytes: 100,
         };
-        assert_eq!(of_target(7, &target), [proposal]);
-        assert_eq!(of_target(7, &target[..100]), []);
+        let proposed = |target: &[u8]| {
+            let mut proposals = Proposals::default();
+            of_target(7, target, &mut proposals);
+            proposals.iter().collect::<Vec<_>>()
+        };
+        assert_eq!(proposed(&target), [proposal]);
+        assert_eq!(proposed(&target[..100]), []);
     }
 
     #[test]
@@ -213,12 +253,14 @@ mod tests {
         let base: Vec<u8> = (0..200).collect();
         let mut target = base.clone();
         target[3] = 255;
-        let proposals = of_base(&mut Aligner::new(&base, &target), &[]);
+        let mut proposals = Proposals::default();
+        of_base(&mut Aligner::new(&base, &target), &[], &mut proposals);
         let whole = |target: u32| Proposal {
             target,
             source: target,
             bytes: 200 - target,
         };
-        assert_eq!(proposals, [whole(4), whole(0)]);
+        proposals.sort();
+        assert_eq!(proposals.iter().collect::<Vec<_>>(), [whole(0), whole(4)]);
     }
 }

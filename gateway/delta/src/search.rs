@@ -6,7 +6,7 @@ use crate::align::Aligner;
 use crate::cost::Costs;
 use crate::isa;
 use crate::plan::Planner;
-use crate::propose::{self, Proposal};
+use crate::propose::{self, Proposals};
 use crate::stream::Stream;
 use crate::{Effort, Options};
 
@@ -96,31 +96,27 @@ impl<'a> Search<'a> {
     }
 
     /// Encodes bsdiff's parses of the images, and of the images with their addresses blanked. Returns all places where
-    /// copies might begin.
-    fn alignments(&mut self, relocation: Option<Relocation>) -> Vec<Proposal> {
-        let mut proposals = self.alignment(Aligner::new(self.base, self.target), relocation);
+    /// copies might begin. One alignment is dropped before the next, and all before anything is encoded: they are large.
+    fn alignments(&mut self, relocation: Option<Relocation>) -> Proposals {
+        let mut proposals = Proposals::default();
+        let mut parses = vec![alignment(Aligner::new(self.base, self.target), &mut proposals)];
         if let Some(addresses) = relocation {
             let base = isa::normalised(self.base, addresses.isa, &addresses.base);
             let target = isa::normalised(self.target, addresses.isa, &addresses.target);
-            proposals.extend(self.alignment(Aligner::new(&base, &target), relocation));
+            parses.push(alignment(Aligner::new(&base, &target), &mut proposals));
         }
-        proposals.extend(propose::of_target(self.base.len() as u32, self.target));
-        proposals.sort_unstable();
-        proposals.dedup();
+        propose::of_target(self.base.len() as u32, self.target, &mut proposals);
+        proposals.sort();
+        for of_images in parses {
+            self.parses(of_images, relocation);
+        }
         proposals
     }
 
-    fn alignment(&mut self, mut aligner: Aligner<'_>, relocation: Option<Relocation>) -> Vec<Proposal> {
-        let mut proposals = Vec::new();
-        let mut copies = Vec::new();
-        for gain in GAINS {
-            let triples = aligner.parse(gain);
-            let parsed = propose::of_parse(&triples);
-            proposals.extend(&parsed);
-            if gain == GAINS[0] {
-                copies = parsed;
-            }
-            if gain == GAINS[0] || self.is_stream_small() {
+    /// Encodes the first parse, and the others if they may be better.
+    fn parses(&mut self, parses: [Vec<Triple>; GAINS.len()], relocation: Option<Relocation>) {
+        for (index, triples) in parses.into_iter().enumerate() {
+            if index == 0 || self.is_stream_small() {
                 let setup = self.setup_for(relocation, &triples);
                 let (wins, costs) = self.attempt(triples, setup);
                 if let Some(best) = self.best.as_mut().filter(|_| wins) {
@@ -128,8 +124,6 @@ impl<'a> Search<'a> {
                 }
             }
         }
-        proposals.extend(propose::of_base(&mut aligner, &copies));
-        proposals
     }
 
     fn is_stream_small(&self) -> bool {
@@ -139,7 +133,7 @@ impl<'a> Search<'a> {
 
     /// Plans again and again, each time from the plan before, and first from the best parse there is: a plan that turns out
     /// dearer than thought tells why.
-    fn plans(&mut self, proposals: &[Proposal]) {
+    fn plans(&mut self, proposals: &Proposals) {
         let literals = self.all_literals();
         let Some(best) = &mut self.best else { return };
         let (mut triples, mut setup) = (best.triples.clone(), best.setup);
@@ -239,6 +233,17 @@ impl<'a> Search<'a> {
         }
         (wins, encoded.costs)
     }
+}
+
+/// bsdiff's parses with all gains; they propose their copies, and the aligner its matches.
+fn alignment(mut aligner: Aligner<'_>, proposals: &mut Proposals) -> [Vec<Triple>; GAINS.len()] {
+    let parses = GAINS.map(|gain| aligner.parse(gain));
+    for triples in &parses {
+        proposals.extend(propose::of_parse(triples));
+    }
+    propose::of_base(&mut aligner, &propose::of_parse(&parses[0]), proposals);
+    proposals.sort();
+    parses
 }
 
 fn models(class: MemoryClass, memory: &mut [u8]) -> Models<'_> {
