@@ -15,6 +15,9 @@ const NOT_SEARCHED: u32 = u32::MAX;
 /// A stretch of the base that looks like the target is followed so far.
 const STRETCH_BYTES_MAX: usize = 4_096;
 
+/// And no further than to where its score is so far below the best: some 120 wrong bytes behind the last right ones.
+const STRETCH_DROP: i64 = 240;
+
 /// A stretch of the base that equals the target at some place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Match {
@@ -149,7 +152,7 @@ impl<'a> Aligner<'a> {
             .rev()
             .zip(self.base[..source].iter().rev());
         (
-            best_stretch(forward.take(STRETCH_BYTES_MAX).map(|(a, b)| a == b)),
+            best_stretch_within(forward.take(STRETCH_BYTES_MAX).map(|(a, b)| a == b), STRETCH_DROP),
             best_stretch(back.take(back_bytes_max).map(|(a, b)| a == b)),
         )
     }
@@ -238,11 +241,18 @@ impl Parse {
 /// The length of the prefix with the best score. bsdiff asks for half of the bytes to agree; here two of five are
 /// enough (measured: a wrong prediction still helps the models more than none).
 fn best_stretch(agreements: impl Iterator<Item = bool>) -> usize {
+    best_stretch_within(agreements, i64::MAX)
+}
+
+/// The same, looked for up to where the score is `drop` below the best.
+fn best_stretch_within(agreements: impl Iterator<Item = bool>, drop: i64) -> usize {
     let (mut score, mut best, mut stretch) = (0_i64, 0_i64, 0);
     for (at, agrees) in agreements.enumerate() {
         score += if agrees { 3 } else { -2 };
         if score > best {
             (best, stretch) = (score, at + 1);
+        } else if best - score > drop {
+            break;
         }
     }
     stretch
