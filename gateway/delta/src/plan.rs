@@ -331,6 +331,10 @@ impl<'a, 'm> Planner<'a, 'm> {
                 lanes.truncate(most);
             }
         }
+        if self.path.is_littered() {
+            let lanes = self.copies.iter_mut().chain(&mut self.literals);
+            self.path.sweep(lanes.map(|lane| &mut lane.step));
+        }
         let alone = self.copies.len() + self.literals.len() == 1;
         if self.path.is_long(alone) {
             self.settle();
