@@ -31,6 +31,12 @@ const LENGTH_BITS: u32 = 15;
 pub(crate) struct Proposals(Vec<u64>);
 
 impl Proposals {
+    /// Room for as many as a target of so many bytes usually gets, which is one for each byte or less: a list that grows is
+    /// twice in memory for a while, and room that is not used is not.
+    pub(crate) fn for_target(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
     pub(crate) fn push(&mut self, proposal: Proposal) {
         let bytes = proposal.bytes.min((1 << LENGTH_BITS) - 1);
         let place = u64::from(proposal.target) << SOURCE_BITS | u64::from(proposal.source);

@@ -98,7 +98,7 @@ impl<'a> Search<'a> {
     /// Encodes bsdiff's parses of the images, and of the images with their addresses blanked. Returns all places where
     /// copies might begin. One alignment is dropped before the next, and all before anything is encoded: they are large.
     fn alignments(&mut self, relocation: Option<Relocation>) -> Proposals {
-        let mut proposals = Proposals::default();
+        let mut proposals = Proposals::for_target(self.target.len());
         let mut parses = vec![alignment(Aligner::new(self.base, self.target), &mut proposals)];
         if let Some(addresses) = relocation {
             let base = isa::normalised(self.base, addresses.isa, &addresses.base);
