@@ -55,7 +55,7 @@ impl Options {
 pub enum Effort {
     /// One planned parse.
     Fast,
-    /// Three planned parses, each from what the one before cost: about 20 times the CPU time of bsdiff.
+    /// Three planned parses, each from what the one before cost: 12 to 17 times the CPU time of bsdiff (measured: 1.5 MB).
     #[default]
     Default,
     /// Eight, and more limits for the map.
@@ -118,7 +118,8 @@ pub fn encode(base: &[u8], target: &[u8], options: &Options) -> Result<Vec<u8>, 
 
 /// As [`encode`], told where the images run.
 ///
-/// Needs up to 42 bytes of memory for each byte of the larger image, both images included.
+/// Needs 19 to 23 bytes of memory for each byte of the larger image, both images included (measured with five pairs of
+/// 0.27 to 1.5 MB, 32 KiB of decoder memory). No limit: images with more places where copies might begin than most need more.
 pub fn encode_at(
     base: &[u8],
     target: &[u8],
