@@ -16,7 +16,7 @@ const NOT_SEARCHED: u32 = u32::MAX;
 const STRETCH_BYTES_MAX: usize = 4_096;
 
 /// And no further than to where its score is so far below the best: some 120 wrong bytes behind the last right ones.
-const STRETCH_DROP: i64 = 240;
+const STRETCH_DROP: i64 = 400;
 
 /// A stretch of the base that equals the target at some place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
