@@ -7,7 +7,7 @@
 //! Which parts of the base moved where is read first; from it the decoder computes what moved addresses have become: branches
 //! and calls, literal loads, addresses put together by two instructions, pointers into the image and into RAM.
 //!
-//! This page is the specification; the code next to it is the reference. Drafts may change in every byte. Left out of
+//! This page is the specification; the code next to it is the reference. Drafts may change in every byte.
 //!
 //! ```
 //! use wire_patch::{Decoder, Header, IoFailed, Output, Progress};
