@@ -131,11 +131,6 @@ pub(crate) fn address_in(field: u8, word: u32, at: u32) -> Option<u32> {
     form.fits(word).then(|| form.address(word, at))
 }
 
-/// Whether an address is of data.
-pub(crate) fn is_data(address: u32) -> bool {
-    address >> 16 == DATA >> 16
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

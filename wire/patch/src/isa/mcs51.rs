@@ -153,11 +153,6 @@ fn seen(at: u32, place: u32) -> u32 {
     }
 }
 
-/// Whether an address is of data.
-pub(crate) fn is_data(address: u32) -> bool {
-    address >> 16 == DATA >> 16
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

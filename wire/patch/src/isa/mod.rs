@@ -268,9 +268,9 @@ impl Isa {
             Self::Thumb => matches!(address >> 20, 0x100 | 0x200..=0x203),
             // The ESP32-C3.
             Self::RiscV32 => address >> 20 == 0x3FC,
+            // Data, where it has addresses of its own.
+            Self::Avr | Self::Mcs51 => address >> 16 == DATA >> 16,
             // Data RAM of the ESP8266 and the ESP32; the former's instruction RAM.
-            Self::Mcs51 => mcs51::is_data(address),
-            Self::Avr => avr::is_data(address),
             Self::Xtensa => address >> 20 == 0x3FF || address >> 16 == 0x4010,
             _ => false,
         }
