@@ -141,8 +141,22 @@ static void append_piece(decoder *d, uint32_t count) {
     }
 }
 
+/* Whether literals know how many bytes an instruction has left, instead of the parity of their offset. */
+static int counts_bytes(const decoder *d) {
+    return DELTAGATE_PATCH_XTENSA && d->isa == ISA_XTENSA;
+}
+
+/* Bytes left of an Xtensa instruction after one more: bit 3 of the first one tells two bytes from three. */
+static uint8_t bytes_left(uint8_t left, uint8_t byte) {
+    return (uint8_t)(left != 0 ? left - 1 : (byte & 8) != 0 ? 1 : 2);
+}
+
 static void produce(decoder *d, uint8_t byte) {
     unsigned bit;
+    if (counts_bytes(d)) {
+        d->isa_state.xtensa.left = bytes_left(d->isa_state.xtensa.left, byte);
+        d->isa_state.xtensa.train_left = d->isa_state.xtensa.left; /* What trains comes next behind a copy. */
+    }
     d->crc32 ^= byte;
     for (bit = 0; bit < 8; bit++) {
         d->crc32 = (d->crc32 >> 1) ^ (0xEDB88320u & (0 - (d->crc32 & 1)));
@@ -1296,7 +1310,7 @@ static const row *read_instruction(decoder *d) {
 #endif
 #if DELTAGATE_PATCH_XTENSA
     case ISA_XTENSA: {
-        uint32_t *doubt = &d->isa_state.doubt;
+        uint32_t *doubt = &d->isa_state.xtensa.doubt;
         if ((at & 3) == 0 && xtensa_start_of_function(i)) {
             *doubt = 0;
         }
@@ -1900,11 +1914,11 @@ static void look_for_match(decoder *d, unsigned match) {
 }
 
 /* The counters that a bit of a literal has, but for those of the matches. */
-static void literal_counters(decoder *d, uint32_t offset, uint32_t node) {
+static void literal_counters(decoder *d, uint32_t within, uint32_t node) {
     static const uint8_t SHARES[5] = {14, 4, 2, 1, 1};
     uint32_t at = d->checked, all = d->cell_count - d->checked, k, i;
     int all_contexts = d->cell_count > 4096;
-    enter(d, 2, d->order0 + ((node + (offset << 8)) & d->order0_mask), 0xFFF);
+    enter(d, 2, d->order0 + ((node + ((counts_bytes(d) ? within != 0 : within) << 8)) & d->order0_mask), 0xFFF);
     for (k = 0; k < 5; k++) {
         uint32_t share = all_contexts ? divided(all * SHARES[k], 22) : k == 0 ? all : 0;
         uint32_t h = scramble(d->context[k] ^ node);
@@ -1926,12 +1940,15 @@ static void literal_counters(decoder *d, uint32_t offset, uint32_t node) {
     }
 }
 
-/* One byte of literals, or, to train their counters with it, one of the base. */
-static uint8_t literal(decoder *d, uint32_t offset, uint32_t last, int train, uint32_t known) {
+/*
+ * One byte of literals, or, to train their counters with it, one of the base: with so many bytes left of its instruction, or
+ * at this offset.
+ */
+static uint8_t literal(decoder *d, uint32_t within, uint32_t last, int train, uint32_t known) {
     static const uint32_t MASKS[5] = {0xFF, 0xFF00, 0xFFFF0000u, 0xFFF0, 0xF0F0F0};
     uint32_t node = 1, weights = WEIGHTS_LITERAL, expected[2], bit, k;
     for (k = 0; k < 5; k++) {
-        d->context[k] = hash(k + 1, last & MASKS[k], k == 0 ? offset & 1 : 0);
+        d->context[k] = hash(k + 1, last & MASKS[k], within & (counts_bytes(d) ? 3u : k == 0));
     }
     for (k = 0; k < 2; k++) {
         expected[k] = 0; /* Of no byte. */
@@ -1949,7 +1966,7 @@ static uint8_t literal(decoder *d, uint32_t offset, uint32_t last, int train, ui
                 d->input[i] = (int16_t)-d->input[i];
             }
         }
-        literal_counters(d, offset, node);
+        literal_counters(d, within, node);
         bit = train ? known >> k & 1 : mixed(d, weights, 8);
         for (i = 0; i < 8; i++) {
             if (d->cell[i] != 0) {
@@ -2007,7 +2024,13 @@ static void second_triple(decoder *d) {
 IN_TURN static void train(decoder *d) {
     uint32_t before = base_word(d, d->train - 4), byte = base_word(d, d->train) & 255;
     uint32_t last = before >> 24 | (before >> 8 & 0xFF00) | (before & 0xFF00) << 8 | before << 24;
-    literal(d, d->train, last, 1, byte);
+    uint32_t within = d->train;
+    if (counts_bytes(d)) {
+        uint8_t *left = &d->isa_state.xtensa.train_left;
+        within = *left;
+        *left = bytes_left(*left, (uint8_t)byte);
+    }
+    literal(d, within, last, 1, byte);
     d->train++;
 }
 
@@ -2015,7 +2038,7 @@ IN_TURN static void extra(decoder *d) {
     d->streak = 0;
     look_for_match(d, 0);
     look_for_match(d, 1);
-    produce(d, literal(d, d->position, d->last, 0, 0));
+    produce(d, literal(d, counts_bytes(d) ? d->isa_state.xtensa.left : d->position, d->last, 0, 0));
 }
 
 static void end(decoder *d) {

@@ -165,7 +165,10 @@ typedef struct {
             uint32_t slots[8];
         } registers;
 #endif
-        uint32_t doubt;  /* Xtensa */
+        struct {
+            uint32_t doubt;
+            uint8_t left, train_left; /* Bytes left of the instruction in the result, and in what trains. */
+        } xtensa;
         uint32_t banked; /* MCS-51 */
     } isa_state;
     uint8_t piece[DELTAGATE_PATCH_PIECE_BYTES];

@@ -7,14 +7,14 @@
 //! | offset behind the memory | bytes | field |
 //! |---|---|---|
 //! | 0 | 3 | magic `dGc` |
-//! | 3 | 1 | version, 1 |
+//! | 3 | 1 | version, 2 |
 //! | 4 | 4 | which patch: CRC-32 of its first 64 bytes (or all, if it has fewer) and its length in 4 bytes |
 //! | 8 | 4 | position: bytes of the result appended before, a multiple of 64 or all |
 //! | 12 | … | fields of [`crate::Decoder`] and what it owns, in the order in which the `saved` functions name them |
 //! | … | … | zeros |
 //! | 380 | 4 | CRC-32 (ISO-HDLC) of the memory and of the 380 bytes behind it |
 //!
-//! The fields of version 1, all little-endian:
+//! The fields of version 2, all little-endian:
 //!
 //! | bytes | field |
 //! |---|---|
@@ -26,7 +26,8 @@
 //! | 64, 1, 4 | the piece that is not full, how many bytes of it there are, CRC-32 register |
 //! | 2 | entries of the map |
 //! | 32, 4, 4, 4, 12 | trail: words, place, old and new address; the copy in progress (source, bytes, shift) |
-//! | 4, 4, 4, 8, 4 | history: bytes so far, last bytes, groups, groups of each kind, streak |
+//! | 4, 4, 4, 8, 4, 1 | history: bytes so far, last bytes, groups, groups of each kind, streak, bytes left of the instruction |
+//! | 1 | the same of the bytes learned from |
 //! | 4, 1 | newest difference at each alignment, and of all |
 //! | 3, 1, 3, 1 | the matches: expected at, bytes |
 //! | 1 | whether the last address had a known shift |
@@ -43,7 +44,7 @@ use crate::source::{CRC_START, crc_over};
 pub const CHECKPOINT_STATE_BYTES: usize = 384;
 
 const MAGIC: [u8; 3] = *b"dGc";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Where the position stands.
 const POSITION_AT: usize = 8;
 /// Where the first field of the decoder stands.

@@ -432,23 +432,29 @@
 //! base's end and those at offsets below 4. Each is taken bit by bit as if it were a literal with its offset in the base and
 //! the four bytes before it there: its order-0 and checked counters (claimed first) learn, and nothing else changes.
 //!
+//! What an Xtensa instruction has **left** says where in it a byte is, since the offset does not. `left` is 0 at first. A byte
+//! that comes at 0 begins an instruction and makes it 1 if its bit 3 is one, else 2; at 1 and 2 a byte makes it one less. Every
+//! byte of the result, of copies and of literals, changes `left`. Training has one of its own, which begins as the result's is
+//! then and changes with every byte trained with. **Within** is the `left` that a byte comes at, in Xtensa; in all other
+//! sets, and without relocation, it is the byte's offset, in the target or in the base.
+//!
 //! A literal is eight mixed bits, the highest first; `node` is 1 followed by the bits so far. Its eight inputs are, in this order:
 //!
 //! 1. Those of the two matches: 0 without a match, or if the bits so far are not those of the byte that it expects. Else `stretch` of the `p` of
 //!    its confidence counter `m`, negative if the expected bit is 0; after the weights, this counter learns, as a bit, whether the
 //!    expected bit was right.
-//! 2. Order 0's: counter `(node + 256 × target offset) mod Z`.
+//! 2. Order 0's: counter `(node + 256 × within) mod Z`, any `left` above 0 counting as 1.
 //! 3. Those of five hashed contexts, each with a checked counter in a slice of its own, at `((h >> 16) × slice) >> 16` with
-//!    `h = scramble(hash(k, last & mask, target offset & parity) ^ node)`. The slices follow each other; each is its share of the checked
+//!    `h = scramble(hash(k, last & mask, within & place) ^ node)`. The slices follow each other; each is its share of the checked
 //!    counters, rounded down. In memory classes 12 and 13 only the first context is used, with a share of 1; the inputs of the others are 0.
 //!
-//! | k | mask | parity | share |
-//! |---|---|---|---|
-//! | 1 | 0xFF | 1 | 14 / 22 |
-//! | 2 | 0xFF00 | 0 | 4 / 22 |
-//! | 3 | 0xFFFF0000 | 0 | 2 / 22 |
-//! | 4 | 0xFFF0 | 0 | 1 / 22 |
-//! | 5 | 0xF0F0F0 | 0 | 1 / 22 |
+//! | k | mask | place | place, Xtensa | share |
+//! |---|---|---|---|---|
+//! | 1 | 0xFF | 1 | 3 | 14 / 22 |
+//! | 2 | 0xFF00 | 0 | 3 | 4 / 22 |
+//! | 3 | 0xFFFF0000 | 0 | 3 | 2 / 22 |
+//! | 4 | 0xFFF0 | 0 | 3 | 1 / 22 |
+//! | 5 | 0xF0F0F0 | 0 | 3 | 1 / 22 |
 //!
 //! **Matches.** The first one looks for the last byte, the second for the last two. The position of a byte or two is cell
 //! `((h >> 16) × len) >> 16` of the `len` positions, `h = scramble(last & 0xFF)` or `scramble(last & 0xFFFF)`. Before every literal

@@ -231,6 +231,22 @@ impl Isa {
         }
     }
 
+    /// Whether literals know how much of an instruction is left: where instructions have two or three bytes, the offset
+    /// does not tell.
+    pub(crate) fn counts_bytes(self) -> bool {
+        self.built_in() == Self::Xtensa
+    }
+
+    /// Bytes that an instruction has left after one more, if it had `left`, by the first byte alone; 0 in sets that do not
+    /// count. With 0 the byte is the first one of an instruction.
+    pub(crate) fn bytes_left(self, left: u8, byte: u8) -> u8 {
+        if self.counts_bytes() {
+            xtensa::bytes_left(left, byte)
+        } else {
+            0
+        }
+    }
+
     /// Whether instructions load literals from ahead of them.
     pub(crate) fn has_pools(self) -> bool {
         self.built_in() == Self::Thumb

@@ -214,6 +214,15 @@ pub(crate) fn address_in(field: u8, instruction: u32, at: u32) -> Option<u32> {
     (instruction & jump.mask == jump.value).then(|| jump.address(instruction, at))
 }
 
+/// Bytes left of an instruction after one more, if it had `left`: bit 3 of the first one tells two bytes from three.
+pub(super) fn bytes_left(left: u8, byte: u8) -> u8 {
+    match left {
+        0 if byte & 8 == 0 => 2,
+        0 => 1,
+        _ => left - 1,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,6 +256,18 @@ mod tests {
                 "{bytes:x?}"
             );
         }
+    }
+
+    #[test]
+    fn the_first_byte_tells_how_many_are_left() {
+        // addi a1, a1, -16; ret.n; l32r a0
+        let code = [0x12, 0xC1, 0xF0, 0x0D, 0xF0, 0x01, 0x28, 0xC4];
+        let mut left = 0;
+        let after = code.map(|byte| {
+            left = bytes_left(left, byte);
+            left
+        });
+        assert_eq!(after, [2, 1, 0, 1, 0, 2, 1, 0]);
     }
 
     #[test]

@@ -229,10 +229,14 @@ impl Models<'_> {
     }
 
     fn push_group(&mut self, group: &Group, bytes: u32, hit: bool) {
+        let isa = self.isa();
         let history = &mut self.history;
         for index in 0..group.len {
-            history.last = history.last << 8 | bytes >> (8 * index) & 0xFF;
+            let byte = bytes >> (8 * index) & 0xFF;
+            history.last = history.last << 8 | byte;
+            history.left = isa.bytes_left(history.left, byte as u8);
         }
+        history.trained_left = history.left;
         history.position = history.position.wrapping_add(group.len);
         history.groups = history.groups << 1 | u32::from(hit);
         let of_kind = &mut history.of_kind[group.kind as usize];

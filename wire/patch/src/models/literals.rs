@@ -8,17 +8,18 @@ use super::{Models, layout};
 use crate::cells::{Cells, Region};
 use crate::coder::BitCoder;
 use crate::header::MemoryClass;
+use crate::isa::Isa;
 
-/// A hashed context: which bits of the last four bytes it sees, the newest lowest, and which of the offset.
+/// A hashed context: which bits of the last four bytes it sees, the newest lowest, and whether that of the offset, 0 or 1.
 struct Context {
     last: u32,
-    offset: u32,
+    parity: u32,
     /// Its part of the cells.
     share: u32,
 }
 
-const fn context(last: u32, offset: u32, share: u32) -> Context {
-    Context { last, offset, share }
+const fn context(last: u32, parity: u32, share: u32) -> Context {
+    Context { last, parity, share }
 }
 
 const CONTEXTS: [Context; 5] = [
@@ -40,7 +41,7 @@ pub(super) const INPUTS: u32 = (MATCHES + 1 + CONTEXTS.len()) as u32;
 
 type Inputs = [i32; INPUTS as usize];
 
-/// log2 of the order-0 counters: one for each node and parity of the offset.
+/// log2 of the order-0 counters: one for each node and parity, or bytes left: none or some.
 const ORDER_0_CELLS_LOG2: u32 = 9;
 
 /// Positions of the last byte: one for each value.
@@ -77,6 +78,41 @@ impl Shares {
     }
 }
 
+/// Where a byte is in its instruction, as far as its contexts know.
+#[derive(Clone, Copy)]
+enum Within {
+    /// Whether the offset is odd.
+    Parity(u32),
+    /// How many bytes are left.
+    Left(u8),
+}
+
+impl Within {
+    fn of(isa: Isa, offset: u32, left: u8) -> Self {
+        if isa.counts_bytes() {
+            Self::Left(left)
+        } else {
+            Self::Parity(offset & 1)
+        }
+    }
+
+    /// What order 0 sees of it: 0 or 1.
+    fn order_0(self) -> u32 {
+        match self {
+            Self::Parity(odd) => odd,
+            Self::Left(left) => u32::from(left > 0),
+        }
+    }
+
+    /// What a hashed context sees of it.
+    fn hashed(self, context: &Context) -> u32 {
+        match self {
+            Self::Parity(odd) => odd & context.parity,
+            Self::Left(left) => left.into(),
+        }
+    }
+}
+
 /// A hashed context in use: its cells, and the hash for any bit of the byte.
 #[derive(Clone, Copy)]
 struct Slot {
@@ -87,7 +123,7 @@ struct Slot {
 /// The counters of a literal byte, for any of its bits.
 struct Slots {
     order_0: Region,
-    offset: u32,
+    within: Within,
     hashed: [Slot; CONTEXTS.len()],
     /// How many of them are in use.
     used: usize,
@@ -101,7 +137,7 @@ struct Counters {
 }
 
 impl Slots {
-    fn new(shares: &Shares, class: MemoryClass, last: u32, offset: u32) -> Self {
+    fn new(shares: &Shares, class: MemoryClass, last: u32, within: Within) -> Self {
         let used = if class.exponent() < ALL_CONTEXTS_CLASS {
             1
         } else {
@@ -114,12 +150,12 @@ impl Slots {
             cells = layout::after(cells, shares.hashed.len * context.share / sum);
             *slot = Slot {
                 cells,
-                hash: hash(k, last & context.last, offset & context.offset),
+                hash: hash(k, last & context.last, within.hashed(context)),
             };
         }
         Self {
             order_0: shares.order_0,
-            offset,
+            within,
             hashed,
             used,
         }
@@ -130,7 +166,7 @@ impl Slots {
     // Not inlined, nor is `learn`: literals and training share them.
     #[inline(never)]
     fn claim(&self, cells: &mut Cells<'_>, node: u32, counters: &mut Counters, inputs: &mut Inputs) {
-        let order_0 = (node | self.offset << 8) & (self.order_0.len - 1);
+        let order_0 = (node | self.within.order_0() << 8) & (self.order_0.len - 1);
         counters.order_0 = (self.order_0.first + order_0) as usize;
         inputs[MATCHES] = cells.input(counters.order_0);
         let slots = self.hashed.iter().take(self.used);
@@ -197,6 +233,7 @@ impl Models<'_> {
         for (matched, expected) in self.matched.iter_mut().zip(expected) {
             matched.advance(node & 0xFF == expected);
         }
+        self.history.left = self.isa().bytes_left(self.history.left, node as u8);
         self.history.push_literal(node & 0xFF);
         Ok(node as u8)
     }
@@ -209,7 +246,8 @@ impl Models<'_> {
         guesses: &[Guess; MATCHES],
         byte: u8,
     ) -> Result<u32, C::Error> {
-        let slots = Slots::new(shares, self.class, self.history.last, self.history.position);
+        let within = Within::of(self.isa(), self.history.position, self.history.left);
+        let slots = Slots::new(shares, self.class, self.history.last, within);
         let (mut counters, mut inputs) = (Counters::default(), [0; INPUTS as usize]);
         let mut weights = layout::LITERAL_WEIGHTS.first;
         let mut node = 1;
@@ -238,7 +276,9 @@ impl Models<'_> {
 
     /// Learns a byte of the base that literals replace, at `offset` of it and after the bytes `last`, the newest lowest.
     pub fn train(&mut self, byte: u8, last: u32, offset: u32) {
-        let slots = Slots::new(&Shares::of(self.literals), self.class, last, offset);
+        let within = Within::of(self.isa(), offset, self.history.trained_left);
+        self.history.trained_left = self.isa().bytes_left(self.history.trained_left, byte);
+        let slots = Slots::new(&Shares::of(self.literals), self.class, last, within);
         let (mut counters, mut unused) = (Counters::default(), [0; INPUTS as usize]);
         let mut node = 1;
         for behind in (0..8).rev() {
@@ -286,7 +326,7 @@ mod tests {
             let region = Region { first: 7, len };
             let class = MemoryClass::from_exponent(exponent).expect("a class");
             let shares = Shares::of(region);
-            let slots = Slots::new(&shares, class, 0x1234_5678, 3);
+            let slots = Slots::new(&shares, class, 0x1234_5678, Within::Parity(1));
             let mut next = shares.hashed.first;
             for slot in &slots.hashed[..slots.used] {
                 assert_eq!(slot.cells.first, next);

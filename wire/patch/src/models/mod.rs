@@ -22,7 +22,7 @@ use crate::cells::{COUNTER_START, Cells, Region};
 use crate::coder::BitCoder;
 use crate::control::Triple;
 use crate::header::MemoryClass;
-use crate::isa::UnknownIsa;
+use crate::isa::{Isa, UnknownIsa};
 use crate::map::{ENTRY_CELLS, Moved};
 use crate::relocate::{Relocator, Walk};
 
@@ -70,6 +70,10 @@ struct History {
     of_kind: [u8; 8],
     /// Predicted bytes in a row.
     streak: u32,
+    /// Bytes left of the instruction that the result is in, if the set counts them.
+    left: u8,
+    /// The same of training, which goes on where a copy ends.
+    trained_left: u8,
 }
 
 /// Where the models stand between two groups, for an encoder that looks ahead.
@@ -151,6 +155,13 @@ impl<'m> Models<'m> {
             map_copy_bytes_log2: self.map_copy_bytes_log2.into(),
             copies_share: self.copies_share.into(),
         }
+    }
+
+    /// The instruction set; without relocation none is known.
+    fn isa(&self) -> Isa {
+        self.relocator
+            .relocation()
+            .map_or(Isa::Words, |relocation| relocation.isa)
     }
 
     /// Entries of the map that are used, and the most there can be; nothing without relocation.

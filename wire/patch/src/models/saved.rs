@@ -7,6 +7,9 @@ use crate::header::IMAGE_BYTES_MAX;
 /// A streak is one of all bytes at most, after one that a copy begins with.
 const STREAK_MAX: u32 = 2 * IMAGE_BYTES_MAX;
 
+/// Bytes that an instruction can have left: it has three at most.
+const LEFT_MAX: u8 = 2;
+
 impl Models<'_> {
     /// The decoder memory, all of which a checkpoint keeps.
     pub(crate) fn memory(&mut self) -> &mut [u8] {
@@ -54,11 +57,18 @@ impl History {
             groups,
             of_kind,
             streak,
+            left,
+            trained_left,
         } = self;
         fields.u32(position);
         fields.u32(last);
         fields.u32(groups);
         fields.bytes(of_kind);
         fields.at_most(streak, STREAK_MAX, 4);
+        for left in [left, trained_left] {
+            fields.u8(left);
+            fields.require(*left <= LEFT_MAX);
+            *left = (*left).min(LEFT_MAX);
+        }
     }
 }
