@@ -18,6 +18,10 @@ const PLAIN_BASE: &[u8] = include_bytes!("../../../fixtures/patch/words-base.bin
 const PLAIN_TARGET: &[u8] = include_bytes!("../../../fixtures/patch/words-target.bin");
 /// Repeats, literals, pointers, and no addresses in instructions.
 const PLAIN_PATCH: &[u8] = include_bytes!("../../../fixtures/patch/draft3-words-4096.patch");
+const XTENSA_BASE: &[u8] = include_bytes!("../../../fixtures/patch/xtensa-base.bin");
+const XTENSA_TARGET: &[u8] = include_bytes!("../../../fixtures/patch/xtensa-target.bin");
+/// Literals that know how much of an instruction is left.
+const XTENSA_PATCH: &[u8] = include_bytes!("../../../fixtures/patch/draft3-xtensa-4096.patch");
 
 /// The result, after a restart as long as it was then.
 struct Flash(Vec<u8>);
@@ -109,6 +113,7 @@ fn survives_cuts(mut base: &[u8], target: &[u8], mut patch: &[u8], steps: u32) {
 #[test]
 fn cuts_change_nothing() {
     survives_cuts(PLAIN_BASE, PLAIN_TARGET, PLAIN_PATCH, 1);
+    survives_cuts(XTENSA_BASE, XTENSA_TARGET, XTENSA_PATCH, 1);
     survives_cuts(BASE, TARGET, PATCH, 7);
 }
 
