@@ -7,14 +7,14 @@
 //! | offset behind the memory | bytes | field |
 //! |---|---|---|
 //! | 0 | 3 | magic `dGc` |
-//! | 3 | 1 | version, 2 |
+//! | 3 | 1 | version, 1 |
 //! | 4 | 4 | which patch: CRC-32 of its first 64 bytes (or all, if it has fewer) and its length in 4 bytes |
 //! | 8 | 4 | position: bytes of the result appended before, a multiple of 64 or all |
 //! | 12 | … | fields of [`crate::Decoder`] and what it owns, in the order in which the `saved` functions name them |
 //! | … | … | zeros |
 //! | 380 | 4 | CRC-32 (ISO-HDLC) of the memory and of the 380 bytes behind it |
 //!
-//! The fields of version 2, all little-endian:
+//! The fields of version 1, all little-endian:
 //!
 //! | bytes | field |
 //! |---|---|
@@ -44,7 +44,7 @@ use crate::source::{CRC_START, crc_over};
 pub const CHECKPOINT_STATE_BYTES: usize = 384;
 
 const MAGIC: [u8; 3] = *b"dGc";
-const VERSION: u8 = 2;
+const VERSION: u8 = 1;
 /// Where the position stands.
 const POSITION_AT: usize = 8;
 /// Where the first field of the decoder stands.

@@ -149,7 +149,7 @@ mod tests {
 
     /// If this fails, fields were added: then the version and the table in `checkpoint.rs` change, too.
     #[test]
-    fn fields_of_version_2_take_220_bytes() {
+    fn fields_of_version_1_take_220_bytes() {
         let header = Header {
             memory: MemoryClass::MIN,
             target_bytes: 1,
