@@ -156,7 +156,7 @@ pub(crate) fn check_patch(device: &Device<'_>, update: &Update, start: &[u8]) ->
         detail: Some(detail),
     };
     let header = Header::parse(start).map_err(|error| match error {
-        DecodeError::UnknownDraft(_) | DecodeError::UnknownMemoryClass(_) | DecodeError::NotAPatch => {
+        DecodeError::UnknownVersion(_) | DecodeError::UnknownMemoryClass(_) | DecodeError::NotAPatch => {
             Outcome::RefusedUnsupported.into()
         }
         _ => failed(0),

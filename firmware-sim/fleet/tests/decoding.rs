@@ -92,7 +92,7 @@ fn a_cortex_m3_decodes_what_a_server_decodes() {
 #[test]
 fn what_the_device_gets_wrong_is_seen() {
     let firmware = Firmware::of_checkout().path("bench.elf").unwrap();
-    let mut job = frozen("draft3-words-4096.patch", "words-base.bin", "words-target.bin");
+    let mut job = frozen("v1-words-4096.patch", "words-base.bin", "words-target.bin");
     let middle = job.target.len() / 2;
     job.target[middle] ^= 1;
     let error = run(&firmware, &[job]).unwrap_err();

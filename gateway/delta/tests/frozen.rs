@@ -34,7 +34,7 @@ fn the_encoder_gets_no_worse_than_when_the_format_began() {
     ] {
         let [base, target] = ["base", "target"].map(|which| fixture(&format!("{set}-{which}.bin")));
         for bytes in [4_096, 131_072] {
-            let name = format!("draft3-{set}-{bytes}.patch");
+            let name = format!("v1-{set}-{bytes}.patch");
             let frozen = fixture(&name);
             let memory = Header::parse(&frozen).expect("a frozen header").memory;
             let addresses = addresses(&base, &frozen);

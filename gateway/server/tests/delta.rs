@@ -413,7 +413,7 @@ fn commands_say_what_they_did() {
     let (head, tables) = text.split_once("\n\n").unwrap();
     assert_eq!(
         head,
-        "patch N bytes, N % of the new image, draft N\n\
+        "patch N bytes, N % of the new image, version N\n\
          memory N bytes for the decoder\n\
          old N bytes, SHA-256 DIGEST\n\
          new N bytes, SHA-256 DIGEST\n\

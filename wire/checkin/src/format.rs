@@ -12,7 +12,7 @@ pub enum Format {
     Lz4 = 1,
     /// A BSDIFF40 patch against the running image.
     Bsdiff = 2,
-    /// Our patch against the running image, draft version.
+    /// Our patch against the running image, version 1 of its format.
     Patch = 3,
 }
 

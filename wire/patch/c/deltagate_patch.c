@@ -2118,8 +2118,8 @@ deltagate_patch_result deltagate_patch_parse(deltagate_patch_header *header, con
     if (bytes[0] != 'd' || bytes[1] != 'G') {
         return DELTAGATE_PATCH_NOT_A_PATCH;
     }
-    if (bytes[2] != DELTAGATE_PATCH_DRAFT) {
-        return DELTAGATE_PATCH_UNKNOWN_DRAFT;
+    if (bytes[2] != DELTAGATE_PATCH_VERSION) {
+        return DELTAGATE_PATCH_UNKNOWN_VERSION;
     }
     if (bytes[3] < 12 || bytes[3] > 17) {
         return DELTAGATE_PATCH_UNKNOWN_MEMORY_CLASS;
@@ -2181,8 +2181,8 @@ const char *deltagate_patch_message(deltagate_patch_result result) {
         return "patched image has the wrong checksum";
     case DELTAGATE_PATCH_NOT_A_PATCH:
         return "not a deltagate patch";
-    case DELTAGATE_PATCH_UNKNOWN_DRAFT:
-        return "patch of unknown draft";
+    case DELTAGATE_PATCH_UNKNOWN_VERSION:
+        return "patch of unknown version";
     case DELTAGATE_PATCH_UNKNOWN_MEMORY_CLASS:
         return "patch of unknown memory class";
     case DELTAGATE_PATCH_UNKNOWN_INSTRUCTION_SET:

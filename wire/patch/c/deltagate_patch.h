@@ -47,8 +47,8 @@ extern "C" {
 #define DELTAGATE_PATCH_PIECE_BYTES 64
 #endif
 
-/* The draft of the format that this decoder knows. */
-#define DELTAGATE_PATCH_DRAFT 0x83
+/* The version of the format that this decoder knows. */
+#define DELTAGATE_PATCH_VERSION 1
 
 /* What came of a call. The errors have the names, and the order, of `DecodeError` in the Rust crate. */
 typedef enum {
@@ -66,7 +66,7 @@ typedef enum {
 
     /* Unsupported: nothing was written. */
     DELTAGATE_PATCH_NOT_A_PATCH,
-    DELTAGATE_PATCH_UNKNOWN_DRAFT,
+    DELTAGATE_PATCH_UNKNOWN_VERSION,
     DELTAGATE_PATCH_UNKNOWN_MEMORY_CLASS,
     DELTAGATE_PATCH_UNKNOWN_INSTRUCTION_SET, /* Unknown, or left out when this decoder was compiled. */
 

@@ -22,8 +22,8 @@ pub enum DecodeError {
     ResultMismatch,
     /// Unsupported: the first bytes are not those of this format.
     NotAPatch,
-    /// Unsupported: this format, in another draft than ours.
-    UnknownDraft(u8),
+    /// Unsupported: this format, in another version than ours.
+    UnknownVersion(u8),
     /// Unsupported: a memory class this decoder does not know.
     UnknownMemoryClass(u8),
     /// Unsupported: an instruction set this decoder does not know. Nothing was written.
@@ -63,7 +63,7 @@ impl fmt::Display for DecodeError {
             Self::SourceOutOfRange => f.write_str("patch copies from outside its sources"),
             Self::ResultMismatch => f.write_str("patched image has the wrong checksum"),
             Self::NotAPatch => f.write_str("not a deltagate patch"),
-            Self::UnknownDraft(draft) => write!(f, "patch of unknown draft {draft}"),
+            Self::UnknownVersion(version) => write!(f, "patch of unknown version {version}"),
             Self::UnknownMemoryClass(class) => write!(f, "patch of unknown memory class {class}"),
             Self::UnknownInstructionSet(isa) => write!(f, "patch for unknown instruction set {isa}"),
             Self::MemoryTooSmall { needed, given } => {

@@ -10,8 +10,8 @@ pub const IMAGE_BYTES_MAX: u32 = 0x00FF_FFFF;
 
 const MAGIC: [u8; 2] = *b"dG";
 
-/// Draft 2. Drafts have the top bit set; a frozen version will not.
-const DRAFT: u8 = 0x83;
+/// The version of the format, frozen. Drafts had the top bit set.
+pub const VERSION: u8 = 1;
 
 /// Decoder memory that a patch was made for: a power of two from 4 KiB to 128 KiB, written as its exponent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,12 +75,12 @@ impl Header {
     /// Reads the header at the start of a patch; `bytes` may be longer.
     pub fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
         let bytes: &[u8; HEADER_BYTES] = bytes.first_chunk().ok_or(DecodeError::Truncated)?;
-        let [m0, m1, draft, memory, t0, t1, t2, b0, b1, b2, rest @ ..] = *bytes;
+        let [m0, m1, version, memory, t0, t1, t2, b0, b1, b2, rest @ ..] = *bytes;
         if [m0, m1] != MAGIC {
             return Err(DecodeError::NotAPatch);
         }
-        if draft != DRAFT {
-            return Err(DecodeError::UnknownDraft(draft));
+        if version != VERSION {
+            return Err(DecodeError::UnknownVersion(version));
         }
         let [d0, d1, d2, d3, d4, d5, d6, d7, c0, c1, c2, c3] = rest;
         Ok(Self {
@@ -98,7 +98,7 @@ impl Header {
     pub fn to_bytes(&self) -> [u8; HEADER_BYTES] {
         let mut out = [0; HEADER_BYTES];
         out[..2].copy_from_slice(&MAGIC);
-        out[2] = DRAFT;
+        out[2] = VERSION;
         out[3] = self.memory.exponent();
         out[4..7].copy_from_slice(&self.target_bytes.to_le_bytes()[..3]);
         out[7..10].copy_from_slice(&self.base_bytes.to_le_bytes()[..3]);
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn layout_is_the_documented_one() {
         let bytes = [
-            b'd', b'G', 0x83, 12, 3, 2, 1, 6, 5, 4, 1, 2, 3, 4, 5, 6, 7, 8, 0x0D, 0x0C, 0x0B, 0x0A,
+            b'd', b'G', 1, 12, 3, 2, 1, 6, 5, 4, 1, 2, 3, 4, 5, 6, 7, 8, 0x0D, 0x0C, 0x0B, 0x0A,
         ];
         assert_eq!(HEADER.to_bytes(), bytes);
         assert_eq!(Header::parse(&bytes), Ok(HEADER));
@@ -135,8 +135,8 @@ mod tests {
         assert_eq!(Header::parse(&bytes[..21]), Err(DecodeError::Truncated));
         bytes[3] = 11;
         assert_eq!(Header::parse(&bytes), Err(DecodeError::UnknownMemoryClass(11)));
-        bytes[2] = 0x84;
-        assert_eq!(Header::parse(&bytes), Err(DecodeError::UnknownDraft(0x84)));
+        bytes[2] = 2;
+        assert_eq!(Header::parse(&bytes), Err(DecodeError::UnknownVersion(2)));
         bytes[0] = b'B';
         assert_eq!(Header::parse(&bytes), Err(DecodeError::NotAPatch));
     }

@@ -1,4 +1,4 @@
-//! The deltagate patch format, draft 3, and its streaming decoder.
+//! The deltagate patch format, version 1, and its streaming decoder.
 //!
 //! A patch turns one firmware image (the *base*) into another (the *target*): bsdiff's control triples, differences and
 //! extra bytes, predicted by adaptive models and written by one binary range coder, in the order in which a device needs
@@ -7,7 +7,8 @@
 //! Which parts of the base moved where is read first; from it the decoder computes what moved addresses have become: branches
 //! and calls, literal loads, addresses put together by two instructions, pointers into the image and into RAM.
 //!
-//! This page is the specification; the code next to it is the reference. Drafts may change in every byte.
+//! This page is the specification; the code next to it is the reference. Version 1 is frozen: no byte
+//! of it changes, the patches in `fixtures/patch` pin it, and whatever is added gets another version.
 //!
 //! ```
 //! use wire_patch::{Decoder, Header, IoFailed, Output, Progress};
@@ -24,7 +25,7 @@
 //!     }
 //! }
 //!
-//! let mut patch: &[u8] = b"dG\x83\x0c\0\0\0\0\0\0\xe3\xb0\xc4\x42\x98\xfc\x1c\x14\0\0\0\0"; // nothing to nothing
+//! let mut patch: &[u8] = b"dG\x01\x0c\0\0\0\0\0\0\xe3\xb0\xc4\x42\x98\xfc\x1c\x14\0\0\0\0"; // nothing to nothing
 //! let header = Header::parse(patch)?;
 //! let mut memory = [0; 4096];
 //! let mut decoder = Decoder::new(header, &mut memory)?;
@@ -38,7 +39,7 @@
 //!
 //! | what | who | when |
 //! |---|---|---|
-//! | magic, draft, memory class | [`Header::parse`] | before anything |
+//! | magic, version, memory class | [`Header::parse`] | before anything |
 //! | memory given ≥ memory needed | [`Decoder::new`] | before anything is written |
 //! | base length | [`Decoder::step`] | before anything is written |
 //! | base digest prefix | the caller, who knows the digest of what it runs | before anything is written |
@@ -69,7 +70,7 @@
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 2 | magic `dG` |
-//! | 2 | 1 | draft, 0x83 |
+//! | 2 | 1 | version, 1 |
 //! | 3 | 1 | memory class: the decoder needs 1 << class bytes, class 12 to 17 |
 //! | 4 | 3 | target length |
 //! | 7 | 3 | base length |
@@ -529,7 +530,7 @@ pub use coder::{BitCoder, one_part};
 pub use control::{Control, Triple};
 pub use decoder::{DECODER_BYTES_MAX, Decoder, Progress, Stage, State};
 pub use error::DecodeError;
-pub use header::{HEADER_BYTES, Header, IMAGE_BYTES_MAX, MemoryClass};
+pub use header::{HEADER_BYTES, Header, IMAGE_BYTES_MAX, MemoryClass, VERSION};
 pub use io::{IoFailed, OUTPUT_PIECE_BYTES, Output, ReadAt};
 pub use isa::{Ahead, Isa, UnknownIsa, with_labels};
 pub use layout::{Layout, SEGMENTS_MAX, Segment};

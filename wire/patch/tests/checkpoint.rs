@@ -13,15 +13,15 @@ use wire_patch::{
 const BASE: &[u8] = include_bytes!("../../../fixtures/patch/thumb-base.bin");
 const TARGET: &[u8] = include_bytes!("../../../fixtures/patch/thumb-target.bin");
 /// All that relocation knows.
-const PATCH: &[u8] = include_bytes!("../../../fixtures/patch/draft3-thumb-4096.patch");
+const PATCH: &[u8] = include_bytes!("../../../fixtures/patch/v1-thumb-4096.patch");
 const PLAIN_BASE: &[u8] = include_bytes!("../../../fixtures/patch/words-base.bin");
 const PLAIN_TARGET: &[u8] = include_bytes!("../../../fixtures/patch/words-target.bin");
 /// Repeats, literals, pointers, and no addresses in instructions.
-const PLAIN_PATCH: &[u8] = include_bytes!("../../../fixtures/patch/draft3-words-4096.patch");
+const PLAIN_PATCH: &[u8] = include_bytes!("../../../fixtures/patch/v1-words-4096.patch");
 const XTENSA_BASE: &[u8] = include_bytes!("../../../fixtures/patch/xtensa-base.bin");
 const XTENSA_TARGET: &[u8] = include_bytes!("../../../fixtures/patch/xtensa-target.bin");
 /// Literals that know how much of an instruction is left.
-const XTENSA_PATCH: &[u8] = include_bytes!("../../../fixtures/patch/draft3-xtensa-4096.patch");
+const XTENSA_PATCH: &[u8] = include_bytes!("../../../fixtures/patch/v1-xtensa-4096.patch");
 
 /// The result, after a restart as long as it was then.
 struct Flash(Vec<u8>);

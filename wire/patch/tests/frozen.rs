@@ -149,9 +149,9 @@ fn refusals_of_every_error_that_bytes_can_cause_are_there() {
         "SourceOutOfRange",
         "TrailingBytes",
         "Truncated",
-        "UnknownDraft",
         "UnknownInstructionSet",
         "UnknownMemoryClass",
+        "UnknownVersion",
     ];
     assert!(there.iter().map(String::as_str).eq(expected), "{there:?}");
 }

@@ -33,7 +33,7 @@ const ERRORS: [&str; 17] = [
     "SourceOutOfRange",
     "ResultMismatch",
     "NotAPatch",
-    "UnknownDraft",
+    "UnknownVersion",
     "UnknownMemoryClass",
     "UnknownInstructionSet",
     "MemoryTooSmall",

@@ -162,7 +162,7 @@ fn after(error: DecodeError) -> &'static str {
         DecodeError::NotAPatch => {
             "give a file that `deltagate delta create` made; the old image comes before it"
         }
-        DecodeError::UnknownDraft(_) | DecodeError::UnknownMemoryClass(_) => {
+        DecodeError::UnknownVersion(_) | DecodeError::UnknownMemoryClass(_) => {
             "use the version of deltagate that made it, or make it again"
         }
         _ => "the patch is damaged or not complete: get it again",

@@ -8,7 +8,7 @@ use clap::Args;
 use gateway_delta::account::{Account, KindAccount, Outline, account, outline};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use wire_patch::{HEADER_BYTES, Header, Kind};
+use wire_patch::{HEADER_BYTES, Header, Kind, VERSION};
 
 use super::apply::PATCH_BYTES_MAX;
 use super::image::Image;
@@ -16,9 +16,6 @@ use super::place::RelocationRow;
 use super::{DeltaError, decode, files, hex, plot};
 
 pub(super) use text::percent;
-
-/// The bit of the third byte that says that a format is not frozen yet.
-const DRAFT_BIT: u8 = 0x80;
 
 /// Show what is in a patch. With OLD, where its bytes go and how much of the new image was predicted.
 #[derive(Args, Clone, Debug)]
@@ -118,10 +115,7 @@ impl Inspected {
         ];
         let mut inspected = Self {
             size_bytes: patch.len() as u64,
-            format: match patch.get(2).copied().unwrap_or(DRAFT_BIT) {
-                draft if draft & DRAFT_BIT != 0 => format!("draft {}", draft & !DRAFT_BIT),
-                version => format!("version {version}"),
-            },
+            format: format!("version {VERSION}"),
             decoder_memory_bytes: header.memory.bytes(),
             base_size_bytes: header.base_bytes,
             base_digest_prefix: hex(&header.base_digest_prefix),
