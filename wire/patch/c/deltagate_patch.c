@@ -7,6 +7,7 @@
 
 typedef deltagate_patch decoder;
 typedef deltagate_patch_group group;
+typedef deltagate_patch_literals literals;
 typedef deltagate_patch_layout layout;
 
 /* The start of the memory, in cells. */
@@ -39,7 +40,7 @@ enum { PHASE_BEGIN, PHASE_MAP, PHASE_TRIPLE, PHASE_COPY, PHASE_TRAIN, PHASE_EXTR
 
 #define NUMBER_TOO_LARGE 0xFFFFFFFFu
 #define EVEN 0x8000u /* A counter, or a probability, of 1/2. */
-#define NO_MATCH 0xFFFFFFFFu
+#define NO_PART 0xFFFFFFFFu
 #define NO_ADDRESS 0xFFFFFFFFu /* Of no instruction that is aligned to two bytes. */
 #define PIECE DELTAGATE_PATCH_PIECE_BYTES
 #define REGISTERS (DELTAGATE_PATCH_RISCV || DELTAGATE_PATCH_AARCH64)
@@ -94,10 +95,6 @@ static uint32_t scramble(uint32_t x) {
     return x ^ (x >> 15);
 }
 
-static uint32_t hash(uint32_t k, uint32_t a, uint32_t b) {
-    return scramble(scramble(a + (k << 28)) + (b << 3) + k);
-}
-
 /* Where in `count` places the upper half of a hash leads. */
 static uint32_t place_of(uint32_t h, uint32_t count) {
     return ((h >> 16) * count) >> 16;
@@ -114,8 +111,8 @@ static void fail(decoder *d, deltagate_patch_result error) {
 /* The word at an offset of the base; what is past its end is zero. */
 static uint32_t base_word(decoder *d, uint32_t offset) {
     uint8_t bytes[4] = {0, 0, 0, 0};
-    if (offset < d->base_bytes) {
-        uint32_t left = d->base_bytes - offset;
+    if (offset < d->io->base_bytes) {
+        uint32_t left = d->io->base_bytes - offset;
         if (d->io->read_base(d->io->context, offset, bytes, left < 4 ? left : 4) != 0) {
             fail(d, DELTAGATE_PATCH_BASE_UNREADABLE);
         }
@@ -147,7 +144,7 @@ static int counts_bytes(const decoder *d) {
 }
 
 /* Bytes left of an Xtensa instruction after one more: bit 3 of the first one tells two bytes from three. */
-static uint8_t bytes_left(uint8_t left, uint8_t byte) {
+static uint8_t bytes_left(uint8_t left, uint32_t byte) {
     return (uint8_t)(left != 0 ? left - 1 : (byte & 8) != 0 ? 1 : 2);
 }
 
@@ -155,7 +152,6 @@ static void produce(decoder *d, uint8_t byte) {
     unsigned bit;
     if (counts_bytes(d)) {
         d->isa_state.xtensa.left = bytes_left(d->isa_state.xtensa.left, byte);
-        d->isa_state.xtensa.train_left = d->isa_state.xtensa.left; /* What trains comes next behind a copy. */
     }
     d->crc32 ^= byte;
     for (bit = 0; bit < 8; bit++) {
@@ -180,7 +176,8 @@ static uint32_t copy_left(const decoder *d) {
 /* ---- Range coder ---- */
 
 /* Up to four bytes after the patch's end read as zero: the encoder cuts them off. */
-static void shift_in(decoder *d, deltagate_patch_coder *coder) {
+static void shift_in(decoder *d) {
+    deltagate_patch_coder *coder = &d->coder[d->coder_used];
     uint8_t byte = 0;
     uint32_t position = coder->position++;
     if (position < d->io->patch_bytes) {
@@ -209,7 +206,7 @@ static uint32_t bit_of(decoder *d, uint32_t p) {
     }
     while (coder->range < (uint32_t)1 << 24) {
         coder->range <<= 8;
-        shift_in(d, coder);
+        shift_in(d);
     }
     return bit;
 }
@@ -225,14 +222,17 @@ static uint32_t even_bits(decoder *d, unsigned count) {
 
 /* ---- Counters ---- */
 
-/*
- * After a bit. A counter's probability is above its `low` lowest bits: 4 of a plain one, all of them its count; 8 of a
- * checked one, 3 of them its count.
- */
-static void learn(uint16_t *counter, uint32_t bit, unsigned low) {
+/* A counter's probability is above these lowest bits: 4 of a plain one, all of them its count; 8 of a checked one, 3 of them. */
+static unsigned low_bits(const decoder *d, uint32_t cell) {
+    return cell < d->checked ? 4 : 8;
+}
+
+/* After a bit. */
+static void learn(decoder *d, uint32_t cell, uint32_t bit) {
     static const uint16_t RATES[16] = {32768, 26214, 18724, 14563, 11915, 10082, 8738, 7710,
                                        6898,  6241,  5698,  5242,  4854,  4519,  4228, 4200};
-    uint32_t value = *counter;
+    unsigned low = low_bits(d, cell);
+    uint32_t value = d->cells[cell];
     uint32_t count_max = low == 4 ? 15 : 7;
     uint32_t count = value & count_max;
     uint32_t p = value >> low;
@@ -243,14 +243,13 @@ static void learn(uint16_t *counter, uint32_t bit, unsigned low) {
         p -= (p * rate) >> 16;
     }
     value &= ((uint32_t)1 << low) - 1;
-    *counter = (uint16_t)(p << low | (count < count_max ? value + 1 : value));
+    d->cells[cell] = (uint16_t)(p << low | (count < count_max ? value + 1 : value));
 }
 
 /* A bit coded with one counter alone. */
 static uint32_t alone(decoder *d, uint32_t cell) {
-    uint16_t *counter = &d->cells[cell];
-    uint32_t bit = bit_of(d, *counter | 8u);
-    learn(counter, bit, 4);
+    uint32_t bit = bit_of(d, d->cells[cell] | 8u);
+    learn(d, cell, bit);
     return bit;
 }
 
@@ -263,14 +262,23 @@ static int32_t scaled_log2(uint32_t x) {
     return (int32_t)(256 * log2 + STEPS[(x << 6 >> log2) & 63]);
 }
 
-/* The `i`-th context of a mixed bit has this counter, of 12 bits when all bits of `mask` are set. 0: it has none. */
-static void enter(decoder *d, unsigned i, uint32_t cell, uint32_t mask) {
-    uint32_t p = d->cells[cell] >> 4 & mask;
-    d->cell[i] = (uint16_t)cell;
-    if (p == 0) {
-        p = 1;
+/* The next bits have one context more, which is this. */
+static void context(decoder *d, uint32_t a, uint32_t b) {
+    uint32_t *at = &d->context[d->contexts++], k = d->contexts;
+    *at = scramble(scramble(a + (k << 28)) + (b << 3) + k);
+}
+
+/* The `i`-th context of a mixed bit has this counter. 0: it has none. */
+static void enter(decoder *d, unsigned i, uint32_t cell) {
+    unsigned low = low_bits(d, cell);
+    uint32_t p = (uint32_t)d->cells[cell] >> low << (low - 4);
+    int32_t input = 0;
+    if (cell != 0) {
+        input = scaled_log2(p == 0 ? 1 : p) - scaled_log2(4096 - (p == 0 ? 1 : p));
     }
-    d->input[i] = (int16_t)(cell == 0 ? 0 : scaled_log2(p) - scaled_log2(4096 - p));
+    d->contexts = (uint8_t)(i + 1);
+    d->cell[i] = (uint16_t)cell;
+    d->input[i] = (int16_t)(d->against >> i & 1 ? -input : input);
 }
 
 /* The logistic curve at every 128th place; it is the same from its other end. */
@@ -281,48 +289,64 @@ static uint32_t logistic(uint32_t i) {
     return i <= 32 ? HALF[i] : 65536u - HALF[64 - i];
 }
 
-/* A bit coded with mixed counters: those that were entered. They have not learned it yet. */
-static uint32_t mixed(decoder *d, uint32_t weights_cell, unsigned n) {
-    uint16_t *weights = &d->cells[weights_cell];
-    int32_t sum = 0, error;
-    uint32_t t, p, bit;
+/* The probability that the contexts that were entered give a bit. */
+IN_TURN static uint32_t mixed(const decoder *d, const uint16_t *weights) {
+    int32_t sum = 0;
+    uint32_t t;
     unsigned i;
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < d->contexts; i++) {
         sum += d->input[i] * (int16_t)weights[i];
     }
     sum = shifted(sum, 13);
     sum = sum > 4095 ? 4095 : sum < -4095 ? -4095 : sum;
     t = (uint32_t)(sum + 4096);
-    p = (logistic(t >> 7) * (128 - (t & 127)) + logistic((t >> 7) + 1) * (t & 127)) >> 7;
-    bit = bit_of(d, p);
-    error = (bit ? 65535 : 0) - (int32_t)p;
-    for (i = 0; i < n; i++) {
+    return (logistic(t >> 7) * (128 - (t & 127)) + logistic((t >> 7) + 1) * (t & 127)) >> 7;
+}
+
+/* After a bit: the weights of the contexts that were entered for it. */
+IN_TURN static void learn_weights(const decoder *d, uint16_t *weights, int32_t error) {
+    unsigned i;
+    for (i = 0; i < d->contexts; i++) {
         int32_t weight = (int16_t)weights[i] + shifted(d->input[i] * error, 17);
         weight = weight > 32767 ? 32767 : weight < -32768 ? -32768 : weight;
         weights[i] = (uint16_t)weight;
     }
+}
+
+/* After a bit: the counters of the contexts that were entered for it. */
+IN_TURN static void learn_counters(decoder *d, uint32_t bit) {
+    unsigned i;
+    for (i = 0; i < d->contexts; i++) {
+        if (d->cell[i] != 0) {
+            learn(d, d->cell[i], (bit ^ (uint32_t)d->against >> i) & 1);
+        }
+    }
+}
+
+/* A bit coded with the contexts that were entered. */
+static uint32_t mixed_bit(decoder *d, uint32_t weights_cell) {
+    uint16_t *weights = &d->cells[weights_cell];
+    uint32_t p = mixed(d, weights);
+    uint32_t bit = bit_of(d, p);
+    learn_weights(d, weights, (bit ? 65535 : 0) - (int32_t)p);
+    learn_counters(d, bit);
     return bit;
 }
 
 /*
- * A bit mixed from `n` contexts, which have equal slices of a region; `node` is 0 when a bit stands for itself, else 1
- * followed by the bits of the byte so far.
+ * The contexts of the next bit have equal slices of a region; `node` is 0 when a bit stands for itself, else 1 followed by
+ * the bits of the byte so far.
  */
-static uint32_t mixed_of(decoder *d, uint32_t region, uint32_t slice, uint32_t weights, unsigned n, uint32_t node) {
-    unsigned i;
-    uint32_t bit;
-    for (i = 0; i < n; i++) {
+static void enter_all(decoder *d, uint32_t region, uint32_t slice, uint32_t node) {
+    unsigned i, n = d->contexts;
+    d->against = 0;
+    for (i = 0; i < n; i++, region += slice) {
         uint32_t h = d->context[i];
         if (node != 0) {
             h = scramble(h ^ node);
         }
-        enter(d, i, region + i * slice + place_of(h, slice), 0xFFF);
+        enter(d, i, region + place_of(h, slice));
     }
-    bit = mixed(d, weights, n);
-    for (i = 0; i < n; i++) {
-        learn(&d->cells[d->cell[i]], bit, 4);
-    }
-    return bit;
 }
 
 /* ---- Numbers and triples ---- */
@@ -346,48 +370,43 @@ static uint32_t number(decoder *d, uint32_t which) {
     return value - 1;
 }
 
-/* A signed number: its two lowest bits in a context, then the others. Whether it was not too large. */
-static int seek(decoder *d, uint32_t which, uint32_t context, uint32_t *value) {
-    uint32_t counters = CELLS_ALIGNMENT + 4 * context;
-    uint32_t bit0 = alone(d, counters);
-    uint32_t bit1 = alone(d, counters + 1 + bit0);
-    uint32_t folded = number(d, which);
-    *value = ((folded & 1 ? ~(folded >> 1) : folded >> 1) << 2) + 2 * bit1 + bit0;
+/* Adds a signed number to a value: its two lowest bits in a context, then the others. Whether it was not too large. */
+static int seek(decoder *d, uint32_t context, uint32_t *value) {
+    uint32_t cell = CELLS_ALIGNMENT + 4 * context, folded;
+    uint32_t bit0 = alone(d, cell);
+    *value += bit0 + 2 * alone(d, cell + 1 + bit0);
+    folded = number(d, context < 4 ? NUMBER_SEEK : NUMBER_ADDRESS);
+    *value += (folded & 1 ? ~(folded >> 1) : folded >> 1) << 2;
     return folded != NUMBER_TOO_LARGE;
 }
 
 static int from_base(const decoder *d) {
-    return d->source < d->base_bytes;
+    return d->source < d->io->base_bytes;
 }
 
 /* The next triple, which starts at the position. */
 IN_TURN static void triple(decoder *d) {
-    uint32_t expected = d->source + d->copy + d->extra;
-    uint32_t copy = number(d, NUMBER_COPY_BYTES);
-    uint32_t extra = number(d, NUMBER_EXTRA_BYTES);
-    uint32_t left = d->target_bytes - d->position;
-    uint32_t e, x;
     d->start = d->position;
-    d->source = expected;
-    d->copy = copy;
-    d->extra = extra;
-    if (copy == NUMBER_TOO_LARGE || extra == NUMBER_TOO_LARGE) {
+    d->source += d->copy + d->extra;
+    d->copy = number(d, NUMBER_COPY_BYTES);
+    d->extra = number(d, NUMBER_EXTRA_BYTES);
+    if (d->copy == NUMBER_TOO_LARGE || d->extra == NUMBER_TOO_LARGE) {
         fail(d, DELTAGATE_PATCH_NUMBER_TOO_LARGE);
         return;
     }
-    if (copy > 0) {
-        e = expected - d->start;
-        if (!seek(d, NUMBER_SEEK, e & 3, &x)) {
+    if (d->copy > 0) {
+        uint32_t context = (d->source - d->start) & 3;
+        d->source -= context;
+        if (!seek(d, context, &d->source)) {
             fail(d, DELTAGATE_PATCH_NUMBER_TOO_LARGE);
         }
-        d->source = d->start + (e & ~(uint32_t)3) + x;
     }
-    if (copy + extra == 0) {
+    if (d->copy + d->extra == 0) {
         fail(d, DELTAGATE_PATCH_EMPTY_TRIPLE);
-    } else if (copy + extra > left) {
+    } else if (d->copy + d->extra > d->target_bytes - d->position) {
         fail(d, DELTAGATE_PATCH_OUTPUT_OVERRUN);
-    } else if (copy > 0 &&
-               (from_base(d) ? copy > d->base_bytes - d->source : d->source - d->base_bytes >= d->start)) {
+    } else if (d->copy > 0 &&
+               (from_base(d) ? d->copy > d->io->base_bytes - d->source : d->source - d->io->base_bytes >= d->start)) {
         fail(d, DELTAGATE_PATCH_SOURCE_OUT_OF_RANGE);
     }
 }
@@ -395,21 +414,32 @@ IN_TURN static void triple(decoder *d) {
 /* ---- Setup and memory ---- */
 
 static void read_layout(decoder *d, layout *l) {
-    uint32_t count = even_bits(d, 3), i;
-    l->parts = (uint8_t)(1 + (count > 4 ? 4 : count));
-    for (i = 0; i < l->parts; i++) {
-        uint32_t z;
-        l->offset[i] = i == 0 ? 0 : even_bits(d, 22) << 2;
-        z = even_bits(d, 5);
-        if (z < 2) {
-            z = 2;
+    uint32_t count = even_bits(d, 3), before = 0, i;
+    int ascending = 1;
+    for (i = 0; i < 5; i++) {
+        l->shift[i] = 0;
+        if (i > 0) {
+            l->start[i - 1] = NO_PART;
         }
-        l->address[i] = even_bits(d, 32 - z) << z;
+        if (i <= count) {
+            uint32_t z;
+            if (i > 0) {
+                l->start[i - 1] = even_bits(d, 22) << 2;
+                l->shift[i] -= l->start[i - 1];
+            }
+            z = even_bits(d, 5);
+            if (z < 2) {
+                z = 2;
+            }
+            l->shift[i] += even_bits(d, 32 - z) << z;
+        }
     }
-    for (i = 1; i < l->parts; i++) {
-        if (l->offset[i] <= l->offset[i - 1]) {
-            l->parts = 1;
-        }
+    for (i = 0; i < 4 && l->start[i] != NO_PART; i++) {
+        ascending &= l->start[i] > before;
+        before = l->start[i];
+    }
+    if (!ascending) {
+        l->start[0] = l->start[1] = l->start[2] = l->start[3] = NO_PART;
     }
 }
 
@@ -431,12 +461,8 @@ static void fill(decoder *d, uint32_t from, uint32_t to, uint16_t value) {
 
 IN_TURN static void begin(decoder *d) {
     unsigned i;
-    if (d->io->base_bytes != d->base_bytes) {
-        fail(d, DELTAGATE_PATCH_BASE_LENGTH);
-        return;
-    }
     for (i = 0; i < 4; i++) {
-        shift_in(d, d->coder);
+        shift_in(d);
     }
     d->phase = PHASE_END;
     if (d->target_bytes == 0) {
@@ -446,6 +472,8 @@ IN_TURN static void begin(decoder *d) {
     fill(d, CELLS_ADDRESS, d->cell_count, 0);
     d->share = (uint8_t)even_bits(d, 2);
     d->relocation = (uint8_t)even_bits(d, 1);
+    d->map = CELLS_SHIFTS;
+    d->checked = 0xFFFF; /* Until the map is complete: none. */
     if (d->relocation) {
         d->copies_min_log2 = (uint8_t)even_bits(d, 4);
         d->isa = (uint8_t)even_bits(d, 4);
@@ -465,14 +493,14 @@ IN_TURN static void begin(decoder *d) {
     d->phase = PHASE_MAP;
 }
 
+static uint32_t halfwords_of(const decoder *d) {
+    return d->map + 4u * d->map_entries;
+}
+
 /* The map is complete: the rest of the memory gets its parts, and the triples begin again. */
 static void divide_memory(decoder *d) {
     static const uint8_t SHARES[4] = {4, 1, 2, 5};
-    uint32_t at = CELLS_SHIFTS, c, left;
-    if (d->relocation) {
-        at = d->map + 4u * d->map_entries;
-    }
-    d->halfwords = (uint16_t)at;
+    uint32_t at = halfwords_of(d), c, left;
     fill(d, at, at + d->cell_count / 32, 0);
     at += d->cell_count / 32;
     left = d->cell_count - at;
@@ -491,11 +519,8 @@ static void divide_memory(decoder *d) {
     if (c > 512) {
         c = 512;
     }
-    d->order0 = (uint16_t)at;
     d->order0_mask = (uint16_t)(c - 1);
-    at += c;
-    d->confidence = (uint16_t)at;
-    at += 32;
+    at += c + 32;
     d->positions1 = (uint16_t)at;
     c = left / 8;
     at += c > 256 ? 256 : c;
@@ -580,28 +605,29 @@ static uint8_t move(const decoder *d, uint32_t *offset) {
 /* ---- Addresses ---- */
 
 static uint32_t part_of(const layout *l, uint32_t offset) {
-    uint32_t part = l->parts - 1;
-    while (l->offset[part] > offset) {
+    uint32_t part = 4;
+    while (part > 0 && l->start[part - 1] > offset) {
         part--;
     }
     return part;
 }
 
 static uint32_t address_of(const layout *l, uint32_t offset) {
-    uint32_t part = part_of(l, offset);
-    return l->address[part] + offset - l->offset[part];
+    return offset + l->shift[part_of(l, offset)];
 }
 
 /* Whether an address is in the base, and where. */
 static int find(const decoder *d, uint32_t address, uint32_t *offset) {
-    uint32_t end = d->base_bytes, part = d->base.parts;
+    uint32_t end = d->io->base_bytes, part = 5;
     while (part-- > 0) {
-        uint32_t start = d->base.offset[part], distance = address - d->base.address[part];
-        if (start < end && distance < end - start) {
-            *offset = start + distance;
-            return 1;
+        uint32_t start = part == 0 ? 0 : d->base.start[part - 1];
+        if (start < end) {
+            *offset = address - d->base.shift[part];
+            if (*offset - start < end - start) {
+                return 1;
+            }
+            end = start;
         }
-        end = start < end ? start : end;
     }
     return 0;
 }
@@ -639,11 +665,15 @@ static uint16_t *lesson_of(const decoder *d, uint32_t address, uint32_t *check) 
     return &d->cells[CELLS_LESSONS + 2 * place_of(h, d->cell_count / 32)];
 }
 
-static int lesson(const decoder *d, uint32_t address, uint32_t *shift) {
+/* Where an address has moved before. Whether it has. */
+static int lesson(const decoder *d, uint32_t address, uint32_t *moved) {
     uint32_t check;
     const uint16_t *cells = lesson_of(d, address, &check);
-    *shift = sign_extended(cells[0] | (uint32_t)cells[1] << 16, 24);
-    return (cells[1] & 0xFF00) == check && (cells[0] | cells[1]) != 0;
+    if ((cells[1] & 0xFF00) != check || (cells[0] | cells[1]) == 0) {
+        return 0;
+    }
+    *moved = address + sign_extended(cells[0] | (uint32_t)cells[1] << 16, 24);
+    return 1;
 }
 
 static uint32_t two_cells(const uint16_t *cells) {
@@ -654,25 +684,24 @@ static uint16_t *list_of(const decoder *d, uint32_t list) {
     return &d->cells[CELLS_SHIFTS + (list == LIST_RAM ? 0 : 32)];
 }
 
-/* The shift of the entry that is nearest to an address. Whether there is an entry. */
-static int nearest(const decoder *d, uint32_t list, uint32_t address, uint32_t *shift) {
+/* Where an address moves with the shift of the entry that is nearest to it. Whether there is an entry. */
+static int nearest(const decoder *d, uint32_t list, uint32_t address, uint32_t *moved) {
     const uint16_t *entry = list_of(d, list);
-    uint32_t best = 0xFFFFFFFFu, i;
+    uint32_t best = 0, i;
     int found = 0;
-    *shift = 0;
     for (i = 0; i < 8; i++, entry += 4) {
         uint32_t there = two_cells(entry);
         uint32_t distance = there > address ? there - address : address - there;
         if (there != 0 && (!found || distance < best)) {
             found = 1;
             best = distance;
-            *shift = two_cells(entry + 2);
+            *moved = address + two_cells(entry + 2);
         }
     }
     return found;
 }
 
-static void remember(decoder *d, uint32_t list, uint32_t address, uint32_t shift) {
+IN_TURN static void remember(decoder *d, uint32_t list, uint32_t address, uint32_t shift) {
     uint32_t check, i;
     uint16_t *cells = lesson_of(d, address, &check);
     uint16_t *first = list_of(d, list), *entry = first;
@@ -694,20 +723,19 @@ static void remember(decoder *d, uint32_t list, uint32_t address, uint32_t shift
 
 /* What an address has become, and how far that is to be trusted: one in the base at `offset`, else one in RAM. */
 static uint8_t follow(const decoder *d, int is_in_base, uint32_t offset, uint32_t *address) {
-    uint32_t a = *address, shift, nearby;
+    uint32_t old = *address;
     uint8_t trust;
-    if (lesson(d, a, &shift)) {
-        trust = 4;
-    } else if (is_in_base) {
-        trust = move(d, &offset);
-        shift = address_of(&d->target, offset) - a;
-        if (trust < 2 && nearest(d, LIST_OTHERS, a, &nearby)) {
-            shift = nearby;
-        }
-    } else {
-        trust = (uint8_t)nearest(d, LIST_RAM, a, &shift);
+    if (lesson(d, old, address)) {
+        return 4;
     }
-    *address = a + shift;
+    if (!is_in_base) {
+        return (uint8_t)nearest(d, LIST_RAM, old, address);
+    }
+    trust = move(d, &offset);
+    *address = address_of(&d->target, offset);
+    if (trust < 2) {
+        nearest(d, LIST_OTHERS, old, address);
+    }
     return trust;
 }
 
@@ -715,6 +743,7 @@ static uint8_t follow(const decoder *d, int is_in_base, uint32_t offset, uint32_
 
 /* `count` bits from bit `from` of the instruction are the bits from `to` on of the number. */
 #define RUN(from, to, count) (uint16_t)((from) | (to) << 5 | (count) << 10)
+#define RUN_MASK(run) (((uint32_t)1 << ((run) >> 10 & 31)) - 1)
 #define LAST_RUN(from, to, count) (uint16_t)(RUN(from, to, count) | 0x8000)
 
 enum {
@@ -834,15 +863,15 @@ static const uint16_t RUNS[] = {
     0
 };
 
-/* What the number is. In the order of FROM first: from where it counts. */
+/* What the number is: from where it counts. */
 enum {
     MODE_AT,             /* From the instruction's address. */
+    MODE_ABSOLUTE,
     MODE_AT_2,           /* From 2 behind it, and so on. */
     MODE_AT_3,
     MODE_AT_4,
-    MODE_ABSOLUTE,
-    MODE_DATA,
     MODE_ALIGNED_4,      /* From 4 behind it, rounded down to a multiple of 4. */
+    MODE_DATA,
     MODE_L32R,
     MODE_LOWER,          /* RISC-V: from what the upper half of the address has become. */
     MODE_A64_LOWER,
@@ -988,11 +1017,11 @@ static const row *rows_of(const decoder *d) {
     }
 }
 
-#if DELTAGATE_PATCH_AARCH64
-/* The scale of an AArch64 lower instruction. */
-static unsigned scale_of(uint32_t i) {
+#if REGISTERS
+/* By how many bits the number is shifted to the left that an instruction with this row holds: AArch64's lower ones. */
+static unsigned scale_of(const row *r, uint32_t i) {
     unsigned scale = i >> 30;
-    if ((i & 0x38000000) != 0x38000000) { /* An ADD. */
+    if ((r->mode & MODE) != MODE_A64_LOWER || (i & 0x38000000) != 0x38000000) { /* Also an ADD. */
         return 0;
     }
     return (i >> 23 & i >> 26 & 1) != 0 ? scale + 4 : scale;
@@ -1014,105 +1043,132 @@ static const row *lookup(const decoder *d, uint32_t i) {
     }
 #endif
 #if DELTAGATE_PATCH_AARCH64
-    if ((r->mode & MODE) == MODE_A64_LOWER && ((i >> 10 & 0xFFF) << scale_of(i)) >= 0x1000) {
+    if ((r->mode & MODE) == MODE_A64_LOWER && ((i >> 10 & 0xFFF) << scale_of(r, i)) >= 0x1000) {
         return NULL;
     }
 #endif
     return r->kind == KIND_PLAIN ? NULL : r;
 }
 
-/* The number in an instruction's field, whose highest bit is in the last run; `put` says whether another one is put there first. */
-static uint32_t field(const row *r, uint32_t *instruction, uint32_t value, int put) {
-    const uint16_t *run = &RUNS[r->runs];
-    uint32_t i = *instruction, number = 0;
-    unsigned to, count;
-#if DELTAGATE_PATCH_THUMB
-    if (!put && (r->mode & MODE_THUMB_J) != 0 && (i & 0x400) == 0) {
-        i ^= 0x28000000;
-    }
-#endif
+/* Thumb's bits J1 and J2, which BL has in the place of I1 and I2. */
+static uint32_t turned(const row *r, uint32_t i) {
+    return DELTAGATE_PATCH_THUMB && (r->mode & MODE_THUMB_J) != 0 && (i & 0x400) == 0 ? i ^ 0x28000000 : i;
+}
+
+/* The number in an instruction's field, whose highest bit is in the last run. */
+static uint32_t number_in(const row *r, uint32_t i) {
+    const uint16_t *runs = &RUNS[r->runs];
+    uint32_t number = 0, run;
+    i = turned(r, i);
     do {
-        unsigned from = *run & 31;
-        uint32_t mask;
-        to = *run >> 5 & 31;
-        count = *run >> 10 & 31;
-        mask = ((uint32_t)1 << count) - 1;
-        if (put) {
-            i = (i & ~(mask << from)) | (value >> to & mask) << from;
-        }
-        number |= (i >> from & mask) << to;
-    } while ((*run++ & 0x8000) == 0);
-#if DELTAGATE_PATCH_THUMB
-    if (put && (r->mode & MODE_THUMB_J) != 0 && (i & 0x400) == 0) {
-        i ^= 0x28000000;
-    }
-#endif
-    *instruction = i;
-    return (r->mode & MODE_SIGNED) != 0 ? sign_extended(number, to + count) : number;
+        run = *runs++;
+        number |= (i >> (run & 31) & RUN_MASK(run)) << (run >> 5 & 31);
+    } while (run < 0x8000);
+    return (r->mode & MODE_SIGNED) != 0 ? sign_extended(number, (run >> 5 & 31) + (run >> 10 & 31)) : number;
+}
+
+/* The instruction with another number in its field. */
+static uint32_t with_number(const row *r, uint32_t i, uint32_t number) {
+    const uint16_t *runs = &RUNS[r->runs];
+    uint32_t run;
+    do {
+        run = *runs++;
+        i ^= ((i >> (run & 31) ^ number >> (run >> 5 & 31)) & RUN_MASK(run)) << (run & 31);
+    } while (run < 0x8000);
+    return turned(r, i);
+}
+
+/* The address of a group in the target, or what it was in the base. */
+static uint32_t group_at(const decoder *d, int become) {
+    return become ? address_of(&d->target, d->position) : address_of(&d->base, d->now.group.source);
 }
 
 #if REGISTERS
-/*
- * A slot: whether it is filled, bits 3 and 4 of its register, the difference in 9 bits, the old upper part in 20.
- * What the upper part of the address in a register was, or has become. Whether its slot is filled for it.
- */
-static int slot_of(const decoder *d, uint32_t r, int become, uint32_t *upper) {
-    uint32_t slot = d->isa_state.registers.slots[r & 7];
-    *upper = slot & 0xFFFFF000u;
-    if (become) {
-        *upper += sign_extended(slot >> 3, 9) << 12;
-    }
-    return (slot & 7) == ((r >> 3) << 1 | 1);
+/* Whether a row is of instructions that hold the lower half of an address. */
+static int is_lower(const row *r) {
+    return (r->mode & MODE) == MODE_LOWER || (r->mode & MODE) == MODE_A64_LOWER;
 }
 
 static uint32_t based_on(const decoder *d, uint32_t i) {
     return i >> (d->isa == ISA_AARCH64 ? 5 : 15) & 31;
 }
+
+/*
+ * A slot: whether it is filled, bits 3 and 4 of its register, the difference in 9 bits, the old upper part in 20.
+ * Whether a register's slot is filled for it.
+ */
+static int is_filled(const decoder *d, uint32_t r) {
+    return (d->isa_state.registers.slots[r & 7] & 7) == ((r >> 3) << 1 | 1);
+}
 #endif
 
-/* From where the number counts that an instruction at an address holds; `become` says that it is one of the target. */
-static int from_of(const decoder *d, const row *r, uint32_t i, uint32_t at, int become, uint32_t *from) {
-    static const int32_t FROM[] = {0, 2, 3, 4, 0, 0x1000000, 4, 3 - 0x40000};
-    unsigned mode = r->mode & MODE;
-    *from = 0;
-    if (mode <= MODE_L32R) {
-        if (mode != MODE_ABSOLUTE && mode != MODE_DATA) {
-            *from = at;
-        }
-        *from += (uint32_t)FROM[mode];
-        if (mode >= MODE_ALIGNED_4) {
-            *from &= ~(uint32_t)3;
-        }
-    }
+/* Whether the bits of an instruction with this row mean an address. */
+static int holds(const decoder *d, const row *r, uint32_t i) {
+    switch (r->mode & MODE) {
 #if REGISTERS
-    if (mode == MODE_LOWER || mode == MODE_A64_LOWER) {
-        if (d->pair) {
-            *from = d->isa_state.registers.origin;
-            return 1;
-        }
-        return slot_of(d, based_on(d, i), become, from);
-    }
-    if (mode == MODE_AUIPC) {
-        *from = at;
-    } else if (mode == MODE_ADRP) {
-        *from = at & 0xFFFFF000u;
-    }
-#else
-    (void)d;
-    (void)i;
-    (void)become;
+    case MODE_LOWER:
+    case MODE_A64_LOWER:
+        return d->pair || is_filled(d, based_on(d, i));
 #endif
-    return 1;
+#if DELTAGATE_PATCH_MCS51
+    case MODE_BANKED:
+        return (i >> 16 & 0xFF) != 0 ? i >> 15 & 1 : (~i >> 15 & 1);
+#endif
+    default:
+        (void)d;
+        (void)i;
+        return 1;
+    }
 }
 
-/* The address that an instruction with this row holds. Whether it holds one. */
-static int held(const decoder *d, const row *r, uint32_t i, uint32_t at, int become, uint32_t *address) {
-    uint32_t number = field(r, &i, 0, 0), from;
-    int holds = from_of(d, r, i, at, become, &from);
+/* From where the number counts that such an instruction holds. */
+static uint32_t from_of(const decoder *d, const row *r, uint32_t i, int become) {
+    uint32_t at = group_at(d, become);
+    unsigned mode = r->mode & MODE;
+    switch (mode) {
+    case MODE_ALIGNED_4:
+        return (at + 4) & ~(uint32_t)3;
+#if DELTAGATE_PATCH_XTENSA
+    case MODE_L32R:
+        return ((at + 3) & ~(uint32_t)3) - 0x40000;
+#endif
+#if DELTAGATE_PATCH_AVR || DELTAGATE_PATCH_MCS51
+    case MODE_DATA:
+        return 0x1000000;
+    case MODE_ABSOLUTE:
+    case MODE_CODE:
+    case MODE_BANKED:
+        return 0;
+#endif
+#if REGISTERS
+    case MODE_LOWER:
+    case MODE_A64_LOWER: {
+        uint32_t slot = d->isa_state.registers.slots[based_on(d, i) & 7];
+        if (d->pair) {
+            return d->isa_state.registers.origin;
+        }
+        return (slot & 0xFFFFF000u) + (become ? sign_extended(slot >> 3, 9) << 12 : 0);
+    }
+    case MODE_UPPER:
+        return 0;
+    case MODE_AUIPC:
+        return at;
+    case MODE_ADRP:
+        return at & 0xFFFFF000u;
+#endif
+    default:
+        (void)i;
+        return at + mode;
+    }
+}
+
+/* The address that an instruction with this row holds, of the target or of the base. */
+static uint32_t held(const decoder *d, const row *r, uint32_t i, int become) {
+    uint32_t number = number_in(r, i);
     switch (r->mode & MODE) {
 #if DELTAGATE_PATCH_AARCH64
     case MODE_A64_LOWER:
-        number <<= scale_of(i);
+        number <<= scale_of(r, i);
         break;
     case MODE_ADRP:
         number <<= 12;
@@ -1121,64 +1177,18 @@ static int held(const decoder *d, const row *r, uint32_t i, uint32_t at, int bec
 #if DELTAGATE_PATCH_MCS51
     case MODE_CODE:
         if (number >= 0x8000) {
+            uint32_t at = group_at(d, become);
             number = (at < 0x8000 ? 0x8000 : at & ~(uint32_t)0x7FFF) | (number & 0x7FFF);
         }
         break;
     case MODE_BANKED:
-        if ((number >> 16 != 0) != ((number & 0x8000) != 0)) {
-            return 0;
-        }
         number = number >> 16 << 15 | (number & 0x7FFF);
         break;
 #endif
     default:
         break;
     }
-    *address = from + number;
-    return holds;
-}
-
-/* Makes an instruction of the target hold an address. Whether it can. */
-static int give(const decoder *d, const row *r, uint32_t *i, uint32_t at, uint32_t address) {
-    unsigned mode = r->mode & MODE;
-    uint32_t from, number, again;
-    if (!from_of(d, r, *i, at, 1, &from)) {
-        return 0;
-    }
-    number = address - from;
-    switch (mode) {
-#if DELTAGATE_PATCH_RISCV
-    case MODE_UPPER:
-    case MODE_AUIPC:
-        number += 0x800;
-        break;
-#endif
-#if DELTAGATE_PATCH_AARCH64
-    case MODE_ADRP:
-        number = sign_extended(((address & 0xFFFFF000u) - from) >> 12, 20);
-        break;
-    case MODE_A64_LOWER: {
-        unsigned scale = scale_of(*i);
-        number = (address & 0xFFF) >> scale;
-        if (number << scale != (address & 0xFFF)) {
-            return 0;
-        }
-        break;
-    }
-#endif
-#if DELTAGATE_PATCH_MCS51
-    case MODE_CODE:
-    case MODE_BANKED:
-        if (address >= 0x8000) {
-            number = (mode == MODE_BANKED ? address >> 15 << 16 : 0) | 0x8000 | (address & 0x7FFF);
-        }
-        break;
-#endif
-    default:
-        break;
-    }
-    field(r, i, number, 1);
-    return mode >= MODE_UPPER || mode == MODE_A64_LOWER || (held(d, r, *i, at, 1, &again) && again == address);
+    return number + from_of(d, r, i, become);
 }
 
 static void isa_begin(decoder *d) {
@@ -1245,14 +1255,21 @@ static int xtensa_constant(const decoder *d, uint32_t word) {
     return DELTAGATE_PATCH_XTENSA && d->isa == ISA_XTENSA && (word >> 16 == 0x4000 || word >> 16 == 0x6000);
 }
 
-#if DELTAGATE_PATCH_RISCV
-static int riscv_lower_of(const decoder *d, uint32_t i, uint32_t r, uint32_t *low) {
-    const row *lower = lookup(d, i);
-    if (lower == NULL || (lower->mode & MODE) != MODE_LOWER || based_on(d, i) != r) {
-        return 0;
-    }
-    *low = field(lower, &i, 0, 0);
-    return 1;
+#if REGISTERS
+/* Adds to a group's address what the lower instruction brings that goes with its upper one. Whether there is one. */
+static int add_lower(decoder *d, unsigned mode) {
+    group *g = &d->now.group;
+    uint32_t upper = mode == MODE_ADRP ? g->old & 31 : g->old >> 7 & 31, ahead = 4;
+    do {
+        uint32_t i = base_word(d, g->source + ahead);
+        const row *r = lookup(d, i);
+        if (r != NULL && is_lower(r) && based_on(d, i) == upper) {
+            g->address += number_in(r, i) << scale_of(r, i);
+            return 1;
+        }
+        ahead += mode == MODE_ADRP || (i & 3) == 3 ? 4 : 2;
+    } while (ahead <= 12 && mode != MODE_AUIPC);
+    return 0;
 }
 #endif
 
@@ -1260,14 +1277,14 @@ static int riscv_lower_of(const decoder *d, uint32_t i, uint32_t r, uint32_t *lo
  * Reads the instruction of a group from the base: the row with which it has the address `group.address`, or none; else
  * its kind and bytes.
  */
-static const row *read_instruction(decoder *d) {
-    group *g = &d->group;
-    uint32_t i = g->old, at = address_of(&d->base, g->source);
+IN_TURN static const row *read_instruction(decoder *d) {
+    group *g = &d->now.group;
+    uint32_t i = g->old, at = group_at(d, 0);
     const row *r = d->isa == ISA_NONE ? NULL : lookup(d, i);
-    int holds;
     g->kind = KIND_PLAIN;
     g->bytes = 2;
     d->pair = 0;
+    (void)at;
     switch (d->isa) {
 #if DELTAGATE_PATCH_THUMB
     case ISA_THUMB: {
@@ -1295,7 +1312,7 @@ static const row *read_instruction(decoder *d) {
         if (at == d->isa_state.registers.next) {
             g->address = d->isa_state.registers.pair;
             d->pair = 1;
-            return r != NULL && (r->mode & MODE) == MODE_LOWER ? r : NULL;
+            return r != NULL && is_lower(r) ? r : NULL;
         }
         break;
 #endif
@@ -1310,7 +1327,7 @@ static const row *read_instruction(decoder *d) {
 #endif
 #if DELTAGATE_PATCH_XTENSA
     case ISA_XTENSA: {
-        uint32_t *doubt = &d->isa_state.xtensa.doubt;
+        uint8_t *doubt = &d->isa_state.xtensa.doubt;
         if ((at & 3) == 0 && xtensa_start_of_function(i)) {
             *doubt = 0;
         }
@@ -1356,20 +1373,13 @@ static const row *read_instruction(decoder *d) {
     default:
         break;
     }
-    if (r == NULL) {
+    if (r == NULL || !holds(d, r, i)) {
         return NULL;
     }
-    holds = held(d, r, i, at, 0, &g->address);
-#if DELTAGATE_PATCH_RISCV
-    if (r->mode == MODE_AUIPC || r->mode == MODE_UPPER) {
-        uint32_t low = 0, ahead = 4;
-        int found = 0;
-        do {
-            uint32_t word = base_word(d, g->source + ahead);
-            found = riscv_lower_of(d, word, i >> 7 & 31, &low);
-            ahead += (word & 3) == 3 ? 4 : 2;
-        } while (!found && ahead <= 12 && r->mode == MODE_UPPER);
-        g->address += low;
+    g->address = held(d, r, i, 0);
+#if REGISTERS
+    if ((r->mode & MODE) >= MODE_UPPER) {
+        int found = add_lower(d, r->mode & MODE);
         if (r->mode == MODE_AUIPC) {
             d->pair = 1;
             if (!found) {
@@ -1380,20 +1390,7 @@ static const row *read_instruction(decoder *d) {
         }
     }
 #endif
-#if DELTAGATE_PATCH_AARCH64
-    if ((r->mode & MODE) == MODE_ADRP) {
-        uint32_t ahead;
-        for (ahead = 4; ahead <= 12; ahead += 4) {
-            uint32_t word = base_word(d, g->source + ahead);
-            const row *lower = lookup(d, word);
-            if (lower != NULL && lower->mode == MODE_A64_LOWER && based_on(d, word) == (i & 31)) {
-                g->address += field(lower, &word, 0, 0) << scale_of(word);
-                break;
-            }
-        }
-    }
-#endif
-    return holds ? r : NULL;
+    return r;
 }
 
 #if REGISTERS
@@ -1423,23 +1420,22 @@ static uint32_t written(const decoder *d, uint32_t i) {
 
 /* A group from the base has passed: what its bytes were and have become. */
 IN_TURN static void passed(decoder *d) {
-    uint32_t was = d->group.old & group_mask(&d->group), become = d->group.result;
-    uint32_t at = address_of(&d->base, d->group.source), at_target = address_of(&d->target, d->position);
-    uint32_t upper = was & 0xFFFFF000u, upper_become = become & 0xFFFFF000u, r, unused;
+    uint32_t was = d->now.group.old & group_mask(&d->now.group), become = d->now.group.result;
+    uint32_t upper = was & 0xFFFFF000u, upper_become = become & 0xFFFFF000u, r;
     int fills = 0;
     if (d->isa == ISA_AARCH64) {
         fills = (was & 0x9F000000u) == 0x90000000u && (become & 0x9F000000u) == 0x90000000u;
         r = was & 31;
         if (fills) {
             const row *adrp = lookup(d, was);
-            held(d, adrp, was, at, 0, &upper);
-            held(d, adrp, become, at_target, 1, &upper_become);
+            upper = held(d, adrp, was, 0);
+            upper_become = held(d, adrp, become, 1);
         }
     } else {
         fills = d->isa == ISA_RV32 && (was & 0x7F) == 0x37 && (become & 0x7F) == 0x37;
         r = was >> 7 & 31;
-        if (at == d->isa_state.registers.next - 4) {
-            d->isa_state.registers.origin = at_target + upper_become;
+        if (group_at(d, 0) == d->isa_state.registers.next - 4) {
+            d->isa_state.registers.origin = group_at(d, 1) + upper_become;
             if ((become & 0x7F) != 0x17) {
                 d->isa_state.registers.next = NO_ADDRESS;
             }
@@ -1449,7 +1445,7 @@ IN_TURN static void passed(decoder *d) {
         d->isa_state.registers.slots[r & 7] = upper | ((upper_become - upper) >> 12 & 0x1FF) << 3 | r >> 3 << 1 | 1;
     } else {
         r = written(d, was);
-        if (r < 32 && slot_of(d, r, 0, &unused)) {
+        if (r < 32 && is_filled(d, r)) {
             d->isa_state.registers.slots[r & 7] = 0;
         }
     }
@@ -1466,13 +1462,13 @@ static int points(decoder *d, uint32_t word, uint32_t *offset) {
     if (!REGISTERS || (d->isa != ISA_RV64 && d->isa != ISA_AARCH64) || word >> 24 != 0) {
         return 1;
     }
-    return word >> 12 != 0 && base_word(d, d->group.source + 4) == 0;
+    return word >> 12 != 0 && base_word(d, d->now.group.source + 4) == 0;
 }
 
 /* The word rules: whether one fits. */
-static int predict_word(decoder *d) {
-    group *g = &d->group;
-    uint32_t old = g->old, at = address_of(&d->base, g->source), offset, unused, address = old;
+IN_TURN static int predict_word(decoder *d) {
+    group *g = &d->now.group;
+    uint32_t old = g->old, at = group_at(d, 0), offset, unused, address = old;
     int in_pool = xtensa_constant(d, old);
 #if DELTAGATE_PATCH_THUMB
     if (d->isa == ISA_THUMB) {
@@ -1504,7 +1500,7 @@ static int predict_word(decoder *d) {
     g->address = address;
     g->trust = follow(d, 1, offset, &address);
     if (g->word == WORD_SUM) {
-        address -= address_of(&d->target, d->position);
+        address -= group_at(d, 1);
     } else if (in_pool) {
         g->trust = (uint8_t)(g->trust + 8);
     }
@@ -1513,9 +1509,9 @@ static int predict_word(decoder *d) {
 }
 
 /* The instruction rules; the new address is the result, if there is one. */
-static void predict_instruction(decoder *d, uint32_t left) {
-    group *g = &d->group;
-    const row *r = read_instruction(d);
+IN_TURN static void predict_instruction(decoder *d, const row *r) {
+    group *g = &d->now.group;
+    uint32_t left = copy_left(d);
     if (r != NULL && left >= r->bytes) {
         uint32_t address = g->address, offset;
         uint8_t kind = r->kind, trust = 0;
@@ -1554,8 +1550,8 @@ static void predict_instruction(decoder *d, uint32_t left) {
 
 #if DELTAGATE_PATCH_XTENSA
 /* How many bytes there are to a word that tells where instructions begin again; 0 when it is not near. */
-static uint8_t xtensa_landmark(decoder *d) {
-    uint32_t s = d->group.source, unused;
+IN_TURN static uint8_t xtensa_landmark(decoder *d) {
+    uint32_t s = d->now.group.source, unused;
     uint32_t b = -s & 3;
     if (((s - d->position) & 3) == 0 && (b == 1 || b == 2)) {
         uint32_t word = base_word(d, s + b);
@@ -1572,9 +1568,9 @@ static int has_words(const decoder *d) {
     return !(DELTAGATE_PATCH_AVR || DELTAGATE_PATCH_MCS51) || d->isa < ISA_AVR;
 }
 
-/* What the next group of the copy is, and what it will bring. */
-IN_TURN static void predict(decoder *d) {
-    group *g = &d->group;
+/* What the next group of the copy is if it has no address: whether it may have one. */
+IN_TURN static int predict_plain(decoder *d) {
+    group *g = &d->now.group;
     uint32_t left = copy_left(d);
     uint32_t t = d->position, s = d->source + (t - d->start);
     int bytewise = BYTEWISE && (d->isa == ISA_XTENSA || d->isa == ISA_MCS51);
@@ -1585,7 +1581,7 @@ IN_TURN static void predict(decoder *d) {
     g->bytes = 1;
     if (!from_base(d)) {
         uint32_t produced;
-        s -= d->base_bytes;
+        s -= d->io->base_bytes;
         produced = t - s;
         g->kind = KIND_REPEAT;
         g->old = target_byte(d, s);
@@ -1596,18 +1592,24 @@ IN_TURN static void predict(decoder *d) {
             }
         }
         g->predicted = g->old;
-        return;
+        return 0;
     }
     g->source = s;
     g->old = g->predicted = base_word(d, s);
     if (left == 1 || ((t & 1) != 0 && !bytewise)) {
-        return;
+        return 0;
     }
     g->bytes = 2;
-    if (!d->relocation || ((s & 1) != 0 && !bytewise)) {
+    return d->relocation && ((s & 1) == 0 || bytewise);
+}
+
+/* What the next group of the copy is, and what it will bring. */
+static void predict(decoder *d) {
+    group *g = &d->now.group;
+    if (!predict_plain(d)) {
         return;
     }
-    if (left >= 4 && ((s | t) & 3) == 0 && has_words(d) && predict_word(d)) {
+    if (copy_left(d) >= 4 && ((g->source | d->position) & 3) == 0 && has_words(d) && predict_word(d)) {
         return;
     }
     g->word = WORD_NONE;
@@ -1621,7 +1623,7 @@ IN_TURN static void predict(decoder *d) {
         }
     }
 #endif
-    predict_instruction(d, left);
+    predict_instruction(d, read_instruction(d));
 }
 
 /* Whether other rows of its mode have the same field: the lower halves of addresses, and MOVs of two registers. */
@@ -1632,8 +1634,8 @@ static int one_field(const decoder *d, const row *r) {
 
 /* The address that a group's bytes hold. Whether they hold one of the same kind. */
 static int group_address(const decoder *d, uint32_t bytes, uint32_t *address) {
-    const group *g = &d->group;
-    uint32_t at = address_of(&d->target, d->position);
+    const group *g = &d->now.group;
+    *address = g->word == WORD_SUM ? bytes + group_at(d, 1) : bytes;
     if (g->row != NULL) {
         const row *r = g->row;
         if (r->mask != 0) {
@@ -1642,10 +1644,12 @@ static int group_address(const decoder *d, uint32_t bytes, uint32_t *address) {
                 return 0;
             }
         }
-        return held(d, r, bytes, at, 1, address);
+        if (!holds(d, r, bytes)) {
+            return 0;
+        }
+        *address = held(d, r, bytes, 1);
     }
-    *address = g->word == WORD_SUM ? bytes + at : bytes;
-    return 1;
+    return g->kind != KIND_RAM || in_ram(d, *address);
 }
 
 /* Whether a group holds an address that is coded, and learned, when it is not the predicted one. */
@@ -1657,134 +1661,186 @@ static int learns(const group *g) {
 /* ---- Bytes of groups ---- */
 
 IN_TURN static int hit(decoder *d) {
-    const group *g = &d->group;
-    uint32_t *c = d->context;
+    const group *g = &d->now.group;
     uint32_t class = g->kind + 8u * g->trust + ((d->position & 3) << 7);
     uint32_t half = g->predicted & (g->bytes == 1 ? 0xFF : 0xFFFF);
-    uint32_t ones = d->groups, run = floor_log2(d->streak + 1), recent = 16;
-    for (ones &= 0xFFFF; ones != 0; ones &= ones - 1) {
+    uint32_t ones, run = floor_log2(d->streak + 1u), recent = 16;
+    for (ones = d->groups; ones != 0; ones &= ones - 1) {
         recent--;
     }
-    c[0] = hash(1, class, d->groups & 255);
-    c[1] = hash(2, half, class);
-    c[2] = hash(3, half | d->last << 16, g->kind);
-    c[3] = hash(4, class, (run > 15 ? 15 : run) | recent << 4);
-    c[4] = hash(5, half >> 8, class | (d->groups & 7) << 8);
-    c[5] = hash(6, g->old, g->kind);
-    c[6] = hash(7, class, d->own[g->kind] | (d->groups & 3) << 8);
-    return (int)mixed_of(d, d->hits, d->hits_slice, WEIGHTS_HIT + 7u * g->kind, 7, 0);
+    d->contexts = 0;
+    context(d, class, d->groups & 255u);
+    context(d, half, class);
+    context(d, half | d->last << 16, g->kind);
+    context(d, class, (run > 15 ? 15 : run) | recent << 4);
+    context(d, half >> 8, class | (d->groups & 7u) << 8);
+    context(d, g->old, g->kind);
+    context(d, class, d->own[g->kind] | (d->groups & 3u) << 8);
+    enter_all(d, d->hits, d->hits_slice, 0);
+    return (int)mixed_bit(d, WEIGHTS_HIT + 7u * g->kind);
+}
+
+/* Whether the next byte of a group that is not as predicted is: not the last one, if all others were. */
+IN_TURN static int is_byte_hit(decoder *d) {
+    const group *g = &d->now.group;
+    uint32_t i = g->byte, p = g->predicted >> 8 * i; /* Past the group's bytes these are those of `old`. */
+    uint32_t align = (d->position + i) & 3, at = i + 4u * g->misses + 64u * g->kind;
+    if (g->misses == 0 && i + 1 == g->bytes) {
+        return 0;
+    }
+    d->contexts = 0;
+    context(d, at, align);
+    context(d, at, p & 0xFF);
+    context(d, at, p & 0xFFFF);
+    context(d, at, d->difference_at[align]);
+    context(d, at, d->groups & 15u);
+    enter_all(d, d->byte_hits, d->byte_hits_slice, 0);
+    return (int)mixed_bit(d, WEIGHTS_BYTE_HIT + 5 * (g->misses != 0 ? i + 4 : i));
+}
+
+/* Such a byte, if it is not: its difference. */
+IN_TURN static void differing_byte(decoder *d) {
+    group *g = &d->now.group;
+    uint32_t p = g->predicted >> 8 * g->byte;
+    uint32_t align = (d->position + g->byte) & 3, at, node = 1, weights = WEIGHTS_DIFFERENCE;
+    g->misses |= (uint8_t)(1 << g->byte);
+    at = g->byte + 4u * g->misses + 64u * g->kind;
+    d->contexts = 0;
+    context(d, d->difference_at[align], align & 1);
+    context(d, p & 0xFF, align & 1);
+    context(d, d->difference, at);
+    context(d, (p & 0xFF) | (d->last & 0xFF) << 8, 0);
+    context(d, p & 0xFFFF, d->difference_at[align]);
+    context(d, align, d->groups & 15u);
+    context(d, at, 0);
+    do {
+        enter_all(d, d->differences, d->hits_slice, node);
+        node = node << 1 | mixed_bit(d, weights);
+        weights += 7;
+    } while (node < 256);
+    d->difference_at[align] = d->difference = (uint8_t)node;
+    g->result += (((p + node) & 0xFF) - (p & 0xFF)) << 8 * g->byte;
 }
 
 /* The bytes of a group that is not as predicted, each for itself. */
-IN_TURN static void differing_bytes(decoder *d) {
-    group *g = &d->group;
-    uint32_t *c = d->context;
-    uint32_t p = g->predicted; /* Past the group's bytes these are those of `old`. */
-    uint32_t bytes = 0, misses = 0, i;
-    for (i = 0; i < g->bytes; i++, p >>= 8) {
-        uint32_t align = (d->position + i) & 3, q = p & 255, r = p >> 8 & 255;
-        uint32_t at = i + 4 * misses + 64u * g->kind, da = d->difference_at[align], byte = q;
-        int is_hit = 0;
-        if (misses != 0 || i + 1 < g->bytes) {
-            c[0] = hash(1, at, align);
-            c[1] = hash(2, at, q);
-            c[2] = hash(3, at, q | r << 8);
-            c[3] = hash(4, at, da);
-            c[4] = hash(5, at, d->groups & 15);
-            is_hit = (int)mixed_of(d, d->byte_hits, d->byte_hits_slice,
-                                   WEIGHTS_BYTE_HIT + 5 * (misses != 0 ? i + 4 : i), 5, 0);
+static void differing_bytes(decoder *d) {
+    group *g = &d->now.group;
+    g->result = g->predicted & group_mask(g);
+    g->misses = 0;
+    for (g->byte = 0; g->byte < g->bytes; g->byte++) {
+        if (!is_byte_hit(d)) {
+            differing_byte(d);
         }
-        if (!is_hit) {
-            uint32_t node = 1, weights = WEIGHTS_DIFFERENCE;
-            misses |= (uint32_t)1 << i;
-            at = i + 4 * misses + 64u * g->kind;
-            c[0] = hash(1, da, align & 1);
-            c[1] = hash(2, q, align & 1);
-            c[2] = hash(3, d->difference, at);
-            c[3] = hash(4, q | (d->last & 255) << 8, 0);
-            c[4] = hash(5, q | r << 8, da);
-            c[5] = hash(6, align, d->groups & 15);
-            c[6] = hash(7, at, 0);
-            do {
-                node = node << 1 | mixed_of(d, d->differences, d->hits_slice, weights, 7, node);
-                weights += 7;
-            } while (node < 256);
-            d->difference_at[align] = d->difference = (uint8_t)node;
-            byte = (q + node) & 255;
-        }
-        bytes |= byte << 8 * i;
     }
-    g->result = bytes;
 }
 
 /* ---- Mispredicted groups ---- */
 
-/*
- * Whether a group that is not as predicted has an address that is coded, or, of 2 bytes, is one that came before. Then these
- * are its result.
- */
+/* Whether a group that is not as predicted has an address that is coded. The result is the address that was predicted. */
 IN_TURN static int mispredicted_address(decoder *d) {
-    group *g = &d->group;
-    uint32_t list = g->kind == KIND_RAM ? LIST_RAM : LIST_OTHERS;
-    const uint16_t *entry = list_of(d, list);
-    uint32_t predicted, address, shift, i, found = 0;
-    uint32_t counters = CELLS_ADDRESS + 8 + 16 * list + 8u * d->found;
-    if (!group_address(d, g->predicted, &predicted) || (g->kind == KIND_RAM && !in_ram(d, predicted))) {
-        return 0;
-    }
-    if (!alone(d, (uint32_t)CELLS_ADDRESS + g->kind)) {
-        return 0;
-    }
-    for (i = 0; i < 8 && !found; i++, entry += 4) {
-        address = g->address + two_cells(entry + 2);
-        found = address != predicted && alone(d, counters + i);
-    }
-    d->found = (uint8_t)found;
-    if (!found) {
-        uint32_t difference;
-        if (!seek(d, NUMBER_ADDRESS, 4 + list, &difference)) {
-            return 0;
+    group *g = &d->now.group;
+    return group_address(d, g->predicted, &g->result) && alone(d, (uint32_t)CELLS_ADDRESS + g->kind);
+}
+
+static uint32_t group_list(const decoder *d) {
+    return d->now.group.kind == KIND_RAM ? LIST_RAM : LIST_OTHERS;
+}
+
+/* Whether that address moved like one that came before. Then the result is where it moved. */
+IN_TURN static int listed_address(decoder *d) {
+    group *g = &d->now.group;
+    const uint16_t *entry = list_of(d, group_list(d));
+    uint32_t cell = CELLS_ADDRESS + 8 + 16 * group_list(d) + 8u * d->found, end = cell + 8;
+    for (; cell < end; cell++, entry += 4) {
+        uint32_t address = g->address + two_cells(entry + 2);
+        if (address != g->result && alone(d, cell)) {
+            g->result = address;
+            d->found = 1;
+            return 1;
         }
-        address = (nearest(d, list, g->address, &shift) ? g->address + shift : predicted) + difference;
     }
-    g->result = address;
-    return 1;
+    d->found = 0;
+    return 0;
+}
+
+/* Where it moved, if not. Whether the number was not too large. */
+IN_TURN static int distant_address(decoder *d) {
+    group *g = &d->now.group;
+    nearest(d, group_list(d), g->address, &g->result);
+    return seek(d, 4 + group_list(d), &g->result);
 }
 
 /* Puts the address that is the result into a word or an instruction. Whether that is possible. */
 IN_TURN static int put_address(decoder *d) {
-    group *g = &d->group;
-    uint32_t at = address_of(&d->target, d->position), address = g->result;
-    if (g->row != NULL) {
-        g->result = g->old;
-        return give(d, g->row, &g->result, at, address);
+    group *g = &d->now.group;
+    const row *r = g->row;
+    uint32_t address = g->result, number;
+    if (r == NULL) {
+        if (g->word == WORD_SUM) {
+            g->result = address - group_at(d, 1);
+        }
+        return 1;
     }
-    if (g->word == WORD_SUM) {
-        g->result = address - at;
+    if (!holds(d, r, g->old)) {
+        return 0;
     }
-    return 1;
+    number = address - from_of(d, r, g->old, 1);
+    switch (r->mode & MODE) {
+#if DELTAGATE_PATCH_RISCV
+    case MODE_UPPER:
+    case MODE_AUIPC:
+        number += 0x800;
+        break;
+#endif
+#if DELTAGATE_PATCH_AARCH64
+    case MODE_ADRP:
+        number = sign_extended(number >> 12, 20);
+        break;
+    case MODE_A64_LOWER: {
+        unsigned scale = scale_of(r, g->old);
+        number = (address & 0xFFF) >> scale;
+        if (number << scale != (address & 0xFFF)) {
+            return 0;
+        }
+        break;
+    }
+#endif
+#if DELTAGATE_PATCH_MCS51
+    case MODE_CODE:
+    case MODE_BANKED:
+        if (address >= 0x8000) {
+            number = ((r->mode & MODE) == MODE_BANKED ? address >> 15 << 16 : 0) | 0x8000 | (address & 0x7FFF);
+        }
+        break;
+#endif
+    default:
+        break;
+    }
+    g->result = with_number(r, g->old, number);
+    return (r->mode & MODE) >= MODE_UPPER || (r->mode & MODE) == MODE_A64_LOWER ||
+           (holds(d, r, g->result) && held(d, r, g->result, 1) == address);
 }
 
 IN_TURN static void learn_address(decoder *d) {
-    group *g = &d->group;
+    group *g = &d->now.group;
     uint32_t address;
     g->result &= group_mask(g);
-    if (group_address(d, g->result, &address) && (g->kind != KIND_RAM || in_ram(d, address))) {
-        remember(d, g->kind == KIND_RAM ? LIST_RAM : LIST_OTHERS, g->address, address - g->address);
+    if (group_address(d, g->result, &address)) {
+        remember(d, group_list(d), g->address, address - g->address);
     }
 }
 
 /* The pair of halfwords of a group of 2 bytes; NULL if it has none. */
 static uint16_t *pair_of(const decoder *d) {
-    const group *g = &d->group;
+    const group *g = &d->now.group;
     if (g->bytes != 2 || g->kind > KIND_NEAR) {
         return NULL;
     }
-    return &d->cells[d->halfwords + 2 * place_of(scramble(g->predicted & 0xFFFF), d->cell_count / 64)];
+    return &d->cells[halfwords_of(d) + 2 * place_of(scramble(g->predicted & 0xFFFF), d->cell_count / 64)];
 }
 
 IN_TURN static int mispredicted_halfword(decoder *d) {
-    group *g = &d->group;
+    group *g = &d->now.group;
     const uint16_t *pair = pair_of(d);
     uint16_t predicted = (uint16_t)g->predicted;
     if (pair == NULL || pair[0] != predicted || pair[1] == predicted) {
@@ -1797,8 +1853,8 @@ IN_TURN static int mispredicted_halfword(decoder *d) {
 static void learn_halfword(decoder *d) {
     uint16_t *pair = pair_of(d);
     if (pair != NULL) {
-        pair[0] = (uint16_t)d->group.predicted;
-        pair[1] = (uint16_t)d->group.result;
+        pair[0] = (uint16_t)d->now.group.predicted;
+        pair[1] = (uint16_t)d->now.group.result;
     }
 }
 
@@ -1814,21 +1870,17 @@ static int doubtful(const group *g) {
     return (g->kind >= KIND_FAR && g->kind <= KIND_WORD) || (g->kind == KIND_NEAR && g->trust < 3);
 }
 
-/* Before a group: every copy ends the matches. */
+/* Before a group. */
 IN_TURN static void copy_begins(decoder *d) {
     unsigned i;
     for (i = 0; i < 2; i++) {
         *position_cell(d, i) = (uint16_t)d->position;
-        d->match[i] = NO_MATCH;
-        d->match_length[i] = 0;
     }
     if (d->block == 0 && d->streak >= 128) {
         uint32_t log2 = floor_log2(d->streak), left = copy_left(d);
-        d->block = (uint32_t)1 << (log2 > 12 ? 12 : log2);
-        if (d->block > left) {
-            d->block = left;
-        }
-        if (!alone(d, CELLS_BLOCK + 2 * (log2 > 15 ? 15 : log2) + (d->groups & 1))) {
+        uint32_t block = (uint32_t)1 << (log2 > 12 ? 12 : log2);
+        d->block = (uint16_t)(block < left ? block : left);
+        if (!alone(d, CELLS_BLOCK + 2 * (log2 > 15 ? 15 : log2) + (d->groups & 1u))) {
             d->streak = d->block = 0;
         }
     }
@@ -1836,19 +1888,21 @@ IN_TURN static void copy_begins(decoder *d) {
 
 /* After a group, whose result is known. */
 IN_TURN static void copy_ends(decoder *d, int is_hit) {
-    group *g = &d->group;
+    group *g = &d->now.group;
     uint32_t bytes = g->result;
     unsigned i;
     if (is_hit) {
-        d->streak += g->bytes;
-        d->block -= d->block < g->bytes ? d->block : g->bytes;
+        if (d->streak < 0x8000) { /* From there on all are the same. */
+            d->streak = (uint16_t)(d->streak + g->bytes);
+        }
+        d->block = (uint16_t)(d->block < g->bytes ? 0 : d->block - g->bytes);
     } else {
         d->block = 0;
         if (!doubtful(g)) {
             d->streak = 0;
         }
     }
-    d->groups = d->groups << 1 | (uint32_t)is_hit;
+    d->groups = (uint16_t)(d->groups << 1 | is_hit);
     d->own[g->kind] = (uint8_t)(d->own[g->kind] << 1 | is_hit);
     for (i = 0; i < g->bytes; i++, bytes >>= 8) {
         produce(d, (uint8_t)bytes);
@@ -1857,7 +1911,7 @@ IN_TURN static void copy_ends(decoder *d, int is_hit) {
 
 /* One group of a copy. */
 static void copy_group(decoder *d) {
-    group *g = &d->group;
+    group *g = &d->now.group;
     int is_hit;
     copy_begins(d);
     predict(d);
@@ -1875,7 +1929,7 @@ static void copy_group(decoder *d) {
     is_hit = (d->block != 0 && !doubtful(g)) || hit(d);
     if (!is_hit) {
         if (learns(g)) {
-            if (!mispredicted_address(d) || !put_address(d)) {
+            if (!mispredicted_address(d) || !(listed_address(d) || distant_address(d)) || !put_address(d)) {
                 differing_bytes(d);
             }
             learn_address(d);
@@ -1898,27 +1952,41 @@ static void copy_group(decoder *d) {
 
 /* The first match looks for the last byte, the second for the last two. */
 static void look_for_match(decoder *d, unsigned match) {
+    literals *l = &d->now.literals;
     uint16_t *cell = position_cell(d, match);
     uint32_t t = d->position, back = (t - *cell) & 0xFFFF, agree = 0;
     *cell = (uint16_t)t;
-    if (d->match_length[match] >= 8 || back == 0 || back >= t) {
+    if (l->match_length[match] >= 8 || back == 0 || back >= t) {
         return;
     }
     while (agree < 8 && agree < t - back && target_byte(d, t - 1 - agree) == target_byte(d, t - back - 1 - agree)) {
         agree++;
     }
-    if (agree > d->match_length[match] && agree > match) {
-        d->match[match] = t - back;
-        d->match_length[match] = (uint8_t)agree;
+    if (agree > l->match_length[match] && agree > match) {
+        l->match_back[match] = (uint16_t)back;
+        l->match_length[match] = (uint8_t)agree;
     }
 }
 
-/* The counters that a bit of a literal has, but for those of the matches. */
-static void literal_counters(decoder *d, uint32_t within, uint32_t node) {
+/* The contexts of a bit of a literal: those of the matches, its place, then those that follow other bytes. */
+IN_TURN static void enter_literal(decoder *d, uint32_t within, uint32_t node) {
     static const uint8_t SHARES[5] = {14, 4, 2, 1, 1};
     uint32_t at = d->checked, all = d->cell_count - d->checked, k, i;
     int all_contexts = d->cell_count > 4096;
-    enter(d, 2, d->order0 + ((node + ((counts_bytes(d) ? within != 0 : within) << 8)) & d->order0_mask), 0xFFF);
+    d->against = 0;
+    for (i = 0; i < 2; i++) {
+        uint32_t expected = d->context[5 + i], cell = 0;
+        k = 8 - floor_log2(node);
+        if (expected >> k == node) {
+            cell = d->positions1 - 32u + 16 * i + d->now.literals.match_length[i];
+        }
+        d->against |= (uint8_t)((~expected >> (k - 1) & 1) << i);
+        enter(d, i, cell);
+    }
+    if (counts_bytes(d) && within > 1) {
+        within = 1;
+    }
+    enter(d, 2, d->positions1 - 33u - d->order0_mask + ((node + (within << 8)) & d->order0_mask));
     for (k = 0; k < 5; k++) {
         uint32_t share = all_contexts ? divided(all * SHARES[k], 22) : k == 0 ? all : 0;
         uint32_t h = scramble(d->context[k] ^ node);
@@ -1935,54 +2003,48 @@ static void literal_counters(decoder *d, uint32_t within, uint32_t node) {
                 }
             }
         }
-        enter(d, (unsigned)k + 3, cell, 0xFF0);
+        enter(d, (unsigned)k + 3, cell);
         at += share;
     }
 }
 
 /*
  * One byte of literals, or, to train their counters with it, one of the base: with so many bytes left of its instruction, or
- * at this offset.
+ * at this offset. `known` is 0, or 256 more than the byte of the base.
  */
-static uint8_t literal(decoder *d, uint32_t within, uint32_t last, int train, uint32_t known) {
+IN_TURN static uint8_t literal(decoder *d, uint32_t within, uint32_t last, uint32_t known) {
     static const uint32_t MASKS[5] = {0xFF, 0xFF00, 0xFFFF0000u, 0xFFF0, 0xF0F0F0};
-    uint32_t node = 1, weights = WEIGHTS_LITERAL, expected[2], bit, k;
+    literals *l = &d->now.literals;
+    uint32_t *expected = &d->context[5];
+    uint32_t node = 1, weights = WEIGHTS_LITERAL, k;
+    d->contexts = 0;
     for (k = 0; k < 5; k++) {
-        d->context[k] = hash(k + 1, last & MASKS[k], within & (counts_bytes(d) ? 3u : k == 0));
+        context(d, last & MASKS[k], within & (counts_bytes(d) ? 3u : k == 0));
     }
     for (k = 0; k < 2; k++) {
         expected[k] = 0; /* Of no byte. */
-        if (!train && d->match[k] != NO_MATCH) {
-            expected[k] = 0x100u | target_byte(d, d->match[k]);
+        if (known == 0 && l->match_back[k] != 0) {
+            expected[k] = 0x100u | target_byte(d, d->position - l->match_back[k]);
         }
     }
-    known |= 0x100;
-    for (k = 8; k-- > 0;) {
-        unsigned i;
-        for (i = 0; i < 2; i++) {
-            uint32_t cell = expected[i] >> (k + 1) == node ? d->confidence + 16 * i + d->match_length[i] : 0;
-            enter(d, i, cell, 0xFFF);
-            if ((expected[i] >> k & 1) == 0) {
-                d->input[i] = (int16_t)-d->input[i];
-            }
+    do {
+        enter_literal(d, within, node);
+        node <<= 1;
+        if (known != 0) {
+            known <<= 1;
+            node |= known >> 8 & 1;
+            learn_counters(d, node & 1);
+        } else {
+            node |= mixed_bit(d, weights);
         }
-        literal_counters(d, within, node);
-        bit = train ? known >> k & 1 : mixed(d, weights, 8);
-        for (i = 0; i < 8; i++) {
-            if (d->cell[i] != 0) {
-                learn(&d->cells[d->cell[i]], i < 2 ? (uint32_t)(bit == (expected[i] >> k & 1)) : bit, i < 3 ? 4 : 8);
-            }
-        }
-        node = node << 1 | bit;
         weights += 8;
-    }
+    } while (node < 256);
     for (k = 0; k < 2; k++) {
         if (expected[k] != 0) {
-            d->match[k]++;
             if (expected[k] != node) {
-                d->match_length[k] = 0;
-            } else if (d->match_length[k] < 15) {
-                d->match_length[k]++;
+                l->match_length[k] = 0;
+            } else if (l->match_length[k] < 15) {
+                l->match_length[k]++;
             }
         }
     }
@@ -1991,54 +2053,52 @@ static uint8_t literal(decoder *d, uint32_t within, uint32_t last, int train, ui
 
 /* ---- The order of it all ---- */
 
-/* After a triple's last byte, or after the last but its extra ones. */
+/* Where the bytes of the base end that train the literal models. */
+static uint32_t train_end(const decoder *d) {
+    uint32_t end = d->source + d->copy + d->extra + (d->copy < 64 ? d->copy : 64);
+    return end < d->io->base_bytes ? end : d->io->base_bytes;
+}
+
+/* After a step of a triple. */
 static void next_phase(decoder *d) {
+    literals *l = &d->now.literals;
     uint32_t done = d->position - d->start;
-    if (done < d->copy) {
-        d->phase = PHASE_COPY;
-    } else if (d->train < d->train_end) {
+    if (d->phase == PHASE_TRIPLE) {
+        d->block = 0;
+        d->phase = d->copy > 0 ? PHASE_COPY : PHASE_EXTRA;
+    } else if (d->phase == PHASE_COPY && done == d->copy) { /* A copy ends the matches. */
+        l->match_back[0] = l->match_back[1] = 0;
+        l->match_length[0] = l->match_length[1] = 0;
+        l->train_left = d->isa_state.xtensa.left;
+        l->train = d->source + d->copy < 4 ? 4 : d->source + d->copy;
         d->phase = PHASE_TRAIN;
-    } else if (done < d->copy + d->extra) {
+    }
+    if (d->phase == PHASE_TRAIN && (d->extra == 0 || !from_base(d) || l->train >= train_end(d))) {
         d->phase = PHASE_EXTRA;
-    } else {
+    }
+    if (d->phase == PHASE_EXTRA && done == d->copy + d->extra) {
         d->phase = d->position == d->target_bytes ? PHASE_END : PHASE_TRIPLE;
     }
 }
 
-/* A triple has come for the second time. */
-static void second_triple(decoder *d) {
-    d->block = 0;
-    d->train = d->train_end = 0;
-    if (d->copy > 0 && d->extra > 0 && from_base(d)) {
-        d->train = d->source + d->copy;
-        d->train_end = d->train + d->extra + (d->copy < 64 ? d->copy : 64);
-        if (d->train < 4) {
-            d->train = 4;
-        }
-        if (d->train_end > d->base_bytes) {
-            d->train_end = d->base_bytes;
-        }
-    }
-}
-
 IN_TURN static void train(decoder *d) {
-    uint32_t before = base_word(d, d->train - 4), byte = base_word(d, d->train) & 255;
+    literals *l = &d->now.literals;
+    uint32_t before = base_word(d, l->train - 4), byte = base_word(d, l->train) & 255;
     uint32_t last = before >> 24 | (before >> 8 & 0xFF00) | (before & 0xFF00) << 8 | before << 24;
-    uint32_t within = d->train;
+    uint32_t within = l->train;
     if (counts_bytes(d)) {
-        uint8_t *left = &d->isa_state.xtensa.train_left;
-        within = *left;
-        *left = bytes_left(*left, (uint8_t)byte);
+        within = l->train_left;
+        l->train_left = bytes_left(l->train_left, byte);
     }
-    literal(d, within, last, 1, byte);
-    d->train++;
+    literal(d, within, last, 0x100 | byte);
+    l->train++;
 }
 
-IN_TURN static void extra(decoder *d) {
+static void extra(decoder *d) {
     d->streak = 0;
     look_for_match(d, 0);
     look_for_match(d, 1);
-    produce(d, literal(d, counts_bytes(d) ? d->isa_state.xtensa.left : d->position, d->last, 0, 0));
+    produce(d, literal(d, counts_bytes(d) ? d->isa_state.xtensa.left : d->position, d->last, 0));
 }
 
 static void end(decoder *d) {
@@ -2066,9 +2126,6 @@ static void one_step(decoder *d) {
         d->coder_used = 1;
         triple(d);
         d->coder_used = 0;
-        if (d->error == 0) {
-            second_triple(d);
-        }
         break;
     case PHASE_COPY:
         copy_group(d);
@@ -2145,17 +2202,18 @@ deltagate_patch_result deltagate_patch_begin(deltagate_patch *d, const deltagate
     if (memory_bytes < header->memory_bytes) {
         return DELTAGATE_PATCH_MEMORY_TOO_SMALL;
     }
+    if (io->base_bytes != header->base_bytes) {
+        return DELTAGATE_PATCH_BASE_LENGTH;
+    }
     d->error = 0;
     d->io = io;
     d->cells = memory;
     d->cell_count = header->memory_bytes / 2;
     d->target_bytes = header->target_bytes;
-    d->base_bytes = header->base_bytes;
     d->target_crc32 = header->target_crc32;
     d->crc32 = 0xFFFFFFFFu;
     d->coder[0].range = 0xFFFFFFFFu;
     d->coder[0].position = DELTAGATE_PATCH_HEADER_BYTES;
-    d->match[0] = d->match[1] = NO_MATCH;
     return DELTAGATE_PATCH_DONE;
 }
 

@@ -42,9 +42,12 @@ extern "C" {
 /* Bytes in the header of a patch. */
 #define DELTAGATE_PATCH_HEADER_BYTES 22
 
-/* The bytes of every piece of the result but the last, which may be shorter: a power of two. */
+/*
+ * The bytes of every piece of the result but the last, which may be shorter: a power of two. What a flash programs at once,
+ * or more.
+ */
 #ifndef DELTAGATE_PATCH_PIECE_BYTES
-#define DELTAGATE_PATCH_PIECE_BYTES 64
+#define DELTAGATE_PATCH_PIECE_BYTES 16
 #endif
 
 /* The version of the format that this decoder knows. */
@@ -114,8 +117,8 @@ typedef struct {
 } deltagate_patch_coder;
 
 typedef struct {
-    uint32_t offset[5], address[5];
-    uint8_t parts;
+    uint32_t start[4]; /* Offsets where the parts behind the first begin; of a part that is not there, above all others. */
+    uint32_t shift[5]; /* From a part's offsets to its addresses. */
 } deltagate_patch_layout;
 
 struct deltagate_patch_instruction; /* A row of the tables of instructions. */
@@ -124,28 +127,40 @@ typedef struct {
     uint8_t kind, trust, bytes;
     uint8_t row_kind; /* The kind, if the instruction can hold its new address. */
     uint8_t word; /* The address is a word: 1, or, of a sum, 2. */
+    uint8_t byte, misses; /* Of a group that is not as predicted: the byte in progress; those that differed so far. */
     uint32_t source, old, predicted, address, result;
     const struct deltagate_patch_instruction *row; /* The address is in an instruction. */
 } deltagate_patch_group;
+
+typedef struct {
+    uint32_t train;         /* The next of the base's bytes that train the literal models before the extra ones. */
+    uint16_t match_back[2]; /* How far behind the position a match is; 0: there is none. */
+    uint8_t match_length[2];
+    uint8_t train_left;     /* Xtensa: bytes left of the last instruction of what trains. */
+} deltagate_patch_literals;
 
 /* In the order in which small cores reach the fields best: bytes, halfwords, words, and what is large. */
 typedef struct {
     int8_t error;
     uint8_t phase, coder_used, isa, relocation, copies_min_log2, share;
     uint8_t pair; /* The instruction is one of an AUIPC pair. */
-    uint8_t own[8], difference_at[4], difference, found, match_length[2];
-    uint16_t map, map_entries, halfwords, hits, byte_hits, differences, order0;
-    uint16_t confidence, positions1, positions2, checked, hits_slice, byte_hits_slice, order0_mask;
+    uint8_t own[8], difference_at[4], difference, found;
+    uint8_t contexts; /* Contexts of the next mixed bit. */
+    uint8_t against; /* The contexts of a mixed bit whose counters tell of a 0. */
+    uint16_t map, map_entries, hits, byte_hits, differences;
+    uint16_t positions1, positions2, checked, hits_slice, byte_hits_slice, order0_mask;
+    uint16_t groups, streak, block;
     uint32_t cell_count;
     uint16_t *cells;
     const deltagate_patch_io *io;
     uint32_t position;                   /* Target bytes produced. */
     uint32_t start, source, copy, extra; /* The triple in progress: `start` is its place in the target. */
-    uint32_t last, groups, streak, block;
-    uint32_t base_bytes, target_bytes;
-    uint32_t match[2];
-    deltagate_patch_group group;
-    uint32_t train, train_end; /* The base's bytes that train the literal models before the extra ones. */
+    uint32_t last;
+    uint32_t target_bytes;
+    union {
+        deltagate_patch_group group;       /* While a triple is copied. */
+        deltagate_patch_literals literals; /* After that. */
+    } now;
     uint32_t target_crc32, crc32;
     deltagate_patch_coder coder[2]; /* Of everything; of the triples, a second time. */
     int16_t input[8];
@@ -166,8 +181,8 @@ typedef struct {
         } registers;
 #endif
         struct {
-            uint32_t doubt;
-            uint8_t left, train_left; /* Bytes left of the instruction in the result, and in what trains. */
+            uint8_t doubt;
+            uint8_t left; /* Bytes left of the result's last instruction. */
         } xtensa;
         uint32_t banked; /* MCS-51 */
     } isa_state;

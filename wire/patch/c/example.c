@@ -96,9 +96,6 @@ int main(int argc, char **argv) {
     rewind(f.patch);
     refused(argv[2], deltagate_patch_parse(&header, start, fread(start, 1, sizeof start, f.patch)));
     refused(argv[2], deltagate_patch_begin(&decoder, &header, memory, memory_bytes, &io));
-    if (io.base_bytes != header.base_bytes) { /* Found before NEW is touched; the decoder looks, too. */
-        refused(argv[2], DELTAGATE_PATCH_BASE_LENGTH);
-    }
     f.output = opened(argv[3], "w+b", NULL);
     do {
         result = deltagate_patch_step(&decoder, STEPS_PER_CALL); /* Between steps, a device feeds its watchdog. */
