@@ -21,7 +21,8 @@ use std::sync::LazyLock;
 
 use c_cases::{Cases, Counts};
 use c_decoder::{CDecoder, build};
-use wire_patch::Header;
+use gateway_delta::{Options, encode};
+use wire_patch::{Header, MemoryClass};
 
 static DRIVER: LazyLock<PathBuf> = LazyLock::new(|| build("driver", Path::new(env!("CARGO_TARGET_TMPDIR"))));
 
@@ -77,6 +78,20 @@ fn patches_of_every_instruction_set_decode() {
         .undamaged()
         .for_each(|case| case.compare(&mut c, &mut counts));
     assert!(counts.decoded >= 16 && counts.refused == 0, "{counts:?}");
+}
+
+/// The decoder in C counts in 16 bits how long it has been right, and stops counting in time.
+#[test]
+fn long_unchanged_runs_decode() {
+    let base = support::noise(150_000, 11);
+    let mut target = base.clone();
+    for at in [70_001, 140_003] {
+        target[at] ^= 0x55;
+    }
+    let patch = encode(&base, &target, &Options::new(MemoryClass::MIN)).unwrap();
+    assert!(patch.len() < 100, "{} bytes", patch.len());
+    let decoded = CDecoder::start(&DRIVER).decode(&base, &patch, MemoryClass::MIN.bytes());
+    assert!(decoded == Ok(target));
 }
 
 #[test]
