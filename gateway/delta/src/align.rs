@@ -94,13 +94,12 @@ impl<'a> Aligner<'a> {
     fn close(&self, parse: &mut Parse, scan: usize, found: Match) {
         let pos = found.source as usize;
         let gap = scan - parse.done;
-        let mut forward = best_stretch(
-            (0..gap).map_while(|at| Some(*self.base.get(parse.source + at)? == self.target[parse.done + at])),
-        );
+        let of_gap = &self.target[parse.done..scan];
+        let running = self.base.get(parse.source..).unwrap_or_default();
+        let mut forward = best_stretch(differences(of_gap, running), i64::MAX);
         let mut backward = 0;
         if scan < self.target.len() {
-            backward =
-                best_stretch((1..=gap.min(pos)).map(|at| self.base[pos - at] == self.target[scan - at]));
+            backward = best_stretch(differences_before(of_gap, &self.base[..pos]), i64::MAX);
         }
         if forward + backward > gap {
             let overlap = forward + backward - gap;
@@ -146,14 +145,13 @@ impl<'a> Aligner<'a> {
     /// How far a copy may go that begins with a match, and how many bytes before it, at most `back_bytes_max`, it may
     /// begin.
     pub(crate) fn stretches(&self, at: usize, source: usize, back_bytes_max: usize) -> (usize, usize) {
-        let forward = self.target[at..].iter().zip(&self.base[source..]);
-        let back = self.target[..at]
-            .iter()
-            .rev()
-            .zip(self.base[..source].iter().rev());
+        let end = self.target.len().min(at + STRETCH_BYTES_MAX);
+        let forward = differences(&self.target[at..end], &self.base[source..]);
+        let start = at.saturating_sub(back_bytes_max);
+        let back = differences_before(&self.target[start..at], &self.base[..source]);
         (
-            best_stretch_within(forward.take(STRETCH_BYTES_MAX).map(|(a, b)| a == b), STRETCH_DROP),
-            best_stretch(back.take(back_bytes_max).map(|(a, b)| a == b)),
+            best_stretch(forward, STRETCH_DROP),
+            best_stretch(back, STRETCH_DROP),
         )
     }
 
@@ -238,24 +236,99 @@ impl Parse {
     }
 }
 
-/// The length of the prefix with the best score. bsdiff asks for half of the bytes to agree; here two of five are
-/// enough (measured: a wrong prediction still helps the models more than none).
-fn best_stretch(agreements: impl Iterator<Item = bool>) -> usize {
-    best_stretch_within(agreements, i64::MAX)
+/// What an equal byte and a different one add to the score of a stretch. bsdiff asks for half of the bytes to agree; here two
+/// of five are enough (measured: a wrong prediction still helps the models more than none).
+const EQUAL: i64 = 3;
+const DIFFERENT: i64 = -2;
+
+/// What eight bytes do to a score.
+#[derive(Clone, Copy)]
+struct Eight {
+    sum: i8,
+    /// The best score of those that begin with the first byte, or 0, and how many bytes make it.
+    best: i8,
+    best_bytes: u8,
 }
 
-/// The same, looked for up to where the score is `drop` below the best.
-fn best_stretch_within(agreements: impl Iterator<Item = bool>, drop: i64) -> usize {
-    let (mut score, mut best, mut stretch) = (0_i64, 0_i64, 0);
-    for (at, agrees) in agreements.enumerate() {
-        score += if agrees { 3 } else { -2 };
-        if score > best {
-            (best, stretch) = (score, at + 1);
-        } else if best - score > drop {
+/// For each set of equal bytes, the first one being the lowest bit.
+static EIGHTS: [Eight; 256] = {
+    let mut eights = [Eight {
+        sum: 0,
+        best: 0,
+        best_bytes: 0,
+    }; 256];
+    let mut equal = 0;
+    while equal < 256 {
+        let mut byte = 0;
+        while byte < 8 {
+            let eight = &mut eights[equal];
+            eight.sum += if equal >> byte & 1 == 1 { EQUAL } else { DIFFERENT } as i8;
+            byte += 1;
+            if eight.sum > eight.best {
+                (eight.best, eight.best_bytes) = (eight.sum, byte);
+            }
+        }
+        equal += 1;
+    }
+    eights
+};
+
+/// The length of the prefix with the best score, looked for up to where the score is `drop` below the best. Eight bytes at
+/// a time, as [`differences`] has them.
+fn best_stretch(differences: impl Iterator<Item = u64>, drop: i64) -> usize {
+    let (mut score, mut best, mut stretch) = (0, 0, 0);
+    for (at, differences) in differences.enumerate() {
+        let eight = EIGHTS[zero_bytes(differences)];
+        if score + i64::from(eight.best) > best {
+            best = score + i64::from(eight.best);
+            stretch = 8 * at + usize::from(eight.best_bytes);
+        }
+        score += i64::from(eight.sum);
+        if best - score > drop {
             break;
         }
     }
     stretch
+}
+
+/// What eight bytes each of two slices differ in, as far as both go, the first byte lowest; bytes past that differ.
+fn differences(a: &[u8], b: &[u8]) -> impl Iterator<Item = u64> {
+    let bytes = a.len().min(b.len());
+    let ((a, a_rest), (b, b_rest)) = (a[..bytes].as_chunks::<8>(), b[..bytes].as_chunks::<8>());
+    let whole = a.iter().zip(b);
+    let whole = whole.map(|(a, b)| u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b));
+    whole.chain(of_rest(a_rest.iter().zip(b_rest)))
+}
+
+/// The same before the ends of both slices, the last byte lowest.
+fn differences_before(a: &[u8], b: &[u8]) -> impl Iterator<Item = u64> {
+    let bytes = a.len().min(b.len());
+    let ((a_rest, a), (b_rest, b)) = (
+        a[a.len() - bytes..].as_rchunks::<8>(),
+        b[b.len() - bytes..].as_rchunks::<8>(),
+    );
+    let whole = a.iter().zip(b).rev();
+    let whole = whole.map(|(a, b)| u64::from_be_bytes(*a) ^ u64::from_be_bytes(*b));
+    whole.chain(of_rest(a_rest.iter().zip(b_rest).rev()))
+}
+
+/// The differences of fewer than eight bytes, if there are any.
+fn of_rest<'a>(rest: impl ExactSizeIterator<Item = (&'a u8, &'a u8)>) -> Option<u64> {
+    let mut differences = [u8::MAX; 8];
+    let some = rest.len() > 0;
+    for (difference, (a, b)) in differences.iter_mut().zip(rest) {
+        *difference = a ^ b;
+    }
+    some.then_some(u64::from_le_bytes(differences))
+}
+
+/// A bit for each byte, the lowest for the lowest: whether it is zero.
+fn zero_bytes(word: u64) -> usize {
+    const LOW_SEVEN: u64 = 0x7F7F_7F7F_7F7F_7F7F;
+    // The top bit of each byte that is not zero: of its own, or carried into by the others.
+    let others = !(((word & LOW_SEVEN) + LOW_SEVEN) | word | LOW_SEVEN);
+    // Each of these bits goes to a place of its own in the top byte.
+    ((others >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as usize
 }
 
 /// How many bytes two slices begin with in common, eight at a time.
@@ -264,4 +337,36 @@ pub(crate) fn common_bytes(a: &[u8], b: &[u8]) -> usize {
     let same = 8 * words.take_while(|(a, b)| a == b).count();
     let rest = a[same..].iter().zip(&b[same..]);
     same + rest.take_while(|(a, b)| a == b).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_set_of_zero_bytes_is_told() {
+        for zeros in 0..256 {
+            let word: [u8; 8] = std::array::from_fn(|at| if zeros >> at & 1 == 1 { 0 } else { 1 << at });
+            assert_eq!(zero_bytes(u64::from_le_bytes(word)), zeros);
+        }
+    }
+
+    #[test]
+    fn stretches_go_over_some_wrong_bytes() {
+        let a: Vec<u8> = (1..=45).collect();
+        let mut b = a.clone();
+        b[11..13].fill(0);
+        let stretch = |a: &[u8], b: &[u8], drop| best_stretch(differences(a, b), drop);
+        assert_eq!(stretch(&a, &b, 100), 45);
+        // 16 bytes at a score of 38, then 8 at -16.
+        b[16..24].fill(0);
+        assert_eq!((stretch(&a, &b, 15), stretch(&a, &b, 16)), (16, 45));
+        assert_eq!(stretch(&a, &b[..30], 100), 30);
+        b[44] = 0;
+        assert_eq!(stretch(&a, &b, 100), 44);
+        let back: Vec<u8> = a.iter().rev().copied().collect();
+        let before: Vec<u8> = b.iter().rev().copied().collect();
+        assert_eq!(best_stretch(differences_before(&back, &before), 100), 44);
+        assert_eq!(stretch(&a, &[], 100), 0);
+    }
 }
