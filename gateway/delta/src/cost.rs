@@ -384,6 +384,8 @@ pub(crate) struct Costs {
     seek: [u32; NUMBER_BITS],
     /// Of the two lowest bits of a shift, by those of the expected one.
     low_bits: [[u32; 4]; 4],
+    /// Of the cheapest seek there is.
+    pub(crate) seek_min: u32,
 }
 
 impl Costs {
@@ -399,6 +401,7 @@ impl Costs {
             extra_bytes: numbers,
             seek: numbers,
             low_bits: low_bits_table(&[[0; 4]; 4]),
+            seek_min: 0,
         }
     }
 
@@ -424,6 +427,7 @@ impl Costs {
         }
         (self.copy_bytes, self.extra_bytes, self.seek) = (copies.table(), extras.table(), seeks.table());
         self.low_bits = low_bits_table(&low_bits);
+        self.seek_min = least(&self.seek) + least(self.low_bits.as_flattened());
     }
 
     /// Fills in what bytes would cost that were no literals here: as they do where `all` are, and as much dearer as the
@@ -458,6 +462,11 @@ impl Costs {
         self.low_bits[(from & 3) as usize][(to & 3) as usize]
             + self.seek[(seek_number(from, to) + 1).ilog2() as usize]
     }
+}
+
+/// The least of costs.
+fn least(costs: &[u32]) -> u32 {
+    costs.iter().copied().min().unwrap_or(0)
 }
 
 /// Costs of the lowest bits: they stay, unless what was seen says otherwise.

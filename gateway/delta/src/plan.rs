@@ -48,6 +48,30 @@ impl Lane {
     }
 }
 
+/// Where a copy may begin: the end of a lane at the current byte.
+#[derive(Clone, Copy)]
+struct Departure {
+    /// With what it costs to end the lane.
+    cost: u64,
+    step: StepId,
+    trail: Trail,
+    shift: i64,
+    /// Whether the lane copies.
+    is_copy: bool,
+}
+
+impl Departure {
+    fn of(lane: &Lane, cost_to_leave: u64, is_copy: bool) -> Self {
+        Self {
+            cost: lane.cost + cost_to_leave,
+            step: lane.step,
+            trail: lane.trail,
+            shift: lane.shift,
+            is_copy,
+        }
+    }
+}
+
 /// What a plan is made from.
 pub(crate) struct Planner<'a, 'm> {
     base: &'a [u8],
@@ -61,6 +85,10 @@ pub(crate) struct Planner<'a, 'm> {
     lesson_run: u32,
     copies: Vec<Lane>,
     literals: Vec<Lane>,
+    /// The cheapest lane.
+    cheapest: Lane,
+    /// The lanes at the current byte, by cost.
+    departures: Vec<Departure>,
     /// Proposals that wait for the cheapest lane.
     pending: Vec<Proposal>,
     path: Path,
@@ -94,6 +122,8 @@ impl<'a, 'm> Planner<'a, 'm> {
             lesson_run,
             copies: Vec::new(),
             literals: vec![start],
+            cheapest: start,
+            departures: Vec::new(),
             pending: Vec::new(),
             path,
         }
@@ -120,7 +150,8 @@ impl<'a, 'm> Planner<'a, 'm> {
         if self.pending.is_empty() {
             return;
         }
-        let wait = self.cheapest().is_some_and(|lane| lane.at > at);
+        self.find_departures(at);
+        let wait = self.cheapest.at > at;
         let mut pending = std::mem::take(&mut self.pending);
         pending.retain_mut(|proposal| {
             self.open_proposed(*proposal);
@@ -132,31 +163,40 @@ impl<'a, 'm> Planner<'a, 'm> {
         self.pending = pending;
     }
 
-    /// Opens a lane for a proposal, from the lane from which that is cheapest.
+    fn find_departures(&mut self, at: u32) {
+        let mut departures = std::mem::take(&mut self.departures);
+        departures.clear();
+        let literals = self.literals.iter();
+        let literals = literals.map(|lane| Departure::of(lane, self.leave_literals(lane), false));
+        let copies = self.copies.iter().filter(|lane| lane.at == at);
+        let copies = copies.map(|lane| Departure::of(lane, self.leave_copy(lane), true));
+        departures.extend(literals.chain(copies));
+        departures.sort_unstable_by_key(|departure| (departure.cost, departure.step));
+        self.departures = departures;
+    }
+
+    /// Opens a lane for a proposal, from the lane from which that is cheapest, unless there is a cheaper one.
     fn open_proposed(&mut self, proposal: Proposal) {
-        let at = proposal.target;
         let shift = proposal.shift();
-        let seek = |lane: &Lane| u64::from(self.costs.seek(lane.shift, shift));
-        let literals = self
-            .literals
-            .iter()
-            .map(|lane| (lane.cost + self.leave_literals(lane) + seek(lane), lane));
-        let copies = self
-            .copies
-            .iter()
-            .filter(|lane| lane.at == at && lane.shift != shift);
-        let copies = copies.map(|lane| (lane.cost + self.leave_copy(lane) + seek(lane), lane));
-        let from = literals
-            .chain(copies)
-            .min_by_key(|(cost, lane)| (*cost, lane.step));
-        if let Some((cost, lane)) = from {
-            self.open_copy(Lane { cost, ..*lane }, shift, at + proposal.bytes);
+        let rival = self.copies.iter().find(|lane| lane.shift == shift);
+        let mut least = rival.map_or(u64::MAX, |lane| lane.cost);
+        let mut from = None;
+        for departure in &self.departures {
+            if departure.cost + u64::from(self.costs.seek_min) >= least {
+                break;
+            }
+            let cost = departure.cost + u64::from(self.costs.seek(departure.shift, shift));
+            if cost < least && !(departure.is_copy && departure.shift == shift) {
+                (least, from) = (cost, Some(Departure { cost, ..*departure }));
+            }
+        }
+        if let Some(from) = from {
+            self.open_copy(from, (proposal.target, shift), proposal.target + proposal.bytes);
         }
     }
 
-    /// Lets a lane (its cost being that of the copy already) copy along `shift`, unless there is a cheaper one that does.
-    fn open_copy(&mut self, from: Lane, shift: i64, end: u32) {
-        let at = from.at;
+    /// Opens a lane that copies, the departure's cost being that of the copy already, unless there is a cheaper one.
+    fn open_copy(&mut self, from: Departure, (at, shift): (u32, i64), end: u32) {
         if let Some(rival) = self.copies.iter().position(|lane| lane.shift == shift) {
             if self.copies[rival].cost <= from.cost {
                 return;
@@ -197,10 +237,10 @@ impl<'a, 'm> Planner<'a, 'm> {
         for index in 0..self.literals.len() {
             let lane = self.literals[index];
             if lane.since < at && self.agrees(at, lane.shift) {
-                let cost = lane.cost
-                    + self.leave_literals(&lane)
-                    + u64::from(self.costs.seek(lane.shift, lane.shift));
-                self.open_copy(Lane { cost, ..lane }, lane.shift, lane.end);
+                let seek = u64::from(self.costs.seek(lane.shift, lane.shift));
+                let mut from = Departure::of(&lane, self.leave_literals(&lane), false);
+                from.cost += seek;
+                self.open_copy(from, (at, lane.shift), lane.end);
             }
         }
     }
@@ -223,10 +263,10 @@ impl<'a, 'm> Planner<'a, 'm> {
 
     /// Takes every lane that is at `at` past the next byte, or group.
     fn advance(&mut self, at: u32) {
-        let cheapest = self.cheapest().map(Lane::rank);
+        let cheapest = self.cheapest.rank();
         for index in 0..self.copies.len() {
             if self.copies[index].at == at {
-                let teaches = Some(self.copies[index].rank()) == cheapest;
+                let teaches = self.copies[index].rank() == cheapest;
                 self.advance_copy(index, teaches);
             }
         }
@@ -314,16 +354,17 @@ impl<'a, 'm> Planner<'a, 'm> {
         u64::from(self.costs.copy_length(lane.at - lane.since) + self.costs.extra_length(0))
     }
 
-    fn cheapest(&self) -> Option<&Lane> {
-        self.copies
-            .iter()
-            .chain(&self.literals)
+    /// Finds the cheapest lane. Lanes that are opened from here on are no cheaper, and newer.
+    fn find_cheapest(&mut self) {
+        let lanes = self.copies.iter().chain(&self.literals);
+        self.cheapest = *lanes
             .min_by_key(|lane| lane.rank())
+            .expect("the cheapest lane is never dropped");
     }
 
     fn prune(&mut self) {
-        let Some(cheapest) = self.cheapest() else { return };
-        let limit = cheapest.cost + SLACK;
+        self.find_cheapest();
+        let limit = self.cheapest.cost + SLACK;
         for (lanes, most) in [(&mut self.copies, COPIES_MAX), (&mut self.literals, LITERALS_MAX)] {
             lanes.retain(|lane| lane.cost <= limit);
             if lanes.len() > most {
@@ -334,6 +375,7 @@ impl<'a, 'm> Planner<'a, 'm> {
         if self.path.is_littered() {
             let lanes = self.copies.iter_mut().chain(&mut self.literals);
             self.path.sweep(lanes.map(|lane| &mut lane.step));
+            self.find_cheapest();
         }
         let alone = self.copies.len() + self.literals.len() == 1;
         if self.path.is_long(alone) {
@@ -343,11 +385,8 @@ impl<'a, 'm> Planner<'a, 'm> {
 
     /// Decides for the cheapest lane.
     fn settle(&mut self) {
-        let Some(mut lane) = self.cheapest().copied() else {
-            return;
-        };
-        let literals = self.path.is_literals(lane.step);
-        lane.step = self.path.settle(lane.step);
+        let literals = self.path.is_literals(self.cheapest.step);
+        self.cheapest.step = self.path.settle(self.cheapest.step);
         self.copies.clear();
         self.literals.clear();
         if literals {
@@ -355,7 +394,7 @@ impl<'a, 'm> Planner<'a, 'm> {
         } else {
             &mut self.copies
         }
-        .push(lane);
+        .push(self.cheapest);
     }
 }
 
