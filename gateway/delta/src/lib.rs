@@ -50,7 +50,8 @@ impl Options {
     }
 }
 
-/// How long to search for a smaller patch. The bytes depend on the effort and the input alone, never on the machine.
+/// How long to search for a smaller patch. More effort tries everything that less effort does and keeps the smallest, so that
+/// its patch is never larger. The bytes depend on the effort and the input alone, never on the machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Effort {
     /// One planned parse.

@@ -29,23 +29,51 @@ const MEMORY_BYTES_PER_ENTRY: u32 = 32;
 /// Streams up to so many bytes are also tried without relocation, whose setup costs 5 bytes.
 const SMALL_STREAM_BYTES: usize = 1_000;
 
-impl Effort {
-    /// Of each round of planning, how many right bytes before a wrong group make the planner learn from it. Which is best
-    /// differs by pair; alternating wins most. More effort begins as less does, so that it is never larger.
-    fn rounds(self) -> &'static [u32] {
-        match self {
-            Self::Fast => &[NO_LESSONS],
-            Self::Default => &[NO_LESSONS, 40, NO_LESSONS],
-            Self::Best => &[NO_LESSONS, 40, NO_LESSONS, 0, NO_LESSONS, 12, 40, NO_LESSONS],
-        }
-    }
+/// A step of the search. Each may make the best stream smaller, and none makes it larger.
+#[derive(Clone, Copy)]
+enum Step {
+    /// Plans from the plan before. A wrong group teaches the planner if so many bytes before it were right: which number is
+    /// best differs by pair; alternating wins most.
+    Plan(u32),
+    /// Tries the best parse with other shares of the memory.
+    Shares,
+    /// Tries the best parse with other limits for the map, relative to its own, up to the first that wins.
+    MapLimits(&'static [i32]),
+    /// Tries the best parse without relocation, if its stream has at most so many bytes.
+    NoRelocation(usize),
+}
 
-    /// Limits for the map that are tried with the best parse, relative to its own.
-    fn map_limits(self) -> &'static [i32] {
+/// What is tried. More effort begins as less does, so that its patch is never larger.
+const STEPS: [Step; FAST_STEPS + DEFAULT_STEPS + BEST_STEPS] = [
+    Step::Plan(NO_LESSONS),
+    Step::Shares,
+    Step::NoRelocation(SMALL_STREAM_BYTES),
+    // Default goes on.
+    Step::Plan(40),
+    Step::Plan(NO_LESSONS),
+    Step::MapLimits(&[-1, 1]),
+    Step::Shares,
+    Step::NoRelocation(SMALL_STREAM_BYTES),
+    // Best goes on.
+    Step::Plan(0),
+    Step::Plan(NO_LESSONS),
+    Step::Plan(12),
+    Step::Plan(40),
+    Step::Plan(NO_LESSONS),
+    Step::MapLimits(&[-1, 1, 2, 3]),
+    Step::Shares,
+    Step::NoRelocation(usize::MAX),
+];
+const FAST_STEPS: usize = 3;
+const DEFAULT_STEPS: usize = 5;
+const BEST_STEPS: usize = 8;
+
+impl Effort {
+    fn steps(self) -> &'static [Step] {
         match self {
-            Self::Fast => &[],
-            Self::Default => &[-1, 1],
-            Self::Best => &[-1, 1, 2, 3],
+            Self::Fast => &STEPS[..FAST_STEPS],
+            Self::Default => &STEPS[..FAST_STEPS + DEFAULT_STEPS],
+            Self::Best => &STEPS,
         }
     }
 }
@@ -58,6 +86,13 @@ pub(crate) struct Search<'a> {
     /// The models' memory.
     memory: Vec<u8>,
     best: Option<Best>,
+}
+
+/// What the last round planned, and what it cost.
+struct Plan {
+    triples: Vec<Triple>,
+    setup: Setup,
+    costs: Costs,
 }
 
 /// The smallest stream so far.
@@ -90,9 +125,16 @@ impl<'a> Search<'a> {
             return;
         }
         let proposals = self.alignments(relocation);
-        self.plans(&proposals);
-        self.setups();
-        self.shares();
+        let literals = self.all_literals();
+        let Some(mut plan) = self.first_plan() else { return };
+        for step in self.effort.steps() {
+            match *step {
+                Step::Plan(lesson_run) => plan = self.plan(plan, &proposals, &literals, lesson_run),
+                Step::Shares => self.shares(),
+                Step::MapLimits(limits) => self.map_limits(limits),
+                Step::NoRelocation(bytes_max) => self.no_relocation(bytes_max),
+            }
+        }
     }
 
     /// Encodes bsdiff's parses of the images, and of the images with their addresses blanked. Returns all places where
@@ -131,25 +173,40 @@ impl<'a> Search<'a> {
         best.is_some_and(|best| best.stream.len() * SMALLER_FOR_ALL_GAINS < self.target.len())
     }
 
-    /// Plans again and again, each time from the plan before, and first from the best parse there is: a plan that turns out
-    /// dearer than thought tells why.
-    fn plans(&mut self, proposals: &Proposals) {
-        let literals = self.all_literals();
-        let Some(best) = &mut self.best else { return };
-        let (mut triples, mut setup) = (best.triples.clone(), best.setup);
-        let Some(mut costs) = best.costs.take() else {
-            return;
+    /// The best parse so far: what the first plan starts from.
+    fn first_plan(&mut self) -> Option<Plan> {
+        let best = self.best.as_mut()?;
+        Some(Plan {
+            costs: best.costs.take()?,
+            triples: best.triples.clone(),
+            setup: best.setup,
+        })
+    }
+
+    /// Plans from the plan before, not from the best parse there is: a plan that turns out dearer than thought tells why.
+    fn plan(&mut self, before: Plan, proposals: &Proposals, literals: &[u16], lesson_run: u32) -> Plan {
+        let Plan {
+            triples,
+            setup,
+            mut costs,
+        } = before;
+        costs.complete_literals(literals);
+        let incumbent = propose::of_parse(&triples);
+        let models = models(self.class, &mut self.memory);
+        let models = Stream::new(self.base, self.target, models).prepared(setup, &triples);
+        let images = (self.base, self.target);
+        let triples = Planner::new(images, &costs, models, &incumbent, lesson_run).plan(proposals);
+        drop(costs);
+        let copies_share = self.best.as_ref().map_or(0, |best| best.setup.copies_share);
+        let setup = Setup {
+            copies_share,
+            ..self.setup_for(setup.relocation, &triples)
         };
-        for lesson_run in self.effort.rounds() {
-            costs.complete_literals(&literals);
-            let incumbent = propose::of_parse(&triples);
-            let models = models(self.class, &mut self.memory);
-            let models = Stream::new(self.base, self.target, models).prepared(setup, &triples);
-            let images = (self.base, self.target);
-            triples = Planner::new(images, &costs, models, &incumbent, *lesson_run).plan(proposals);
-            setup = self.setup_for(setup.relocation, &triples);
-            drop(costs);
-            costs = self.attempt(triples.clone(), setup).1;
+        let (_, costs) = self.attempt(triples.clone(), setup);
+        Plan {
+            triples,
+            setup,
+            costs,
         }
     }
 
@@ -164,13 +221,11 @@ impl<'a> Search<'a> {
         encoded.costs.literals
     }
 
-    /// Tries the best parse with other setups.
-    fn setups(&mut self) {
-        let Some(best) = self.best.as_ref().filter(|best| best.setup.relocation.is_some()) else {
-            return;
-        };
-        let small = best.stream.len() <= SMALL_STREAM_BYTES;
-        for by in self.effort.map_limits() {
+    fn map_limits(&mut self, limits: &[i32]) {
+        if !self.is_best_relocated() {
+            return; // There is no map.
+        }
+        for by in limits {
             let wins = self.again(|setup| Setup {
                 map_copy_bytes_log2: setup.map_copy_bytes_log2.saturating_add_signed(*by).min(15),
                 ..setup
@@ -179,12 +234,24 @@ impl<'a> Search<'a> {
                 break;
             }
         }
-        if small || self.effort == Effort::Best {
+    }
+
+    fn no_relocation(&mut self, bytes_max: usize) {
+        let small = self
+            .best
+            .as_ref()
+            .is_some_and(|best| best.stream.len() <= bytes_max);
+        if small && self.is_best_relocated() {
             self.again(|_| Setup::default());
         }
     }
 
-    /// Tries the best parse with other shares of the memory: half as much for copies, then what that suggests.
+    fn is_best_relocated(&self) -> bool {
+        let best = self.best.as_ref();
+        best.is_some_and(|best| best.setup.relocation.is_some())
+    }
+
+    /// Half as much for copies, then what that suggests.
     fn shares(&mut self) {
         let share = |copies_share| {
             move |setup| Setup {
@@ -200,7 +267,7 @@ impl<'a> Search<'a> {
     fn again(&mut self, change: impl Fn(Setup) -> Setup) -> bool {
         let Some(best) = &self.best else { return false };
         let (triples, setup) = (best.triples.clone(), change(best.setup));
-        self.attempt(triples, setup).0
+        setup != best.setup && self.attempt(triples, setup).0
     }
 
     /// A setup with which the map has room for the copies of a parse: short ones are left out first.
