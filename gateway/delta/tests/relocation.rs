@@ -4,8 +4,9 @@
 
 mod support;
 
+use gateway_delta::account::outline;
 use gateway_delta::{Addresses, Isa, Layout, Options, Relocation, encode, encode_at};
-use support::{THUMB_ADDRESS, apply, decode, thumb_image_at, thumb_images, thumb_images_at};
+use support::{THUMB_ADDRESS, apply, decode, noise, thumb_image_at, thumb_images, thumb_images_at};
 use wire_patch::MemoryClass;
 
 const SMALL: Options = Options::new(MemoryClass::MIN);
@@ -63,7 +64,8 @@ fn an_image_that_runs_elsewhere_is_predicted_too() {
 
 #[test]
 fn every_instruction_set_decodes_what_is_none_of_its_code() {
-    // Bytes of all kinds, with a part left out and one byte in 97 changed.
+    // Bytes of all kinds, with a part left out, one byte in 97 changed, and so many new ones that the patch is not tried
+    // without relocation.
     let mut x = 1_u32;
     let base: Vec<u8> = std::iter::repeat_with(|| {
         x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -71,7 +73,7 @@ fn every_instruction_set_decodes_what_is_none_of_its_code() {
     })
     .take(6_001)
     .collect();
-    let mut target = [&base[..1_999], &base[2_222..]].concat();
+    let mut target = [&base[..1_999], &base[2_222..], &noise(1_100, 3)].concat();
     target.iter_mut().step_by(97).for_each(|byte| *byte ^= 0x55);
     let sets = [
         Isa::Words,
@@ -92,6 +94,7 @@ fn every_instruction_set_decodes_what_is_none_of_its_code() {
                 target: layout,
             };
             let patch = encode_at(&base, &target, &SMALL, Addresses::Given(relocation)).unwrap();
+            assert_eq!(outline(&patch).unwrap().setup.relocation, Some(relocation));
             assert!(apply(&base, &patch).unwrap() == target, "{relocation:?}");
             for at in (22..patch.len()).step_by(patch.len() / 8) {
                 let mut damaged = patch.clone();
