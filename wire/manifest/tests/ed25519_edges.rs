@@ -1,9 +1,16 @@
-//! Signatures at the edges of RFC 8032: what devices check with agrees with ed25519-dalek's `verify_strict`, except where
-//! the holder of the key wants it not to.
+//! Signatures at the edges of RFC 8032: what everybody checks with, in its strictest reading, beside a second implementation.
+//!
+//! The second one, ed25519-compact, is of another author and has the cofactored equation of RFC 8032 §5.1.7. It takes what ours
+//! takes, and beyond that only what the *holder* of a key made so on purpose, with points of mixed order.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use ed25519_dalek::{Signature as DalekSignature, Signer, SigningKey, VerifyingKey};
+use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
+use curve25519_dalek::edwards::CompressedEdwardsY;
+use curve25519_dalek::scalar::Scalar;
+use ed25519_compact::{PublicKey, Signature as OtherSignature};
+use ed25519_dalek::{Signer, SigningKey};
 use proptest::prelude::*;
+use sha2::{Digest, Sha512};
 use wire_manifest::{Anchor, Envelope, KeyId, Release, SignatureError, TrustAnchors, Verifier};
 
 /// The eight points of small order, canonically encoded, and six other encodings of some of them (y not below p, or the
@@ -40,8 +47,8 @@ fn bytes<const N: usize>(hex: &str) -> [u8; N] {
     std::array::from_fn(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap())
 }
 
-/// What a device says of `signature` by `key` over `message`.
-fn device(key: [u8; 32], message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
+/// What we say of `signature` by `key` over `message`.
+fn ours(key: [u8; 32], message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
     // A Signature is only ever read from an envelope, so one is borrowed and its bytes are replaced.
     let mut out = [0; 2_048];
     let release = Release {
@@ -60,15 +67,16 @@ fn device(key: [u8; 32], message: &[u8], signature: &[u8]) -> Result<(), Signatu
     TrustAnchors::new(&[Anchor { key }]).verify(&borrowed, message)
 }
 
-/// What the strictest verifier says.
-fn strict(key: [u8; 32], message: &[u8], signature: [u8; 64]) -> bool {
-    let signature = DalekSignature::from_bytes(&signature);
-    VerifyingKey::from_bytes(&key).is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
+/// Whether the second implementation takes it.
+fn other(key: [u8; 32], message: &[u8], signature: [u8; 64]) -> bool {
+    PublicKey::new(key)
+        .verify(message, &OtherSignature::new(signature))
+        .is_ok()
 }
 
 fn assert_both_refuse(key: [u8; 32], message: &[u8], signature: [u8; 64]) {
-    assert_eq!(device(key, message, &signature), Err(SignatureError::Invalid));
-    assert!(!strict(key, message, signature));
+    assert_eq!(ours(key, message, &signature), Err(SignatureError::Invalid));
+    assert!(!other(key, message, signature));
 }
 
 #[test]
@@ -76,10 +84,10 @@ fn an_honest_signature_passes_both() {
     let key = SigningKey::from_bytes(&[7; 32]);
     let signature = key.sign(b"message").to_bytes();
     assert_eq!(
-        device(key.verifying_key().to_bytes(), b"message", &signature),
+        ours(key.verifying_key().to_bytes(), b"message", &signature),
         Ok(())
     );
-    assert!(strict(key.verifying_key().to_bytes(), b"message", signature));
+    assert!(other(key.verifying_key().to_bytes(), b"message", signature));
     assert_both_refuse(key.verifying_key().to_bytes(), b"another", signature);
 }
 
@@ -88,23 +96,61 @@ fn a_signature_of_another_length_is_refused() {
     let key = SigningKey::from_bytes(&[7; 32]);
     let signature = [key.sign(b"message").to_bytes().as_slice(), &[0]].concat();
     for len in [0, 63, 65] {
-        let result = device(key.verifying_key().to_bytes(), b"message", &signature[..len]);
+        let result = ours(key.verifying_key().to_bytes(), b"message", &signature[..len]);
         assert_eq!(result, Err(SignatureError::Invalid), "{len}");
     }
 }
 
-/// RFC 8032 §5.1.7: S must be below L, or anybody could make a second signature out of the first.
-#[test]
-fn s_plus_l_is_refused() {
-    let key = SigningKey::from_bytes(&[7; 32]);
-    let mut signature = key.sign(b"message").to_bytes();
+/// Adds `term` to `number`, both little-endian; whether it still fits.
+fn add(number: &mut [u8], term: [u8; 32]) -> bool {
     let mut carry = 0;
-    for (digit, order) in signature[32..].iter_mut().zip(bytes::<32>(L)) {
-        let sum = u16::from(*digit) + u16::from(order) + carry;
+    for (digit, term) in number.iter_mut().zip(term) {
+        let sum = u16::from(*digit) + u16::from(term) + carry;
         (*digit, carry) = (sum as u8, sum >> 8);
     }
-    assert_eq!(carry, 0);
-    assert_both_refuse(key.verifying_key().to_bytes(), b"message", signature);
+    carry == 0
+}
+
+/// RFC 8032 §5.1.7: S must be below L, or anybody could make a second signature out of the first.
+#[test]
+fn s_plus_any_multiple_of_l_is_refused() {
+    let key = SigningKey::from_bytes(&[7; 32]);
+    let mut signature = key.sign(b"message").to_bytes();
+    let mut multiples = 0;
+    while add(&mut signature[32..], bytes::<32>(L)) {
+        assert_both_refuse(key.verifying_key().to_bytes(), b"message", signature);
+        multiples += 1;
+    }
+    // L is a little more than 2²⁵².
+    assert!(multiples >= 14, "{multiples}");
+}
+
+/// RFC 8032 §5.1.3: y must be below p. Of the 19 numbers from p to 2²⁵⁵ − 1 some are, modulo p, points of the curve; nobody
+/// knows a private key to them.
+#[test]
+fn keys_and_r_with_y_not_below_p_are_refused() {
+    let honest = SigningKey::from_bytes(&[7; 32]);
+    let signature = honest.sign(b"message").to_bytes();
+    let mut points = 0;
+    for (low, sign) in (0xED..=0xFF).flat_map(|low| [(low, 0x7F), (low, 0xFF)]) {
+        let mut encoded = [0xFF; 32];
+        (encoded[0], encoded[31]) = (low, sign);
+        points += usize::from(CompressedEdwardsY(encoded).decompress().is_some());
+        assert!(!Anchor { key: encoded }.is_usable(), "{low:x} {sign:x}");
+        assert_both_refuse(encoded, b"message", signature);
+        let mut of_r = signature;
+        of_r[..32].copy_from_slice(&encoded);
+        assert_both_refuse(honest.verifying_key().to_bytes(), b"message", of_r);
+    }
+    assert!(points > 4, "{points}");
+    // The largest y below p is -1, of small order; the next ones are ordinary.
+    let largest: [u8; 32] = std::array::from_fn(|at| if at == 31 { 0x7F } else { 0xFF });
+    let ordinary = (1..16).filter(|under| {
+        let mut key = largest;
+        key[0] = 0xEC - under;
+        Anchor { key }.is_usable()
+    });
+    assert!(ordinary.count() > 4);
 }
 
 /// With a key of small order, S = 0 and a fitting R verify many messages under a lax verifier.
@@ -135,17 +181,51 @@ fn r_of_small_order_is_refused_under_an_honest_key() {
     }
 }
 
-/// The one place where they differ: the device's equation is the cofactored one of RFC 8032 §5.1.7. Only the holder of the
-/// key can make such a signature, over a message it signs anyway; the gateway, which checks strictly, refuses to import it.
+/// The one place where they differ. Whoever holds the key can make such a signature, over a message it signs anyway.
 #[test]
-fn a_mixed_order_r_made_by_the_keys_holder_passes_the_device_only() {
+fn a_mixed_order_r_made_by_the_keys_holder_passes_the_cofactored_equation_only() {
     let (key, signature) = (bytes(MIXED_ORDER.0), bytes(MIXED_ORDER.1));
-    assert_eq!(device(key, b"mixed order", &signature), Ok(()));
-    assert!(!strict(key, b"mixed order", signature));
+    assert_eq!(
+        ours(key, b"mixed order", &signature),
+        Err(SignatureError::Invalid)
+    );
+    assert!(other(key, b"mixed order", signature));
     assert_both_refuse(key, b"mixed ordeR", signature);
 }
 
+/// Key aB + iT and R = rB + jT, where T has order 8, with S = r + ka: the terms in B cancel, and what is left of the equation
+/// without cofactor is j + ki = 0 modulo 8.
+fn mixed(a: Scalar, r: Scalar, message: &[u8], i: usize, j: usize) -> ([u8; 32], [u8; 64], bool) {
+    let key = (a * ED25519_BASEPOINT_POINT + EIGHT_TORSION[i]).compress().0;
+    let r_bytes = (r * ED25519_BASEPOINT_POINT + EIGHT_TORSION[j]).compress().0;
+    let hash = Sha512::new()
+        .chain_update(r_bytes)
+        .chain_update(key)
+        .chain_update(message);
+    let k = Scalar::from_bytes_mod_order_wide(&hash.finalize().into());
+    let mut signature = [0; 64];
+    signature[..32].copy_from_slice(&r_bytes);
+    signature[32..].copy_from_slice((r + k * a).as_bytes());
+    let holds = (j + usize::from(k.as_bytes()[0]) * i).is_multiple_of(8);
+    (key, signature, holds)
+}
+
 proptest! {
+    #[test]
+    fn points_of_any_order_are_judged_by_the_equation_without_cofactor(
+        a: [u8; 32],
+        r: [u8; 32],
+        message in proptest::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let [a, r] = [a, r].map(Scalar::from_bytes_mod_order);
+        prop_assume!(a != Scalar::ZERO && r != Scalar::ZERO);
+        for (i, j) in (0..8).flat_map(|i| (0..8).map(move |j| (i, j))) {
+            let (key, signature, holds) = mixed(a, r, &message, i, j);
+            prop_assert_eq!(ours(key, &message, &signature).is_ok(), holds, "{} {}", i, j);
+            prop_assert!(other(key, &message, signature), "{} {}", i, j);
+        }
+    }
+
     #[test]
     fn altered_signatures_and_keys_are_judged_alike(
         seed: [u8; 32],
@@ -160,7 +240,7 @@ proptest! {
         both[at] ^= flip;
         let signature: [u8; 64] = both[..64].try_into().unwrap();
         let key: [u8; 32] = both[64..].try_into().unwrap();
-        prop_assert_eq!(device(key, &message, &signature).is_ok(), strict(key, &message, signature));
-        prop_assert_eq!(device(key, &message, &signature).is_ok(), flip == 0);
+        prop_assert_eq!(ours(key, &message, &signature).is_ok(), other(key, &message, signature));
+        prop_assert_eq!(ours(key, &message, &signature).is_ok(), flip == 0);
     }
 }
