@@ -3,12 +3,11 @@
 use core::fmt;
 use core::str;
 
-use minicbor::encode::Error;
-use minicbor::encode::write::EndOfSlice;
+use wire_cbor::Writer;
 
 use crate::check_in::required;
 use crate::reader::{Known, Reader};
-use crate::writer::{Writer, encode};
+use crate::writer::encode;
 use crate::{DecodeError, EncodeError, Format};
 
 /// Longest path segment of a job: with the slash, 8 characters of the path stay one short option.
@@ -150,24 +149,23 @@ impl<'a> Answer<'a> {
         encode(buffer, |writer| self.write(writer))
     }
 
-    fn write(&self, writer: &mut Writer<'_>) -> Result<(), Error<EndOfSlice>> {
+    fn write(&self, writer: &mut Writer<'_>) {
         let optional = [
             self.ack_timeout_ms.is_some(),
             self.job.is_some(),
             self.envelope.is_some(),
         ];
-        writer.map(1 + optional.iter().filter(|present| **present).count() as u64)?;
-        writer.u8(1)?.u32(self.next_check_in_s)?;
+        writer.map(1 + optional.iter().filter(|present| **present).count() as u64);
+        writer.uint(1).uint(self.next_check_in_s.into());
         if let Some(timeout) = self.ack_timeout_ms {
-            writer.u8(2)?.u32(timeout)?;
+            writer.uint(2).uint(timeout.into());
         }
         if let Some(job) = &self.job {
-            job.write(writer.u8(3)?)?;
+            job.write(writer.uint(3));
         }
         if let Some(envelope) = self.envelope {
-            writer.u8(4)?.bytes(envelope)?;
+            writer.uint(4).bytes(envelope);
         }
-        Ok(())
     }
 }
 
@@ -196,12 +194,12 @@ impl Job {
         })
     }
 
-    fn write(&self, writer: &mut Writer<'_>) -> Result<(), Error<EndOfSlice>> {
-        writer.map(5)?;
-        writer.u8(1)?.str(self.path.as_str())?;
-        writer.u8(2)?.u8(self.format.code())?;
-        writer.u8(3)?.u32(self.payload_bytes)?;
-        writer.u8(4)?.bytes(&self.artefact_digest)?;
-        writer.u8(5)?.u64(self.sequence_number)?.ok()
+    fn write(&self, writer: &mut Writer<'_>) {
+        writer.map(5);
+        writer.uint(1).text(self.path.as_str());
+        writer.uint(2).uint(self.format.code().into());
+        writer.uint(3).uint(self.payload_bytes.into());
+        writer.uint(4).bytes(&self.artefact_digest);
+        writer.uint(5).uint(self.sequence_number);
     }
 }

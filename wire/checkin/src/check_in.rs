@@ -1,10 +1,9 @@
 //! The request body.
 
-use minicbor::encode::Error;
-use minicbor::encode::write::EndOfSlice;
+use wire_cbor::Writer;
 
 use crate::reader::{Known, Reader};
-use crate::writer::{Writer, encode};
+use crate::writer::encode;
 use crate::{DecodeError, DeviceId, DigestPrefix, EncodeError, Formats, LastUpdate, Outcome};
 
 /// Longest body [`CheckIn::encode`] writes: the map header, 14 keys of one byte, and the longest value of each key in
@@ -69,45 +68,44 @@ impl CheckIn {
         encode(buffer, |writer| self.write(writer))
     }
 
-    fn write(&self, writer: &mut Writer<'_>) -> Result<(), Error<EndOfSlice>> {
+    fn write(&self, writer: &mut Writer<'_>) {
         let optional = [
             self.staging_bytes.is_some(),
             self.round_trip_ms != 0,
             self.last_update.is_some(),
             self.on_trial,
         ];
-        writer.map(10 + optional.iter().filter(|present| **present).count() as u64)?;
-        writer.u8(1)?.bytes(self.device_id.as_bytes())?;
-        writer.u8(2)?.bytes(&self.class_id)?;
-        writer.u8(3)?.bytes(self.running_digest.as_bytes())?;
-        writer.u8(4)?.u64(self.sequence_number)?;
-        writer.u8(5)?.u32(self.slot_capacity_bytes)?;
+        writer.map(10 + optional.iter().filter(|present| **present).count() as u64);
+        writer.uint(1).bytes(self.device_id.as_bytes());
+        writer.uint(2).bytes(&self.class_id);
+        writer.uint(3).bytes(self.running_digest.as_bytes());
+        writer.uint(4).uint(self.sequence_number);
+        writer.uint(5).uint(self.slot_capacity_bytes.into());
         if let Some(bytes) = self.staging_bytes {
-            writer.u8(6)?.u32(bytes)?;
+            writer.uint(6).uint(bytes.into());
         }
-        writer.u8(7)?.u32(self.erase_sector_bytes)?;
-        writer.u8(8)?.u8(self.block_szx_max)?;
+        writer.uint(7).uint(self.erase_sector_bytes.into());
+        writer.uint(8).uint(self.block_szx_max.into());
         if self.round_trip_ms != 0 {
-            writer.u8(9)?.u32(self.round_trip_ms)?;
+            writer.uint(9).uint(self.round_trip_ms.into());
         }
-        writer.u8(10)?.u32(self.decoder_memory_bytes)?;
-        writer.u8(11)?.u32(self.formats.bits())?;
+        writer.uint(10).uint(self.decoder_memory_bytes.into());
+        writer.uint(11).uint(self.formats.bits().into());
         if let Some(last) = self.last_update {
-            write_last_update(writer.u8(12)?, last)?;
+            write_last_update(writer.uint(12), last);
         }
         if self.on_trial {
-            writer.u8(13)?.bool(true)?;
+            writer.uint(13).bool(true);
         }
-        writer.u8(14)?.bytes(&self.vendor_id)?.ok()
+        writer.uint(14).bytes(&self.vendor_id);
     }
 }
 
-fn write_last_update(writer: &mut Writer<'_>, last: LastUpdate) -> Result<(), Error<EndOfSlice>> {
-    writer.array(2 + u64::from(last.detail.is_some()))?;
-    writer.u64(last.sequence_number)?.u8(last.outcome.code())?;
-    match last.detail {
-        Some(detail) => writer.u32(detail)?.ok(),
-        None => Ok(()),
+fn write_last_update(writer: &mut Writer<'_>, last: LastUpdate) {
+    writer.array(2 + u64::from(last.detail.is_some()));
+    writer.uint(last.sequence_number).uint(last.outcome.code().into());
+    if let Some(detail) = last.detail {
+        writer.uint(detail.into());
     }
 }
 

@@ -44,8 +44,8 @@
 #![doc = include_str!("../../../docs/checkin.cddl")]
 //! ```
 //!
-//! Modules: `check_in` and `answer` (the two bodies), `device_id`, `format`, `outcome` (their parts), `reader` (strict
-//! CBOR), `error`.
+//! Modules: `check_in` and `answer` (the two bodies), `device_id`, `format`, `outcome` (their parts), `reader` and
+//! `writer` (on top of `wire-cbor`), `error`.
 #![no_std]
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
-//! Strict CBOR: definite lengths, bounded maps, no duplicate keys, nothing behind the end. No recursion.
+//! Items of a body: bounded maps, no duplicate keys, nothing behind the end, faults in our words.
 
-use minicbor::data::Type;
-use minicbor::decode::{Decoder, Error};
+use wire_cbor::Fault;
 
 use crate::DecodeError;
 
@@ -11,26 +10,26 @@ pub const ENTRIES_MAX: usize = 32;
 
 /// Reads items one after the other from a body.
 pub(crate) struct Reader<'a> {
-    decoder: Decoder<'a>,
+    items: wire_cbor::Reader<'a>,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(body: &'a [u8]) -> Self {
         Self {
-            decoder: Decoder::new(body),
+            items: wire_cbor::Reader::new(body),
         }
     }
 
     /// Refuses bytes behind the last item read.
     pub(crate) fn end(&self) -> Result<(), DecodeError> {
-        match self.decoder.position() == self.decoder.input().len() {
+        match self.items.is_at_end() {
             true => Ok(()),
             false => Err(DecodeError::TrailingBytes),
         }
     }
 
     pub(crate) fn uint(&mut self) -> Result<u64, DecodeError> {
-        self.decoder.u64().map_err(blame)
+        Ok(self.items.uint()?)
     }
 
     /// An unsigned integer within the range of `T`.
@@ -39,11 +38,11 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn bool(&mut self) -> Result<bool, DecodeError> {
-        self.decoder.bool().map_err(blame)
+        Ok(self.items.bool()?)
     }
 
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
-        self.decoder.bytes().map_err(blame)
+        Ok(self.items.bytes()?)
     }
 
     /// A byte string of exactly `N` bytes.
@@ -54,12 +53,12 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn text(&mut self) -> Result<&'a str, DecodeError> {
-        self.decoder.str().map_err(blame)
+        Ok(self.items.text()?)
     }
 
     /// The number of items of an array.
     pub(crate) fn array(&mut self) -> Result<u64, DecodeError> {
-        self.decoder.array().map_err(blame)?.ok_or(DecodeError::WrongType)
+        Ok(self.items.array()?)
     }
 
     /// Calls `entry` with each integer key of a map. It reads the key's value, or says that it does not know the key,
@@ -68,51 +67,22 @@ impl<'a> Reader<'a> {
         &mut self,
         mut entry: impl FnMut(&mut Self, i64) -> Result<Known, DecodeError>,
     ) -> Result<(), DecodeError> {
-        let entries = self.decoder.map().map_err(blame)?.ok_or(DecodeError::WrongType)?;
-        let mut seen = [0; ENTRIES_MAX];
-        let entries = usize::try_from(entries).map_err(|_| DecodeError::TooManyEntries)?;
-        if entries > ENTRIES_MAX {
+        let entries = self.items.map()?;
+        if entries > ENTRIES_MAX as u64 {
             return Err(DecodeError::TooManyEntries);
         }
-        for at in 0..entries {
-            let key = self.decoder.i64().map_err(blame)?;
-            if seen[..at].contains(&key) {
+        let mut seen = [0; ENTRIES_MAX];
+        for at in 0..entries as usize {
+            let key = self.items.int()?;
+            if seen.iter().take(at).any(|&earlier| earlier == key) {
                 return Err(DecodeError::DuplicateKey { key });
             }
-            seen[at] = key;
+            if let Some(place) = seen.get_mut(at) {
+                *place = key;
+            }
             if entry(self, key)? == Known::No {
-                self.skip()?;
+                self.items.skip()?;
             }
-        }
-        Ok(())
-    }
-
-    /// Passes over one item of any type. The count of items still owed replaces a stack: every turn takes at least
-    /// one byte, so the loop ends with the input.
-    fn skip(&mut self) -> Result<(), DecodeError> {
-        let mut owed: u64 = 1;
-        while owed > 0 {
-            owed -= 1;
-            let decoder = &mut self.decoder;
-            match decoder.datatype().map_err(blame)? {
-                Type::Bytes => decoder.bytes().map(drop),
-                Type::String => decoder.str().map(drop),
-                Type::Array => decoder
-                    .array()
-                    .map(|items| owed = owed.saturating_add(items.unwrap_or(0))),
-                Type::Map => decoder
-                    .map()
-                    .map(|entries| owed = owed.saturating_add(entries.unwrap_or(0).saturating_mul(2))),
-                Type::Tag => decoder.tag().map(|_| owed = owed.saturating_add(1)),
-                Type::Bool => decoder.bool().map(drop),
-                Type::Null => decoder.null(),
-                Type::Undefined => decoder.undefined(),
-                Type::U8 | Type::U16 | Type::U32 | Type::U64 => decoder.u64().map(drop),
-                Type::I8 | Type::I16 | Type::I32 | Type::I64 | Type::Int => decoder.int().map(drop),
-                // Indefinite lengths, breaks, floats and simple values: no body of ours will ever hold one.
-                _ => return Err(DecodeError::WrongType),
-            }
-            .map_err(blame)?;
         }
         Ok(())
     }
@@ -125,9 +95,11 @@ pub(crate) enum Known {
     No,
 }
 
-fn blame(error: Error) -> DecodeError {
-    match error.is_end_of_input() {
-        true => DecodeError::Truncated,
-        false => DecodeError::WrongType,
+impl From<Fault> for DecodeError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Truncated => Self::Truncated,
+            Fault::WrongType => Self::WrongType,
+        }
     }
 }

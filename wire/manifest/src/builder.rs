@@ -2,13 +2,10 @@
 
 use core::fmt;
 
-use minicbor::Encoder;
-use minicbor::data::Tag;
-use minicbor::encode::Error;
-use minicbor::encode::write::{Cursor, EndOfSlice};
+use wire_cbor::Writer;
 
 use crate::cbor::{SHA_256, sha256_of_bstr};
-use crate::cose::ToBeSigned;
+use crate::cose::{TAG_SIGN1, TO_BE_SIGNED_BYTES_MAX, to_be_signed};
 use crate::envelope::TAG_ENVELOPE;
 use crate::manifest::MANIFEST_VERSION;
 use crate::text::TEXT_BYTES_MAX;
@@ -22,9 +19,9 @@ pub const RELEASE_OVERHEAD_BYTES_MAX: usize = crate::ENVELOPE_BYTES_MAX + 4 + TE
 /// Protected header `{1: -19}`: Ed25519 as RFC 9864 numbers it.
 const PROTECTED: [u8; 3] = [0xa1, 0x01, 0x32];
 /// Reporting policy of the conditions: all four bits, as in the draft's examples.
-const POLICY_ALL: u8 = 15;
+const POLICY_ALL: u64 = 15;
 /// Reporting policy of invoke: record on failure, as in the draft's examples.
-const POLICY_INVOKE: u8 = 2;
+const POLICY_INVOKE: u64 = 2;
 /// `[-16, bstr .size 32]`.
 const DIGEST_BYTES: usize = 1 + 1 + 2 + 32;
 /// Override of four parameters, then two conditions with their policies.
@@ -77,17 +74,18 @@ impl Release<'_> {
         self.check()?;
         let mut text_buffer = [0; TEXT_BYTES_MAX];
         let text = match &self.text {
-            Some(text) => Some(text.encode(&mut text_buffer)?),
+            Some(text) => Some(text.encode(&mut text_buffer).ok_or(EncodeError::NoSpace)?),
             None => None,
         };
         let manifest = self.manifest(text.map(sha256_of_bstr));
         let mut manifest_buffer = [0; MANIFEST_BYTES_MAX];
-        let manifest = write(&mut manifest_buffer, |encoder| write_manifest(encoder, &manifest))?;
+        let manifest = write(&mut manifest_buffer, |writer| write_manifest(writer, &manifest))?;
         let mut wrapper_buffer = [0; WRAPPER_BYTES];
         let wrapper = write_wrapper(&mut wrapper_buffer, manifest, key_id, sign)?;
-        Ok(write(out, |encoder| {
-            self.write_envelope(encoder, wrapper, manifest, text)
-        })?)
+        write(out, |writer| {
+            self.write_envelope(writer, wrapper, manifest, text);
+            Ok(())
+        })
     }
 
     fn check(&self) -> Result<(), EncodeError> {
@@ -122,85 +120,75 @@ impl Release<'_> {
         }
     }
 
-    fn write_envelope(
-        &self,
-        encoder: &mut Writer<'_>,
-        wrapper: &[u8],
-        manifest: &[u8],
-        text: Option<&[u8]>,
-    ) -> Result<(), Error<EndOfSlice>> {
+    fn write_envelope(&self, writer: &mut Writer<'_>, wrapper: &[u8], manifest: &[u8], text: Option<&[u8]>) {
         let members = 2 + u64::from(text.is_some()) + u64::from(self.image.is_some());
-        encoder.tag(Tag::new(TAG_ENVELOPE))?.map(members)?;
-        encoder.u8(2)?.bytes(wrapper)?.u8(3)?.bytes(manifest)?;
+        writer.tag(TAG_ENVELOPE).map(members);
+        writer.uint(2).bytes(wrapper).uint(3).bytes(manifest);
         if let Some(text) = text {
-            encoder.u8(23)?.bytes(text)?;
+            writer.uint(23).bytes(text);
         }
         if let Some(image) = self.image {
-            encoder.str(IMAGE_PAYLOAD)?.bytes(image)?;
+            writer.text(IMAGE_PAYLOAD).bytes(image);
         }
-        Ok(())
     }
 }
-
-type Writer<'b> = Encoder<Cursor<&'b mut [u8]>>;
 
 /// Writes with `fill` into `buffer` and returns what was written.
 fn write(
     buffer: &mut [u8],
-    fill: impl FnOnce(&mut Writer<'_>) -> Result<(), Error<EndOfSlice>>,
-) -> Result<&[u8], Error<EndOfSlice>> {
-    let mut encoder = Encoder::new(Cursor::new(&mut *buffer));
-    fill(&mut encoder)?;
-    let len = encoder.writer().position();
-    Ok(&buffer[..len])
+    fill: impl FnOnce(&mut Writer<'_>) -> Result<(), EncodeError>,
+) -> Result<&[u8], EncodeError> {
+    let mut writer = Writer::new(buffer);
+    fill(&mut writer)?;
+    writer.finish().ok_or(EncodeError::NoSpace)
 }
 
-fn write_digest(encoder: &mut Writer<'_>, digest: &[u8; 32]) -> Result<(), Error<EndOfSlice>> {
-    encoder.array(2)?.i64(SHA_256)?.bytes(digest)?.ok()
+fn write_digest(writer: &mut Writer<'_>, digest: &[u8; 32]) {
+    writer.array(2).int(SHA_256).bytes(digest);
 }
 
-fn write_manifest(encoder: &mut Writer<'_>, manifest: &Manifest) -> Result<(), Error<EndOfSlice>> {
+/// A sequence of one command with its reporting policy, as a byte string.
+fn write_only(writer: &mut Writer<'_>, command: i64, policy: u64) {
+    writer.bytes_head(3).array(2).int(command).uint(policy);
+}
+
+fn write_manifest(writer: &mut Writer<'_>, manifest: &Manifest) -> Result<(), EncodeError> {
     let mut common_buffer = [0; COMMON_BYTES_MAX];
-    let common = write(&mut common_buffer, |encoder| write_common(encoder, manifest))?;
-    encoder.map(5 + u64::from(manifest.text_digest.is_some()))?;
-    encoder.u8(1)?.u64(MANIFEST_VERSION)?;
-    encoder.u8(2)?.u64(manifest.sequence_number)?;
-    encoder.u8(3)?.bytes(common)?;
-    encoder
-        .u8(7)?
-        .bytes(&[0x82, crate::sequence::IMAGE_MATCH as u8, POLICY_ALL])?;
-    encoder
-        .u8(9)?
-        .bytes(&[0x82, crate::sequence::INVOKE as u8, POLICY_INVOKE])?;
-    match &manifest.text_digest {
-        Some(digest) => write_digest(encoder.u8(23)?, digest),
-        None => Ok(()),
+    let common = write(&mut common_buffer, |writer| write_common(writer, manifest))?;
+    writer.map(5 + u64::from(manifest.text_digest.is_some()));
+    writer.uint(1).uint(MANIFEST_VERSION);
+    writer.uint(2).uint(manifest.sequence_number);
+    writer.uint(3).bytes(common);
+    write_only(writer.uint(7), crate::sequence::IMAGE_MATCH, POLICY_ALL);
+    write_only(writer.uint(9), crate::sequence::INVOKE, POLICY_INVOKE);
+    if let Some(digest) = &manifest.text_digest {
+        write_digest(writer.uint(23), digest);
     }
+    Ok(())
 }
 
-fn write_common(encoder: &mut Writer<'_>, manifest: &Manifest) -> Result<(), Error<EndOfSlice>> {
+fn write_common(writer: &mut Writer<'_>, manifest: &Manifest) -> Result<(), EncodeError> {
     let mut shared_buffer = [0; SHARED_BYTES_MAX];
-    let shared = write(&mut shared_buffer, |encoder| write_shared(encoder, manifest))?;
-    encoder.map(2)?;
-    encoder
-        .u8(2)?
-        .array(1)?
-        .array(1)?
-        .bytes(&ComponentIdentifier::SEGMENT)?;
-    encoder.u8(4)?.bytes(shared)?.ok()
+    let shared = write(&mut shared_buffer, |writer| write_shared(writer, manifest))?;
+    writer.map(2);
+    writer
+        .uint(2)
+        .array(1)
+        .array(1)
+        .bytes(&ComponentIdentifier::SEGMENT);
+    writer.uint(4).bytes(shared);
+    Ok(())
 }
 
-fn write_shared(encoder: &mut Writer<'_>, manifest: &Manifest) -> Result<(), Error<EndOfSlice>> {
-    let mut digest_buffer = [0; DIGEST_BYTES];
-    let digest = write(&mut digest_buffer, |encoder| {
-        write_digest(encoder, &manifest.image_digest)
-    })?;
-    encoder.array(6)?.u8(20)?.map(4)?;
-    encoder.u8(1)?.bytes(&manifest.vendor_id)?;
-    encoder.u8(2)?.bytes(&manifest.class_id)?;
-    encoder.u8(3)?.bytes(digest)?;
-    encoder.u8(14)?.u32(manifest.image_size)?;
-    encoder.u8(1)?.u8(POLICY_ALL)?.u8(2)?.u8(POLICY_ALL)?.ok()
+fn write_shared(writer: &mut Writer<'_>, manifest: &Manifest) -> Result<(), EncodeError> {
+    writer.array(6).uint(20).map(4);
+    writer.uint(1).bytes(&manifest.vendor_id);
+    writer.uint(2).bytes(&manifest.class_id);
+    writer.uint(3).bytes_head(DIGEST_BYTES as u64);
+    write_digest(writer, &manifest.image_digest);
+    writer.uint(14).uint(manifest.image_size.into());
+    writer.uint(1).uint(POLICY_ALL).uint(2).uint(POLICY_ALL);
+    Ok(())
 }
 
 /// The authentication wrapper over `manifest`, with one signature.
@@ -209,20 +197,21 @@ fn write_wrapper<'b>(
     manifest: &[u8],
     key_id: KeyId,
     sign: impl FnOnce(&[u8]) -> [u8; 64],
-) -> Result<&'b [u8], Error<EndOfSlice>> {
+) -> Result<&'b [u8], EncodeError> {
     let mut digest_buffer = [0; DIGEST_BYTES];
-    let digest = write(&mut digest_buffer, |encoder| {
-        write_digest(encoder, &sha256_of_bstr(manifest))
+    let digest = write(&mut digest_buffer, |writer| {
+        write_digest(writer, &sha256_of_bstr(manifest));
+        Ok(())
     })?;
-    let signature = sign(ToBeSigned::new(&PROTECTED, digest).as_bytes());
-    let mut sign1_buffer = [0; SIGN1_BYTES];
-    let sign1 = write(&mut sign1_buffer, |encoder| {
-        encoder.tag(Tag::new(18))?.array(4)?.bytes(&PROTECTED)?;
-        encoder.map(1)?.u8(4)?.bytes(&key_id.0)?;
-        encoder.null()?.bytes(&signature)?.ok()
-    })?;
-    write(buffer, |encoder| {
-        encoder.array(2)?.bytes(digest)?.bytes(sign1)?.ok()
+    let mut signed_buffer = [0; TO_BE_SIGNED_BYTES_MAX];
+    let signed = to_be_signed(&mut signed_buffer, &PROTECTED, digest).ok_or(EncodeError::NoSpace)?;
+    let signature = sign(signed);
+    write(buffer, |writer| {
+        writer.array(2).bytes(digest).bytes_head(SIGN1_BYTES as u64);
+        writer.tag(TAG_SIGN1).array(4).bytes(&PROTECTED);
+        writer.map(1).uint(4).bytes(&key_id.0);
+        writer.null().bytes(&signature);
+        Ok(())
     })
 }
 
@@ -238,12 +227,6 @@ pub enum EncodeError {
     ImageSize,
     /// The sequence number exceeds 32 bits.
     SequenceNumber,
-}
-
-impl From<Error<EndOfSlice>> for EncodeError {
-    fn from(_: Error<EndOfSlice>) -> Self {
-        Self::NoSpace
-    }
 }
 
 impl fmt::Display for EncodeError {

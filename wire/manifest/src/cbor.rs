@@ -1,94 +1,85 @@
-//! Strict CBOR reading: definite lengths, no duplicate keys, nothing behind the end, no recursion.
-//!
-//! Depth is bounded by construction: each level is read by its own function, and [`Reader::skip`] counts the items it
-//! still owes instead of calling itself.
+//! What SUIT and COSE make of CBOR items: faults in our words, keys that stand in a map once, digests.
 
-use minicbor::data::Type;
-use minicbor::decode::{Decoder, Error};
 use sha2::{Digest, Sha256};
+use wire_cbor::{Fault, Kind, Writer};
 
 use crate::{Malformed, ManifestError, Unsupported};
 
 /// COSE hash algorithm SHA-256 (RFC 9054), the one the draft makes mandatory.
 pub(crate) const SHA_256: i64 = -16;
 
-/// Reads items one after the other.
+/// Reads items one after the other, with faults in our words.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader<'a> {
-    decoder: Decoder<'a>,
+    items: wire_cbor::Reader<'a>,
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
         Self {
-            decoder: Decoder::new(bytes),
+            items: wire_cbor::Reader::new(bytes),
         }
-    }
-
-    pub(crate) fn is_at_end(&self) -> bool {
-        self.decoder.position() == self.decoder.input().len()
     }
 
     /// Refuses bytes behind the last item read.
     pub(crate) fn end(&self) -> Result<(), Malformed> {
-        if self.is_at_end() {
-            Ok(())
-        } else {
-            Err(Malformed::TrailingBytes)
+        match self.items.is_at_end() {
+            true => Ok(()),
+            false => Err(Malformed::TrailingBytes),
         }
     }
 
-    /// The type of the next item.
-    pub(crate) fn peek(&self) -> Result<Type, Malformed> {
-        self.decoder.datatype().map_err(blame)
+    /// The kind of the next item.
+    pub(crate) fn peek(&self) -> Result<Kind, Malformed> {
+        Ok(self.items.peek()?)
     }
 
     pub(crate) fn uint(&mut self) -> Result<u64, Malformed> {
-        self.decoder.u64().map_err(blame)
+        Ok(self.items.uint()?)
     }
 
     /// An integer; one past 63 bits is of no use to anyone here.
     pub(crate) fn int(&mut self) -> Result<i64, Malformed> {
-        self.decoder.i64().map_err(blame)
+        Ok(self.items.int()?)
     }
 
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
-        self.decoder.bytes().map_err(blame)
+        Ok(self.items.bytes()?)
     }
 
     /// A byte string, and the same with its CBOR header: what SUIT digests cover.
     pub(crate) fn bytes_with_header(&mut self) -> Result<(&'a [u8], &'a [u8]), Malformed> {
-        let start = self.decoder.position();
+        let start = self.items;
         let content = self.bytes()?;
-        Ok((content, self.since(start)))
+        Ok((content, start.until(&self.items)))
     }
 
     pub(crate) fn text(&mut self) -> Result<&'a str, Malformed> {
-        self.decoder.str().map_err(blame)
+        Ok(self.items.text()?)
     }
 
     pub(crate) fn null(&mut self) -> Result<(), Malformed> {
-        self.decoder.null().map_err(blame)
+        Ok(self.items.null()?)
     }
 
     pub(crate) fn tag(&mut self) -> Result<u64, Malformed> {
-        self.decoder.tag().map(|tag| tag.as_u64()).map_err(blame)
+        Ok(self.items.tag()?)
     }
 
     /// The number of items of an array.
     pub(crate) fn array(&mut self) -> Result<u64, Malformed> {
-        self.decoder.array().map_err(blame)?.ok_or(Malformed::WrongType)
+        Ok(self.items.array()?)
     }
 
     /// The number of entries of a map.
     pub(crate) fn map(&mut self) -> Result<u64, Malformed> {
-        self.decoder.map().map_err(blame)?.ok_or(Malformed::WrongType)
+        Ok(self.items.map()?)
     }
 
     /// A map key: an integer or a text.
     pub(crate) fn key(&mut self) -> Result<Key<'a>, Malformed> {
         match self.peek()? {
-            Type::String => Ok(Key::Text(self.text()?)),
+            Kind::Text => Ok(Key::Text(self.text()?)),
             _ => Ok(Key::Int(self.int()?)),
         }
     }
@@ -108,39 +99,18 @@ impl<'a> Reader<'a> {
             .map_err(|_| Malformed::OutOfRange("digest").into())
     }
 
-    /// Passes over one item of any type and returns its bytes. Every turn takes at least one byte, so the loop ends
-    /// with the input, however many items a header announces.
+    /// Passes over one item of any kind and returns its bytes.
     pub(crate) fn skip(&mut self) -> Result<&'a [u8], Malformed> {
-        let start = self.decoder.position();
-        let mut owed: u64 = 1;
-        while owed > 0 {
-            owed = (owed - 1).saturating_add(self.skip_head()?);
-        }
-        Ok(self.since(start))
+        Ok(self.items.skip()?)
     }
+}
 
-    /// Passes over a head and, where they follow at once, its bytes. Returns how many items belong to it.
-    fn skip_head(&mut self) -> Result<u64, Malformed> {
-        match self.peek()? {
-            Type::Bytes => self.bytes().map(|_| 0),
-            Type::String => self.text().map(|_| 0),
-            Type::Array => self.array(),
-            Type::Map => self.map().map(|entries| entries.saturating_mul(2)),
-            Type::Tag => self.tag().map(|_| 1),
-            Type::Bool => self.decoder.bool().map(|_| 0).map_err(blame),
-            Type::Null => self.null().map(|()| 0),
-            Type::Undefined => self.decoder.undefined().map(|()| 0).map_err(blame),
-            Type::U8 | Type::U16 | Type::U32 | Type::U64 => self.uint().map(|_| 0),
-            Type::I8 | Type::I16 | Type::I32 | Type::I64 | Type::Int => {
-                self.decoder.int().map(|_| 0).map_err(blame)
-            }
-            // Indefinite lengths, breaks, floats, simple values: SUIT and COSE headers hold none.
-            _ => Err(Malformed::WrongType),
+impl From<Fault> for Malformed {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Truncated => Self::Truncated,
+            Fault::WrongType => Self::WrongType,
         }
-    }
-
-    fn since(&self, start: usize) -> &'a [u8] {
-        &self.decoder.input()[start..self.decoder.position()]
     }
 }
 
@@ -170,7 +140,7 @@ impl<'a, const N: usize> Keys<'a, N> {
 
     /// Takes note of a key, which must be new.
     pub(crate) fn insert(&mut self, key: Key<'a>) -> Result<(), ManifestError> {
-        if self.seen[..self.len].contains(&key) {
+        if self.seen.iter().take(self.len).any(|seen| *seen == key) {
             return Err(Malformed::DuplicateKey.into());
         }
         *self
@@ -190,74 +160,18 @@ pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
 /// SHA-256 of `content` as a byte string, that is with its CBOR header in the shortest form.
 pub(crate) fn sha256_of_bstr(content: &[u8]) -> [u8; 32] {
     let mut header = [0; 9];
-    let mut encoder = minicbor::Encoder::new(minicbor::encode::write::Cursor::new(&mut header[..]));
-    encoder
-        .bytes_len(content.len() as u64)
-        .expect("a CBOR header has at most 9 bytes");
-    let len = encoder.writer().position();
+    let mut writer = Writer::new(&mut header);
+    writer.bytes_head(content.len() as u64);
+    let header = writer.finish().expect("a CBOR header has at most 9 bytes");
     let mut hash = Sha256::new();
-    hash.update(&header[..len]);
+    hash.update(header);
     hash.update(content);
     hash.finalize().into()
-}
-
-fn blame(error: Error) -> Malformed {
-    if error.is_end_of_input() {
-        Malformed::Truncated
-    } else {
-        Malformed::WrongType
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn skipping_ends_where_the_item_ends() {
-        let nested = [0x82, 0xa1, 0x01, 0xc1, 0x44, 1, 2, 3, 4, 0xf6, 0x07];
-        let mut reader = Reader::new(&nested);
-        assert_eq!(reader.skip(), Ok(&nested[..10]));
-        assert_eq!(reader.uint(), Ok(7));
-        assert_eq!(reader.end(), Ok(()));
-    }
-
-    #[test]
-    fn a_header_that_announces_more_than_there_is_ends_with_the_input() {
-        assert_eq!(
-            Reader::new(&[0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0]).skip(),
-            Err(Malformed::Truncated)
-        );
-        assert_eq!(
-            Reader::new(&[0xbb, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0]).skip(),
-            Err(Malformed::Truncated)
-        );
-    }
-
-    #[test]
-    fn ten_thousand_levels_are_skipped_without_a_stack() {
-        let mut deep = std::vec![0x81; 10_000];
-        assert_eq!(Reader::new(&deep).skip(), Err(Malformed::Truncated));
-        deep.push(0);
-        assert_eq!(Reader::new(&deep).skip().map(<[u8]>::len), Ok(10_001));
-    }
-
-    #[test]
-    fn indefinite_lengths_are_refused() {
-        for bytes in [
-            &[0x5f, 0x41, 0, 0xff][..],
-            &[0x7f, 0xff],
-            &[0x9f, 0xff],
-            &[0xbf, 0xff],
-            &[0x81, 0x9f, 0xff],
-        ] {
-            assert_eq!(
-                Reader::new(bytes).skip(),
-                Err(Malformed::WrongType),
-                "{bytes:02x?}"
-            );
-        }
-    }
 
     #[test]
     fn a_key_may_stand_in_a_map_once() {

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use wire_cbor::Writer;
+
 use crate::cbor::{Key, Keys, Reader};
 use crate::{KeyId, Malformed, ManifestError};
 
@@ -14,13 +16,13 @@ const PART_BYTES_MAX: usize = 64;
 
 /// RFC 9052 §4.4: array header, "Signature1" with its header, then protected header, empty external data and payload
 /// with theirs.
-const TO_BE_SIGNED_BYTES_MAX: usize = 1 + 11 + (2 + PART_BYTES_MAX) + 1 + (2 + PART_BYTES_MAX);
+pub(crate) const TO_BE_SIGNED_BYTES_MAX: usize = 1 + 11 + (2 + PART_BYTES_MAX) + 1 + (2 + PART_BYTES_MAX);
 
 /// Most header labels of one signature: the eight of RFC 9052 §3.1 and some of others.
 const LABELS_MAX: usize = 12;
 
 /// CBOR tag of COSE_Sign1.
-const TAG_SIGN1: u64 = 18;
+pub(crate) const TAG_SIGN1: u64 = 18;
 
 /// How a signature was made: label 1 of the protected header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,9 +120,13 @@ impl<'a> Signature<'a> {
         }))
     }
 
-    /// The bytes this signature is over, given the content of the envelope's digest byte string.
-    pub(crate) fn to_be_signed(self, digest_bstr: &[u8]) -> ToBeSigned {
-        ToBeSigned::new(self.protected, digest_bstr)
+    /// The bytes this signature is over, given the content of the envelope's digest byte string, written into `buffer`.
+    pub(crate) fn to_be_signed<'b>(
+        self,
+        buffer: &'b mut [u8; TO_BE_SIGNED_BYTES_MAX],
+        digest_bstr: &[u8],
+    ) -> Option<&'b [u8]> {
+        to_be_signed(buffer, self.protected, digest_bstr)
     }
 }
 
@@ -162,31 +168,21 @@ impl<'a> Headers<'a> {
     }
 }
 
-/// A Sig_structure, encoded.
-pub(crate) struct ToBeSigned {
-    bytes: [u8; TO_BE_SIGNED_BYTES_MAX],
-    len: usize,
-}
-
-impl ToBeSigned {
-    /// `["Signature1", protected, h'', payload]`; both parts were bounded by their reader or writer.
-    pub(crate) fn new(protected: &[u8], payload: &[u8]) -> Self {
-        let mut bytes = [0; TO_BE_SIGNED_BYTES_MAX];
-        let mut encoder = minicbor::Encoder::new(minicbor::encode::write::Cursor::new(&mut bytes[..]));
-        encoder
-            .array(4)
-            .and_then(|encoder| encoder.str("Signature1"))
-            .and_then(|encoder| encoder.bytes(protected))
-            .and_then(|encoder| encoder.bytes(&[]))
-            .and_then(|encoder| encoder.bytes(payload))
-            .expect("both parts have at most PART_BYTES_MAX bytes");
-        let len = encoder.writer().position();
-        Self { bytes, len }
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
+/// A Sig_structure, encoded into `buffer`: `["Signature1", protected, h'', payload]`. `None`: a part is longer than
+/// `PART_BYTES_MAX`, which its reader or writer sees to.
+pub(crate) fn to_be_signed<'b>(
+    buffer: &'b mut [u8; TO_BE_SIGNED_BYTES_MAX],
+    protected: &[u8],
+    payload: &[u8],
+) -> Option<&'b [u8]> {
+    let mut writer = Writer::new(buffer);
+    writer
+        .array(4)
+        .text("Signature1")
+        .bytes(protected)
+        .bytes(&[])
+        .bytes(payload);
+    writer.finish()
 }
 
 /// Whether an encoded digest is short enough to be signed.

@@ -2,11 +2,10 @@
 
 use core::fmt;
 
-use minicbor::Encoder;
-use minicbor::encode::write::{Cursor, EndOfSlice};
+use wire_cbor::{Kind, Writer};
 
 use crate::cbor::{Key, Keys, Reader, sha256};
-use crate::cose::{self, SIGNATURES_MAX, Signature};
+use crate::cose::{self, SIGNATURES_MAX, Signature, TO_BE_SIGNED_BYTES_MAX};
 use crate::{
     Malformed, Manifest, ManifestError, SignatureError, Unsupported, Unverified, Verified, Verifier,
     VerifyError,
@@ -45,7 +44,7 @@ impl<'a> Envelope<'a> {
     /// Reads a whole envelope of any profile.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ManifestError> {
         let mut reader = Reader::new(bytes);
-        if reader.peek()? != minicbor::data::Type::Tag || reader.tag()? != TAG_ENVELOPE {
+        if reader.peek()? != Kind::Tag || reader.tag()? != TAG_ENVELOPE {
             return Err(Unsupported::UntaggedEnvelope.into());
         }
         let members_count = reader.map()?;
@@ -105,7 +104,11 @@ impl<'a> Envelope<'a> {
 
     /// Checks one signature alone. It is over the digest, so [`digest_matches`](Self::digest_matches) must hold too.
     pub fn check(&self, signature: &Signature<'_>, verifier: &impl Verifier) -> Result<(), SignatureError> {
-        verifier.verify(signature, signature.to_be_signed(self.digest_bstr).as_bytes())
+        let mut buffer = [0; TO_BE_SIGNED_BYTES_MAX];
+        let to_be_signed = signature
+            .to_be_signed(&mut buffer, self.digest_bstr)
+            .ok_or(SignatureError::Invalid)?;
+        verifier.verify(signature, to_be_signed)
     }
 
     /// Checks digest and signatures, in this order: one signature that `verifier` accepts is enough. Says nothing about
@@ -164,16 +167,13 @@ impl<'a> Envelope<'a> {
     }
 
     /// Writes the envelope with nothing but authentication and manifest into `out`.
-    fn write_severed<'o>(&self, out: &'o mut [u8]) -> Result<&'o [u8], minicbor::encode::Error<EndOfSlice>> {
-        let mut encoder = Encoder::new(Cursor::new(&mut *out));
-        encoder.tag(minicbor::data::Tag::new(TAG_ENVELOPE))?.map(2)?;
-        encoder.u8(2)?.bytes(self.authentication)?;
-        encoder.u8(3)?;
+    fn write_severed<'o>(&self, out: &'o mut [u8]) -> Option<&'o [u8]> {
+        let mut writer = Writer::new(out);
+        writer.tag(TAG_ENVELOPE).map(2);
+        writer.uint(2).bytes(self.authentication);
         // The digest covers the header as it was written, so it is copied, not written anew.
-        minicbor::encode::Write::write_all(encoder.writer_mut(), self.manifest_with_header)
-            .map_err(minicbor::encode::Error::write)?;
-        let len = encoder.writer().position();
-        Ok(&out[..len])
+        writer.uint(3).raw(self.manifest_with_header);
+        writer.finish()
     }
 }
 
@@ -183,7 +183,7 @@ pub fn sever_text<'o>(envelope: &[u8], out: &'o mut [u8]) -> Result<&'o [u8], Se
     Envelope::parse(envelope)
         .map_err(SeverError::Envelope)?
         .write_severed(out)
-        .map_err(|_| SeverError::NoSpace)
+        .ok_or(SeverError::NoSpace)
 }
 
 /// Why no severed envelope was written. `out` is then unspecified.

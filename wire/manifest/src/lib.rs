@@ -39,7 +39,7 @@
 //! assert_eq!((manifest.sequence_number, manifest.image_size), (2, 40_000));
 //! ```
 //!
-//! Modules: `cbor` (strict reading), `cose` (COSE_Sign1), `envelope`, `manifest` with `sequence` (the profile), `text`,
+//! Modules: `cbor` (items, keys, digests), `cose` (COSE_Sign1), `envelope`, `manifest` with `sequence` (the profile), `text`,
 //! `trust` (keys and verifiers), `verified`, `builder`, `names` (the draft's words for its numbers), `error`.
 #![no_std]
 

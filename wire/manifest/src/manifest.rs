@@ -57,7 +57,7 @@ impl Manifest {
     /// Reads the bytes of a manifest (without the header of their byte string) in our profile.
     pub fn interpret(bytes: &[u8]) -> Result<Unverified<Self>, ManifestError> {
         let mut reader = Reader::new(bytes);
-        if reader.peek()? == minicbor::data::Type::Tag {
+        if reader.peek()? == wire_cbor::Kind::Tag {
             return Err(Unsupported::TaggedManifest.into());
         }
         let mut members = Members::default();
@@ -102,7 +102,7 @@ impl Members {
                 sequence::read_only(reader.bytes()?, sequence::INVOKE)?;
                 self.invokes = true;
             }
-            23 if reader.peek()? == minicbor::data::Type::Bytes => {
+            23 if reader.peek()? == wire_cbor::Kind::Bytes => {
                 return Err(Unsupported::UnseveredText.into());
             }
             23 => self.text_digest = Some(reader.digest()?),

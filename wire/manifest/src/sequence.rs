@@ -158,7 +158,7 @@ fn read_image_size(reader: &mut Reader<'_>) -> Result<u32, ManifestError> {
 
 /// An RFC 9562 UUID; the draft also allows a private enterprise number (tag 112) as vendor.
 fn read_uuid(reader: &mut Reader<'_>, key: i64) -> Result<[u8; 16], ManifestError> {
-    if reader.peek()? == minicbor::data::Type::Tag {
+    if reader.peek()? == wire_cbor::Kind::Tag {
         return Err(Unsupported::IdentifierKind(key).into());
     }
     let bytes = reader.bytes()?;

@@ -2,10 +2,7 @@
 
 use core::fmt;
 
-use minicbor::Encoder;
-use minicbor::data::Type;
-use minicbor::encode::Error;
-use minicbor::encode::write::{Cursor, EndOfSlice};
+use wire_cbor::{Kind, Writer};
 
 use crate::cbor::{Key, Keys, Reader, sha256};
 use crate::{ComponentIdentifier, Envelope, Malformed, Manifest, ManifestError, Unsupported, Verified};
@@ -58,7 +55,7 @@ impl<'a> Text<'a> {
         let mut keys = Keys::<KEYS_MAX>::new("text entries");
         let mut has_component = false;
         for _ in 0..reader.map()? {
-            if reader.peek()? == Type::Array {
+            if reader.peek()? == Kind::Array {
                 let component = reader.skip()?;
                 if component == [0x81, 0x41, ComponentIdentifier::SEGMENT[0]] {
                     if core::mem::replace(&mut has_component, true) {
@@ -81,22 +78,18 @@ impl<'a> Text<'a> {
     }
 
     /// Writes the section into `buffer` and returns it.
-    pub(crate) fn encode<'b>(
-        &self,
-        buffer: &'b mut [u8; TEXT_BYTES_MAX],
-    ) -> Result<&'b [u8], Error<EndOfSlice>> {
-        let mut encoder = Encoder::new(Cursor::new(&mut buffer[..]));
-        encoder.map(1)?.str("en")?;
-        encoder.map(u64::from(self.description.is_some()) + u64::from(self.version.is_some()))?;
+    pub(crate) fn encode<'b>(&self, buffer: &'b mut [u8; TEXT_BYTES_MAX]) -> Option<&'b [u8]> {
+        let mut writer = Writer::new(buffer);
+        writer.map(1).text("en");
+        writer.map(u64::from(self.description.is_some()) + u64::from(self.version.is_some()));
         if let Some(description) = self.description {
-            encoder.i64(MANIFEST_DESCRIPTION)?.str(description)?;
+            writer.int(MANIFEST_DESCRIPTION).text(description);
         }
         if let Some(version) = self.version {
-            encoder.array(1)?.bytes(&ComponentIdentifier::SEGMENT)?;
-            encoder.map(1)?.i64(COMPONENT_VERSION)?.str(version)?;
+            writer.array(1).bytes(&ComponentIdentifier::SEGMENT);
+            writer.map(1).int(COMPONENT_VERSION).text(version);
         }
-        let len = encoder.writer().position();
-        Ok(&buffer[..len])
+        writer.finish()
     }
 }
 

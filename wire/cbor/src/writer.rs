@@ -1,0 +1,127 @@
+//! Items into a caller's buffer.
+
+use crate::{major, simple};
+
+/// Writes items one after the other. Whether all of them found room is asked once, by [`Writer::finish`].
+#[derive(Debug)]
+pub struct Writer<'b> {
+    buffer: &'b mut [u8],
+    /// Bytes written; `None` once something did not fit.
+    length: Option<usize>,
+}
+
+impl<'b> Writer<'b> {
+    /// Writes from the beginning of `buffer`.
+    pub const fn new(buffer: &'b mut [u8]) -> Self {
+        Self {
+            buffer,
+            length: Some(0),
+        }
+    }
+
+    /// What was written; `None` if it did not fit, and the buffer's contents are then unspecified.
+    pub fn finish(self) -> Option<&'b [u8]> {
+        self.buffer.get(..self.length?)
+    }
+
+    /// An unsigned integer.
+    pub fn uint(&mut self, value: u64) -> &mut Self {
+        self.head(major::UNSIGNED, value)
+    }
+
+    /// An integer.
+    pub fn int(&mut self, value: i64) -> &mut Self {
+        match value < 0 {
+            true => self.head(major::NEGATIVE, !value as u64),
+            false => self.head(major::UNSIGNED, value as u64),
+        }
+    }
+
+    /// A byte string.
+    pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.bytes_head(bytes.len() as u64).raw(bytes)
+    }
+
+    /// The head of a byte string of this length.
+    pub fn bytes_head(&mut self, length: u64) -> &mut Self {
+        self.head(major::BYTES, length)
+    }
+
+    /// A text.
+    pub fn text(&mut self, text: &str) -> &mut Self {
+        self.head(major::TEXT, text.len() as u64).raw(text.as_bytes())
+    }
+
+    /// The head of an array; its items are to follow.
+    pub fn array(&mut self, items: u64) -> &mut Self {
+        self.head(major::ARRAY, items)
+    }
+
+    /// The head of a map; its entries are to follow, a key and a value each.
+    pub fn map(&mut self, entries: u64) -> &mut Self {
+        self.head(major::MAP, entries)
+    }
+
+    /// A tag; its item is to follow.
+    pub fn tag(&mut self, tag: u64) -> &mut Self {
+        self.head(major::TAG, tag)
+    }
+
+    /// False or true.
+    pub fn bool(&mut self, value: bool) -> &mut Self {
+        self.raw(&[if value { simple::TRUE } else { simple::FALSE }])
+    }
+
+    /// Null.
+    pub fn null(&mut self) -> &mut Self {
+        self.raw(&[simple::NULL])
+    }
+
+    /// Items that are encoded already.
+    pub fn raw(&mut self, encoded: &[u8]) -> &mut Self {
+        self.length = self.length.and_then(|at| {
+            let end = at.checked_add(encoded.len())?;
+            self.buffer.get_mut(at..end)?.copy_from_slice(encoded);
+            Some(end)
+        });
+        self
+    }
+
+    /// RFC 8949 §4.2.1: the shortest head there is.
+    fn head(&mut self, major: u8, argument: u64) -> &mut Self {
+        let (info, bytes) = match argument {
+            0..24 => (argument as u8, 0),
+            24..=0xFF => (24, 1),
+            0x100..=0xFFFF => (25, 2),
+            0x1_0000..=0xFFFF_FFFF => (26, 4),
+            _ => (27, 8),
+        };
+        let argument = argument.to_be_bytes();
+        self.raw(&[major << 5 | info])
+            .raw(argument.get(8 - bytes..).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_no_result() {
+        for room in 0..9 {
+            let mut buffer = [0; 9];
+            let mut writer = Writer::new(&mut buffer[..room]);
+            writer.array(2).uint(1).bytes(&[1, 2, 3, 4, 5]);
+            assert_eq!(writer.finish().is_some(), room >= 8, "{room}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_behind_what_did_not_fit() {
+        let mut buffer = [0; 4];
+        let mut writer = Writer::new(&mut buffer);
+        writer.bytes(&[1; 9]).uint(1);
+        assert!(writer.finish().is_none());
+        assert_eq!(buffer, [0x49, 0, 0, 0]);
+    }
+}
