@@ -96,14 +96,22 @@ pub enum Recovery {
     OnlyOlder,
 }
 
-impl fmt::Display for Recovery {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
+impl Recovery {
+    /// What `Display` says, for programs too small to format.
+    #[must_use]
+    pub const fn text(&self) -> &'static str {
+        match self {
             Self::NotProvisioned => "the device is not provisioned",
             Self::BootLogUnreadable => "the boot log cannot be read",
             Self::NoImage => "no slot holds a valid image",
             Self::OnlyOlder => "the only valid image is older than the confirmed one",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Recovery {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.text())
     }
 }
 

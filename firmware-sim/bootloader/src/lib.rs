@@ -16,6 +16,7 @@
 
 mod decide;
 mod run;
+mod say;
 mod verify;
 
 pub use decide::{Choice, Decision, Mode, Recovery, decide};

@@ -1,9 +1,8 @@
 //! Reset to jump.
 
 use core::cell::RefCell;
-use core::fmt::Write;
 
-use board::{Board, Uart, Watchdog};
+use board::{Board, Uart, Unstartable, Watchdog};
 use deltagate_bootloader::{Boot, run};
 use deltagate_flash::{FlashError, ImageOffset, Layout, Region, RevertReason, SlotRegion};
 use embedded_storage::nor_flash::NorFlash;
@@ -16,6 +15,9 @@ const WATCHDOG_MS: u32 = 8_000;
 /// later. At most what the watchdog can count.
 const LOOK_AGAIN_MS: u32 = 120_000;
 
+/// How much of the image is on the stack at a time while it is copied.
+const LOADED_AT_ONCE_BYTES: usize = 256;
+
 board::entry!(main);
 
 fn main() -> ! {
@@ -23,29 +25,41 @@ fn main() -> ! {
         board::stop()
     };
     let uart = &mut board.uart;
-    let _ = writeln!(uart, "boot: deltagate bootloader {}", env!("CARGO_PKG_VERSION"));
+    say(uart, concat!("deltagate bootloader ", env!("CARGO_PKG_VERSION")));
     let left_behind = board
         .handover
         .take_left_behind()
         .and_then(RevertReason::from_code);
     let flash = RefCell::new(board.flash);
     let outcome = run(&flash, &LAYOUT, left_behind, &mut |event| {
-        let _ = writeln!(uart, "boot: {event}");
+        uart.send(b"boot: ");
+        event.say(&mut |piece| uart.send(piece));
+        uart.send(b"\n");
     });
     let Ok(boot) = outcome else {
         wait_for_a_technician(uart, &mut board.watchdog)
     };
     if load(&flash, &boot, |part| board.execution.load(part).is_ok()).is_err() {
         // It verified a moment ago: trying again is all that is left, and counted if it is on trial.
-        let _ = writeln!(uart, "boot: the image cannot be read, restarting");
+        say(uart, "the image cannot be read, restarting");
         board::reset();
     }
     board.handover.hand_over(boot.info.encode());
     board.watchdog.start(WATCHDOG_MS);
-    let fault = board.execution.start();
-    let _ = writeln!(uart, "boot: the image cannot be started: {fault:?}");
+    let why = match board.execution.start() {
+        Unstartable::TooLarge => "the image cannot be started: it does not fit the memory it runs in",
+        _ => "the image cannot be started: it does not begin with a vector table",
+    };
+    say(uart, why);
     board.handover.leave_behind(RevertReason::Fault.code());
     board::reset();
+}
+
+/// Puts a line on the serial line.
+fn say(uart: &mut Uart, line: &str) {
+    for piece in ["boot: ", line, "\n"] {
+        uart.send(piece.as_bytes());
+    }
 }
 
 /// Copies the image to where it runs.
@@ -55,37 +69,30 @@ fn load<F: NorFlash>(
     mut put: impl FnMut(&[u8]) -> bool,
 ) -> Result<(), FlashError> {
     let slot = SlotRegion::new(Region::new(flash, LAYOUT.slot(boot.image.slot)));
-    let mut part = [0; 256];
-    let mut at = 0;
-    while at < boot.image.image_bytes {
-        let length = (boot.image.image_bytes - at).min(part.len() as u32);
-        let part = &mut part[..length as usize];
+    let mut part = [0; LOADED_AT_ONCE_BYTES];
+    for at in (0..boot.image.image_bytes).step_by(LOADED_AT_ONCE_BYTES) {
+        let length = part.len().min((boot.image.image_bytes - at) as usize);
+        let (part, _) = part.split_at_mut(length);
         slot.read_image(ImageOffset(at), part)?;
         if !put(part) {
             return Err(FlashError::OutOfBounds);
         }
-        at += length;
     }
     Ok(())
 }
 
 /// The named halt. The watchdog ends it: should the cause have been a moment's, the next look finds an image.
 fn wait_for_a_technician(uart: &mut Uart, watchdog: &mut Watchdog) -> ! {
-    let _ = writeln!(
+    say(
         uart,
-        "boot: halted, the device needs a technician; looking again in {} s",
-        LOOK_AGAIN_MS / 1_000
+        "halted, the device needs a technician; looking again in two minutes",
     );
     watchdog.start(LOOK_AGAIN_MS);
     board::stop()
 }
 
-/// Prints where, not what: the formatting of messages nobody reads would be a quarter of the code.
+/// Not linked: no path of this program panics, which `scripts/budgets` checks by its absence.
 #[panic_handler]
-fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    let uart = &mut board::uart_for_panic();
-    if let Some(location) = info.location() {
-        let _ = writeln!(uart, "\nboot: panic at {}:{}", location.file(), location.line());
-    }
-    board::reset()
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    board::reset_after_panic()
 }

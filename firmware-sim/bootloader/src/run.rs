@@ -1,7 +1,6 @@
 //! One whole boot: read the log, verify, decide, write the decision down.
 
 use core::cell::RefCell;
-use core::fmt;
 
 use deltagate_flash::{
     BootInfo, BootLog, BootLogState, BootRecord, Layout, Provision, Region, RevertReason, Reverted, Slot,
@@ -19,7 +18,7 @@ pub struct Boot {
     pub info: BootInfo,
 }
 
-/// What a boot has to tell the person at the serial line. `Display` is the line without its prefix.
+/// What a boot has to tell the person at the serial line; [`BootEvent::say`] puts it into words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BootEvent {
@@ -39,62 +38,6 @@ pub enum BootEvent {
     Starting(Choice),
     /// Nothing can be started.
     Recovery(Recovery),
-}
-
-impl fmt::Display for BootEvent {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Log(state) => write_state(state, formatter),
-            Self::LeftBehind(reason) => write!(formatter, "the last run ended with: {reason}"),
-            Self::Verified(image) => {
-                let VerifiedSlot {
-                    slot,
-                    sequence,
-                    image_bytes,
-                    ..
-                } = image;
-                write!(
-                    formatter,
-                    "slot {slot} sequence {sequence} verified, {image_bytes} bytes"
-                )
-            }
-            Self::Rejected(slot, fault) => write!(formatter, "slot {slot} rejected: {fault}"),
-            Self::Reverted(Reverted { sequence, reason }) => {
-                write!(formatter, "sequence {sequence} reverted: {reason}")
-            }
-            Self::NotWritten(_) => formatter.write_str("the boot log cannot be written"),
-            Self::Starting(choice) => write_choice(choice, formatter),
-            Self::Recovery(reason) => write!(formatter, "RECOVERY: {reason}"),
-        }
-    }
-}
-
-fn write_state(state: &BootLogState, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match state.confirmed {
-        Some(sequence) => write!(formatter, "confirmed sequence {sequence}")?,
-        None => formatter.write_str("nothing confirmed yet")?,
-    }
-    match state.trial {
-        Some(trial) => write!(
-            formatter,
-            ", sequence {} on trial in slot {}",
-            trial.sequence, trial.slot
-        ),
-        None => Ok(()),
-    }
-}
-
-fn write_choice(choice: &Choice, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write!(
-        formatter,
-        "starting slot {} sequence {}, ",
-        choice.slot, choice.sequence
-    )?;
-    match choice.mode {
-        Mode::Confirmed => formatter.write_str("confirmed"),
-        Mode::Trial { attempt } => write!(formatter, "on trial, attempt {attempt}"),
-        Mode::LastResort => formatter.write_str("last resort"),
-    }
 }
 
 /// Does everything that has to be done before an image starts, and says which.
@@ -133,7 +76,7 @@ fn boot<F: NorFlash>(
     if let Some(reason) = left_behind {
         log(BootEvent::LeftBehind(reason));
     }
-    let mut verdicts = Verdicts { known: [None; 2] };
+    let mut verdicts = Verdicts { a: None, b: None };
     loop {
         let decision = decide(&state, left_behind, &mut |slot| {
             let verdict = verdicts.of(slot, || verify_slot(flash, layout, slot, &provision), log);
@@ -178,7 +121,8 @@ fn write_down<F: NorFlash>(
 
 /// What is already known about the slots: a signature check is by far the longest part of a boot.
 struct Verdicts {
-    known: [Option<Option<VerifiedSlot>>; 2],
+    a: Option<Option<VerifiedSlot>>,
+    b: Option<Option<VerifiedSlot>>,
 }
 
 impl Verdicts {
@@ -188,7 +132,11 @@ impl Verdicts {
         verify: impl FnOnce() -> Result<VerifiedSlot, SlotFault>,
         log: &mut dyn FnMut(BootEvent),
     ) -> Option<VerifiedSlot> {
-        *self.known[usize::from(slot.index())].get_or_insert_with(|| match verify() {
+        let known = match slot {
+            Slot::A => &mut self.a,
+            Slot::B => &mut self.b,
+        };
+        *known.get_or_insert_with(|| match verify() {
             Ok(image) => {
                 log(BootEvent::Verified(image));
                 Some(image)

@@ -55,18 +55,26 @@ impl From<FlashError> for SlotFault {
     }
 }
 
+impl SlotFault {
+    /// The fault in a clause, without the particulars of a manifest's: `deltagate image inspect` tells those.
+    #[must_use]
+    pub const fn text(&self) -> &'static str {
+        match self {
+            Self::Header(fault) => fault.text(),
+            Self::Manifest(error) => error.text(),
+            Self::Vendor => "the image is for another vendor",
+            Self::Class => "the image is for another class",
+            Self::Size => "the signed size does not fit the slot",
+            Self::Digest => "the image is not the signed one",
+            Self::Changed => "the slot changed under us",
+            Self::Flash(error) => error.text(),
+        }
+    }
+}
+
 impl fmt::Display for SlotFault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Header(fault) => fault.fmt(formatter),
-            Self::Manifest(error) => error.fmt(formatter),
-            Self::Vendor => formatter.write_str("the image is for another vendor"),
-            Self::Class => formatter.write_str("the image is for another class"),
-            Self::Size => formatter.write_str("the signed size does not fit the slot"),
-            Self::Digest => formatter.write_str("the image is not the signed one"),
-            Self::Changed => formatter.write_str("the slot changed under us"),
-            Self::Flash(error) => error.fmt(formatter),
-        }
+        formatter.write_str(self.text())
     }
 }
 
@@ -91,8 +99,9 @@ pub fn verify_slot<F: NorFlash>(
     for (anchor, &key) in anchors.iter_mut().zip(keys) {
         *anchor = Anchor { key };
     }
-    let manifest = wire_manifest::verify(envelope, &TrustAnchors::new(&anchors[..keys.len()]))
-        .map_err(SlotFault::Manifest)?;
+    let anchors = anchors.get(..keys.len()).unwrap_or_default();
+    let manifest =
+        wire_manifest::verify(envelope, &TrustAnchors::new(anchors)).map_err(SlotFault::Manifest)?;
     if manifest.vendor_id != provision.vendor_id {
         return Err(SlotFault::Vendor);
     }
@@ -122,13 +131,16 @@ pub fn verify_slot<F: NorFlash>(
 fn digest_of<F: NorFlash>(slot: SlotRegion<'_, F>, image_bytes: u32) -> Result<[u8; 32], FlashError> {
     let mut digest = Sha256::new();
     let mut part = [0; HASHED_AT_ONCE_BYTES];
-    let mut at = 0;
-    while at < image_bytes {
-        let length = (image_bytes - at).min(HASHED_AT_ONCE_BYTES as u32);
-        let part = &mut part[..length as usize];
+    for at in (0..image_bytes).step_by(HASHED_AT_ONCE_BYTES) {
+        let part = first(&mut part, image_bytes - at);
         slot.read_image(ImageOffset(at), part)?;
         digest.update(&*part);
-        at += length;
     }
     Ok(digest.finalize().into())
+}
+
+/// The first `bytes` of `buffer`, or all of it.
+pub(crate) fn first(buffer: &mut [u8], bytes: u32) -> &mut [u8] {
+    let length = buffer.len().min(bytes as usize);
+    buffer.split_at_mut(length).0
 }

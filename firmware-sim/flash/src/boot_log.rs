@@ -57,14 +57,22 @@ impl RevertReason {
     }
 }
 
-impl core::fmt::Display for RevertReason {
-    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        formatter.write_str(match self {
+impl RevertReason {
+    /// What `Display` says, for programs too small to format.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
             Self::NoContact => "no contact",
             Self::Watchdog => "watchdog",
             Self::Fault => "fault",
             Self::BootVerification => "boot verification",
-        })
+        }
+    }
+}
+
+impl core::fmt::Display for RevertReason {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter.write_str(self.text())
     }
 }
 

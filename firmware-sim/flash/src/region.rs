@@ -19,13 +19,21 @@ pub enum FlashError {
     Device(NorFlashErrorKind),
 }
 
+impl FlashError {
+    /// What `Display` says, for programs too small to format.
+    #[must_use]
+    pub const fn text(&self) -> &'static str {
+        match self {
+            Self::OutOfBounds => "a flash range ends outside its region",
+            Self::Misaligned => "a flash range is not aligned",
+            Self::Device(_) => "the flash part reported an error",
+        }
+    }
+}
+
 impl fmt::Display for FlashError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OutOfBounds => formatter.write_str("a flash range ends outside its region"),
-            Self::Misaligned => formatter.write_str("a flash range is not aligned"),
-            Self::Device(_) => formatter.write_str("the flash part reported an error"),
-        }
+        formatter.write_str(self.text())
     }
 }
 

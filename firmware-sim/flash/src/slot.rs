@@ -41,14 +41,22 @@ impl From<FlashError> for SlotHeaderFault {
     }
 }
 
+impl SlotHeaderFault {
+    /// What `Display` says, for programs too small to format.
+    #[must_use]
+    pub const fn text(&self) -> &'static str {
+        match self {
+            Self::Blank => "the slot is blank",
+            Self::Torn => "the slot header is torn",
+            Self::TooLong => "the envelope does not fit a slot header",
+            Self::Flash(error) => error.text(),
+        }
+    }
+}
+
 impl fmt::Display for SlotHeaderFault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Blank => formatter.write_str("the slot is blank"),
-            Self::Torn => formatter.write_str("the slot header is torn"),
-            Self::TooLong => formatter.write_str("the envelope does not fit a slot header"),
-            Self::Flash(error) => error.fmt(formatter),
-        }
+        formatter.write_str(self.text())
     }
 }
 

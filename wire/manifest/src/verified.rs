@@ -75,6 +75,20 @@ impl VerifyError {
         !matches!(self, Self::Malformed(_) | Self::Unsupported(_))
     }
 
+    /// A clause without the particulars that `Display` gives: for programs too small to format.
+    pub const fn text(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "the manifest is malformed",
+            Self::Unsupported(_) => "the manifest uses what this version does not know",
+            Self::DigestMismatch => "manifest does not match the digest that was signed",
+            Self::NotSigned => "envelope is not signed",
+            Self::UnsupportedAuthentication => "envelope has no COSE_Sign1 of a kind we check",
+            Self::UnknownKey => "no signature is by a trusted key",
+            Self::UnsupportedAlgorithm(_) => "signature algorithm is not supported",
+            Self::BadSignature => "signature by a trusted key does not match",
+        }
+    }
+
     /// How near a failed signature came to counting.
     pub(crate) fn nearness(&self) -> u8 {
         match self {
@@ -124,14 +138,10 @@ impl fmt::Display for VerifyError {
         match self {
             Self::Malformed(malformed) => malformed.fmt(f),
             Self::Unsupported(unsupported) => unsupported.fmt(f),
-            Self::DigestMismatch => f.write_str("manifest does not match the digest that was signed"),
-            Self::NotSigned => f.write_str("envelope is not signed"),
-            Self::UnsupportedAuthentication => f.write_str("envelope has no COSE_Sign1 of a kind we check"),
-            Self::UnknownKey => f.write_str("no signature is by a trusted key"),
             Self::UnsupportedAlgorithm(algorithm) => {
                 write!(f, "signature algorithm {algorithm} is not supported")
             }
-            Self::BadSignature => f.write_str("signature by a trusted key does not match"),
+            other => f.write_str(other.text()),
         }
     }
 }

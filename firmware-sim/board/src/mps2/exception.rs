@@ -5,7 +5,6 @@
 )]
 
 use core::arch::asm;
-use core::fmt::Write;
 
 use super::handover::leave_last_words;
 use super::register::Register;
@@ -71,15 +70,21 @@ fn interrupted(frame: usize) -> (u32, u32) {
     (words[FRAME_PC], words[FRAME_LR])
 }
 
+fn say_where(what: &[u8], frame: usize) {
+    let (pc, lr) = interrupted(frame);
+    let mut uart = Uart::for_last_words();
+    uart.send(what);
+    uart.send_hex(pc);
+    uart.send(b" lr ");
+    uart.send_hex(lr);
+    uart.send(b"\n");
+}
+
 // SAFETY: called by the start-up code's entry only, on a fresh stack, with the interrupted stack pointer.
 #[unsafe(no_mangle)]
 extern "C" fn board_watchdog(frame: usize) -> ! {
     leave_last_words(REASON_WATCHDOG);
-    let (pc, lr) = interrupted(frame);
-    let _ = writeln!(
-        Uart::for_last_words(),
-        "\nboard: watchdog, pc {pc:#010x} lr {lr:#010x}"
-    );
+    say_where(b"\nboard: watchdog, pc ", frame);
     reset()
 }
 
@@ -87,10 +92,6 @@ extern "C" fn board_watchdog(frame: usize) -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn board_fault(frame: usize) -> ! {
     leave_last_words(REASON_FAULT);
-    let (pc, lr) = interrupted(frame);
-    let _ = writeln!(
-        Uart::for_last_words(),
-        "\nboard: fault, pc {pc:#010x} lr {lr:#010x}"
-    );
+    say_where(b"\nboard: fault, pc ", frame);
     reset()
 }

@@ -29,12 +29,28 @@ impl Uart {
     }
 }
 
-impl fmt::Write for Uart {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
+impl Uart {
+    /// Sends `bytes`, and returns when the last one is in the part.
+    pub fn send(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
             while uart(0x04).read() & STATE_TRANSMIT_FULL != 0 {}
             uart(0x00).write(u32::from(byte));
         }
+    }
+
+    /// Sends `word` as `0x` and eight digits, for programs too small to format.
+    pub(super) fn send_hex(&mut self, word: u32) {
+        self.send(b"0x");
+        for nibble in (0..8).rev().map(|place| (word >> (4 * place) & 0xF) as u8) {
+            let letter = if nibble < 10 { b'0' } else { b'a' - 10 };
+            self.send(&[letter + nibble]);
+        }
+    }
+}
+
+impl fmt::Write for Uart {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.send(text.as_bytes());
         Ok(())
     }
 }
