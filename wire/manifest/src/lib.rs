@@ -40,7 +40,7 @@
 //! ```
 //!
 //! Modules: `cbor` (items, keys, digests), `cose` (COSE_Sign1), `envelope`, `manifest` with `sequence` (the profile), `text`,
-//! `trust` (keys and verifiers), `verified`, `builder`, `names` (the draft's words for its numbers), `error`.
+//! `trust` (keys and verifiers), `ed25519`, `verified`, `builder`, `names` (the draft's words for its numbers), `error`.
 #![no_std]
 
 #[cfg(test)]
@@ -49,6 +49,7 @@ extern crate std;
 mod builder;
 mod cbor;
 mod cose;
+mod ed25519;
 mod envelope;
 mod error;
 mod manifest;

@@ -2,10 +2,8 @@
 
 use core::fmt;
 
-use ed25519_dalek::{Signature as Ed25519Signature, VerifyingKey};
-
 use crate::cbor::sha256;
-use crate::{Algorithm, Signature};
+use crate::{Algorithm, Signature, ed25519};
 
 /// The name of a key: the first 8 bytes of the SHA-256 of the raw Ed25519 public key. COSE carries it as `kid`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,31 +47,7 @@ impl Anchor {
 
     /// Whether the key can verify anything: it is the canonical encoding of a point that has no small order.
     pub fn is_usable(&self) -> bool {
-        self.point().is_some_and(|point| !point.is_weak())
-    }
-
-    /// The point, decoded as RFC 8032 §5.1.3 asks: y is below p = 2²⁵⁵ − 19. The decoder we use takes greater ones modulo p
-    /// (ZIP 215). The other encoding that the clause refuses, x = 0 with its sign set, is of points of small order.
-    fn point(&self) -> Option<VerifyingKey> {
-        let [first, middle @ .., last] = &self.key;
-        let is_below_p = *first < 0xED || middle.iter().any(|&byte| byte != 0xFF) || last | 0x80 != 0xFF;
-        match VerifyingKey::from_bytes(&self.key) {
-            Ok(point) if is_below_p => Some(point),
-            _ => None,
-        }
-    }
-
-    /// Whether `signature` over `message` is by this key: RFC 8032 §5.1.7 in its strictest reading, `verify_strict` of
-    /// ed25519-dalek. S is below L, key and R have no small order, and R is, byte for byte, what S and the key give, without
-    /// a cofactor. What passes here passes any verifier.
-    ///
-    /// Not inlined: its stack, the deepest there is, shall be in use for no longer than it takes.
-    #[inline(never)]
-    fn signed(&self, message: &[u8], signature: &[u8]) -> bool {
-        match (self.point(), Ed25519Signature::from_slice(signature)) {
-            (Some(point), Ok(signature)) => point.verify_strict(message, &signature).is_ok(),
-            _ => false,
-        }
+        ed25519::is_usable(&self.key)
     }
 }
 
@@ -95,8 +69,8 @@ impl<'a> TrustAnchors<'a> {
     }
 }
 
-/// Decides whether a signature counts. [`TrustAnchors`] is the one that everybody uses; the tests bring one for the draft's
-/// ES256.
+/// Decides whether a signature counts. [`TrustAnchors`] is the one that everybody uses; a gateway asks a second
+/// implementation as well, and the tests bring one for the draft's ES256.
 pub trait Verifier {
     /// Checks `signature` over `to_be_signed`, the encoded Sig_structure.
     fn verify(&self, signature: &Signature<'_>, to_be_signed: &[u8]) -> Result<(), SignatureError>;
@@ -123,7 +97,7 @@ impl Verifier for TrustAnchors<'_> {
             .key_id()
             .and_then(|id| self.find(id))
             .ok_or(SignatureError::UnknownKey)?;
-        match anchor.signed(to_be_signed, signature.signature) {
+        match ed25519::verify(&anchor.key, to_be_signed, signature.signature) {
             true => Ok(()),
             false => Err(SignatureError::Invalid),
         }

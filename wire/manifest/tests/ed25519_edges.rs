@@ -1,14 +1,16 @@
-//! Signatures at the edges of RFC 8032: what everybody checks with, in its strictest reading, beside a second implementation.
+//! Signatures at the edges of RFC 8032: what everybody checks with, in its strictest reading, beside two others.
 //!
-//! The second one, ed25519-compact, is of another author and has the cofactored equation of RFC 8032 §5.1.7. It takes what ours
-//! takes, and beyond that only what the *holder* of a key made so on purpose, with points of mixed order.
+//! - ed25519-dalek's `verify_strict` has to accept exactly the same set. (Alone it would take a key whose y is not below p, to
+//!   which nobody knows a private key.)
+//! - ed25519-compact is of another author and has the cofactored equation of RFC 8032 §5.1.7. It takes what ours takes, and
+//!   beyond that only what the *holder* of a key made so on purpose, with points of mixed order.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
 use curve25519_dalek::edwards::CompressedEdwardsY;
 use curve25519_dalek::scalar::Scalar;
 use ed25519_compact::{PublicKey, Signature as OtherSignature};
-use ed25519_dalek::{Signer, SigningKey};
+use ed25519_dalek::{Signature as DalekSignature, Signer, SigningKey, VerifyingKey};
 use proptest::prelude::*;
 use sha2::{Digest, Sha512};
 use wire_manifest::{Anchor, Envelope, KeyId, Release, SignatureError, TrustAnchors, Verifier};
@@ -47,7 +49,7 @@ fn bytes<const N: usize>(hex: &str) -> [u8; N] {
     std::array::from_fn(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap())
 }
 
-/// What we say of `signature` by `key` over `message`.
+/// What we say of `signature` by `key` over `message`, and `verify_strict` with us.
 fn ours(key: [u8; 32], message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
     // A Signature is only ever read from an envelope, so one is borrowed and its bytes are replaced.
     let mut out = [0; 2_048];
@@ -64,10 +66,27 @@ fn ours(key: [u8; 32], message: &[u8], signature: &[u8]) -> Result<(), Signature
     let envelope = Envelope::parse(file).unwrap();
     let mut borrowed = *envelope.signatures().next().unwrap();
     borrowed.signature = signature;
-    TrustAnchors::new(&[Anchor { key }]).verify(&borrowed, message)
+    let verdict = TrustAnchors::new(&[Anchor { key }]).verify(&borrowed, message);
+    assert_eq!(
+        verdict.is_ok(),
+        strict(key, message, signature),
+        "ours, verify_strict"
+    );
+    verdict
 }
 
-/// Whether the second implementation takes it.
+/// Whether ed25519-dalek takes it.
+fn strict(key: [u8; 32], message: &[u8], signature: &[u8]) -> bool {
+    let (Ok(key), Ok(signature)) = (
+        VerifyingKey::from_bytes(&key),
+        DalekSignature::from_slice(signature),
+    ) else {
+        return false;
+    };
+    key.verify_strict(message, &signature).is_ok()
+}
+
+/// Whether ed25519-compact takes it.
 fn other(key: [u8; 32], message: &[u8], signature: [u8; 64]) -> bool {
     PublicKey::new(key)
         .verify(message, &OtherSignature::new(signature))

@@ -9,7 +9,7 @@ use wire_manifest::{
 };
 
 use super::identity::uuid_text;
-use super::import::{ImportError, verify_import};
+use super::import::{ImportError, Strict, verify_import};
 
 /// Name and version of the JSON document. Members may be added under the same number.
 pub const SCHEMA: &str = "deltagate.image-inspect/1";
@@ -158,7 +158,7 @@ fn inspect_signature(
     signature: &Signature<'_>,
     anchors: &[Anchor],
 ) -> InspectedSignature {
-    let verdict = match envelope.check(signature, &TrustAnchors::new(anchors)) {
+    let verdict = match envelope.check(signature, &Strict(TrustAnchors::new(anchors))) {
         _ if anchors.is_empty() => Verdict::NotChecked,
         Ok(()) => Verdict::Good,
         Err(SignatureError::Invalid) => Verdict::Bad,

@@ -1,6 +1,6 @@
 use ed25519_dalek::{Signer, SigningKey};
 use sha2::{Digest, Sha256};
-use wire_manifest::{Release, Text};
+use wire_manifest::{KeyId, Release, Text};
 
 use super::*;
 
@@ -160,6 +160,37 @@ fn no_altered_byte_of_a_file_is_imported_as_something_else() {
             }
         }
     }
+}
+
+/// What the holder of a key can make, and a verifier with a cofactor takes (see wire-manifest).
+#[test]
+fn a_signature_that_only_a_lax_verifier_takes_is_refused() {
+    let hex = |digits: &str| -> Vec<u8> {
+        (0..digits.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
+            .collect()
+    };
+    let key = hex("ea4a6c63e29c520abef5507b132ec5f9954776aebebe7b92421eea691446d22c");
+    let mixed_order_r = hex(
+        "1dd960b291c53514fece1341fc0dcd8a648b3934c2c533666f737a654ff1e1bfb79fd74e396571e45654d2e30aea841c9f5d37b2\
+         8466856b7d2bb986d32fa20a",
+    );
+    let anchors = [Anchor {
+        key: key.try_into().unwrap(),
+    }];
+    let trusted = TrustAnchors::new(&anchors);
+    let mut out = [0; 4_096];
+    let file = release()
+        .encode(&mut out, KeyId::of(&anchors[0].key), |_| [0; 64])
+        .unwrap();
+    let envelope = Envelope::parse(file).unwrap();
+    let mut signature = *envelope.signatures().next().unwrap();
+    signature.signature = &mixed_order_r;
+    assert_eq!(
+        Strict(trusted).verify(&signature, b"mixed order"),
+        Err(SignatureError::Invalid)
+    );
 }
 
 #[test]
