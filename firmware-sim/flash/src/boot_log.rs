@@ -120,7 +120,7 @@ impl BootRecord {
             Self::Reverted { sequence, reason } => (REVERTED, sequence, reason.code()),
         };
         let [a, b, c, d] = sequence.to_le_bytes();
-        Record::new(kind, &[a, b, c, d, extra]).expect("five bytes fit a record")
+        Record::of(kind, [a, b, c, d, extra])
     }
 
     /// `None` for a record of a kind or value that this version does not know.
@@ -331,11 +331,12 @@ impl<'f, F: NorFlash> BootLog<'f, F> {
         let encoded = record.encode();
         let mut live = [encoded; LIVE_MAX];
         let mut count = 0;
-        for kept in self.state.live() {
-            live[count] = kept.encode();
+        for (place, kept) in live.iter_mut().zip(self.state.live()) {
+            *place = kept.encode();
             count += 1;
         }
-        self.records.append(&encoded, &live[..count])?;
+        self.records
+            .append(&encoded, live.get(..count).unwrap_or_default())?;
         self.state = self.state.after(record);
         Ok(())
     }

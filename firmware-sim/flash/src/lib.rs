@@ -57,6 +57,8 @@ pub use slot::{ENVELOPE_BYTES_MAX, SlotHeaderFault, SlotRegion};
 const CRC: crc::Crc<u32, crc::NoTable> = crc::Crc::<u32, crc::NoTable>::new(&crc::CRC_32_ISO_HDLC);
 
 /// The little-endian word at `at`; the caller has already checked that it lies inside.
-const fn word(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+#[inline]
+fn word(bytes: &[u8], at: usize) -> u32 {
+    let word = bytes.get(at..).and_then(|rest| rest.first_chunk());
+    word.map_or(0, |&word| u32::from_le_bytes(word))
 }

@@ -81,7 +81,7 @@ impl Provision {
     /// The raw Ed25519 public keys whose signatures count; at least one.
     #[must_use]
     pub fn trust_anchors(&self) -> &[[u8; 32]] {
-        &self.anchors[..usize::from(self.count)]
+        self.anchors.get(..usize::from(self.count)).unwrap_or_default()
     }
 
     /// The stored form.

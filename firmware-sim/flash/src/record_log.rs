@@ -52,6 +52,18 @@ impl Record {
         })
     }
 
+    /// A record of `kind` whose payload fits by its type.
+    pub(crate) const fn of<const N: usize>(kind: u8, payload: [u8; N]) -> Self {
+        const { assert!(N <= RECORD_PAYLOAD_BYTES_MAX) };
+        let mut bytes = [0xFF; RECORD_PAYLOAD_BYTES_MAX];
+        bytes.split_at_mut(N).0.copy_from_slice(&payload);
+        Self {
+            kind,
+            length: N as u8,
+            payload: bytes,
+        }
+    }
+
     /// What kind of record it is.
     #[must_use]
     pub const fn kind(&self) -> u8 {
@@ -61,7 +73,7 @@ impl Record {
     /// What it carries.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
-        &self.payload[..usize::from(self.length)]
+        self.payload.get(..usize::from(self.length)).unwrap_or_default()
     }
 
     fn encode(&self) -> [u8; RECORD_CELL_BYTES] {
@@ -75,9 +87,8 @@ impl Record {
 
     fn decode(cell: &[u8; RECORD_CELL_BYTES]) -> Option<Self> {
         let length = usize::from(cell[1]);
-        (is_sealed(cell) && length <= RECORD_PAYLOAD_BYTES_MAX)
-            .then(|| Self::new(cell[0], &cell[2..2 + length]))
-            .flatten()
+        let payload = cell.get(2..BODY_BYTES)?.get(..length)?;
+        is_sealed(cell).then(|| Self::new(cell[0], payload)).flatten()
     }
 }
 

@@ -1,6 +1,6 @@
 //! A bounds-checked view of a part of the flash.
 
-use core::cell::RefCell;
+use core::cell::{RefCell, RefMut};
 use core::fmt;
 
 use embedded_storage::nor_flash::{NorFlash, NorFlashError, NorFlashErrorKind};
@@ -15,6 +15,8 @@ pub enum FlashError {
     OutOfBounds,
     /// Misuse: offset or length is no multiple of the program unit or sector.
     Misaligned,
+    /// Misuse: another operation on the flash is under way.
+    Busy,
     /// The part refused or broke.
     Device(NorFlashErrorKind),
 }
@@ -26,6 +28,7 @@ impl FlashError {
         match self {
             Self::OutOfBounds => "a flash range ends outside its region",
             Self::Misaligned => "a flash range is not aligned",
+            Self::Busy => "another flash operation is under way",
             Self::Device(_) => "the flash part reported an error",
         }
     }
@@ -92,7 +95,7 @@ impl<'f, F: NorFlash> Region<'f, F> {
     /// A range outside the region, or the part's own error.
     pub fn read(&self, offset: u32, into: &mut [u8]) -> Result<(), FlashError> {
         let at = self.place(offset, length(into.len())?)?;
-        self.flash.borrow_mut().read(at, into).map_err(device)
+        self.part()?.read(at, into).map_err(device)
     }
 
     /// Programs `bytes` at `offset`: clears bits, never sets one. Where they were erased they read back as given.
@@ -102,7 +105,7 @@ impl<'f, F: NorFlash> Region<'f, F> {
     pub fn program(&self, offset: u32, bytes: &[u8]) -> Result<(), FlashError> {
         let at = self.place(offset, length(bytes.len())?)?;
         aligned(at, bytes.len() as u32, Self::PROGRAM_BYTES)?;
-        self.flash.borrow_mut().write(at, bytes).map_err(device)
+        self.part()?.write(at, bytes).map_err(device)
     }
 
     /// Sets `bytes` bytes from `offset` on to 0xFF, both multiples of [`Region::SECTOR_BYTES`].
@@ -112,7 +115,8 @@ impl<'f, F: NorFlash> Region<'f, F> {
     pub fn erase(&self, offset: u32, bytes: u32) -> Result<(), FlashError> {
         let at = self.place(offset, bytes)?;
         aligned(at, bytes, Self::SECTOR_BYTES)?;
-        self.flash.borrow_mut().erase(at, at + bytes).map_err(device)
+        let end = at.checked_add(bytes).ok_or(FlashError::OutOfBounds)?;
+        self.part()?.erase(at, end).map_err(device)
     }
 
     /// Whether `bytes` bytes from `offset` on all read 0xFF.
@@ -132,6 +136,10 @@ impl<'f, F: NorFlash> Region<'f, F> {
             done += step;
         }
         Ok(true)
+    }
+
+    fn part(&self) -> Result<RefMut<'f, F>, FlashError> {
+        self.flash.try_borrow_mut().map_err(|_| FlashError::Busy)
     }
 
     fn place(&self, offset: u32, bytes: u32) -> Result<u32, FlashError> {

@@ -95,11 +95,11 @@ impl Members {
             },
             3 => self.common = Some(read_common(reader.bytes()?)?),
             7 => {
-                sequence::read_only(reader.bytes()?, sequence::IMAGE_MATCH)?;
+                sequence::read_only(reader.bytes()?, sequence::IMAGE_MATCH, "condition-image-match")?;
                 self.validates = true;
             }
             9 => {
-                sequence::read_only(reader.bytes()?, sequence::INVOKE)?;
+                sequence::read_only(reader.bytes()?, sequence::INVOKE, "directive-invoke")?;
                 self.invokes = true;
             }
             23 if reader.peek()? == wire_cbor::Kind::Bytes => {

@@ -38,20 +38,20 @@ pub(crate) struct Parameters {
 /// Reads the shared sequence.
 pub(crate) fn read_shared(bytes: &[u8]) -> Result<Parameters, ManifestError> {
     let mut commands = Commands::new(bytes)?;
-    commands.expect(OVERRIDE_PARAMETERS)?;
+    commands.expect(OVERRIDE_PARAMETERS, "directive-override-parameters")?;
     let parameters = read_parameters(&mut commands.reader)?;
-    commands.expect(VENDOR_IDENTIFIER)?;
+    commands.expect(VENDOR_IDENTIFIER, "condition-vendor-identifier")?;
     commands.policy()?;
-    commands.expect(CLASS_IDENTIFIER)?;
+    commands.expect(CLASS_IDENTIFIER, "condition-class-identifier")?;
     commands.policy()?;
     commands.end()?;
     parameters.complete()
 }
 
 /// Reads a sequence of one command that takes a reporting policy.
-pub(crate) fn read_only(bytes: &[u8], command: i64) -> Result<(), ManifestError> {
+pub(crate) fn read_only(bytes: &[u8], command: i64, name: &'static str) -> Result<(), ManifestError> {
     let mut commands = Commands::new(bytes)?;
-    commands.expect(command)?;
+    commands.expect(command, name)?;
     commands.policy()?;
     commands.end()
 }
@@ -74,12 +74,9 @@ impl<'a> Commands<'a> {
         })
     }
 
-    /// The next command must be `command`.
-    fn expect(&mut self, command: i64) -> Result<(), ManifestError> {
-        self.left = self
-            .left
-            .checked_sub(1)
-            .ok_or(Unsupported::Without(name_of(command)))?;
+    /// The next command must be `command`, which the draft calls `name`.
+    fn expect(&mut self, command: i64, name: &'static str) -> Result<(), ManifestError> {
+        self.left = self.left.checked_sub(1).ok_or(Unsupported::Without(name))?;
         match self.reader.int()? {
             found if found == command => Ok(()),
             other => Err(Unsupported::Command(other).into()),
@@ -100,10 +97,6 @@ impl<'a> Commands<'a> {
         }
         Ok(self.reader.end()?)
     }
-}
-
-fn name_of(command: i64) -> &'static str {
-    crate::names::command(command).unwrap_or("a command of the profile")
 }
 
 /// Parameters as far as an override set them. Whether all are there is asked last, so that a manifest which sets them
