@@ -73,11 +73,12 @@ impl Axis {
 }
 
 fn head(pairs: usize, height: f64) -> String {
+    let upgrades = if pairs == 1 { "upgrade" } else { "upgrades" };
     format!(
         r#"<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="13" fill="{INK}">
 <rect width="100%" height="100%" fill="white"/>
 <text x="20" y="28" font-size="17" font-weight="bold">Patch size relative to BSDIFF40</text>
-<text x="20" y="48" fill="{GREY}">{pairs} firmware upgrades, pairs in which only a version string differs left out; a dot for each, a bar at the geometric mean</text>
+<text x="20" y="48" fill="{GREY}">{pairs} firmware {upgrades}, pairs in which only a version string differs left out; a dot for each, a bar at the geometric mean</text>
 <text x="{MEAN}" y="72" text-anchor="end" font-size="11" fill="{GREY}">mean</text>
 <text x="{RAM}" y="72" font-size="11" fill="{GREY}">decoder RAM</text>
 "#
