@@ -7,7 +7,7 @@
 //! | [`account`] | nothing: says where the bytes of a patch go |
 //! | `isa` | which instruction set the images are of, where they run, which of their bytes `align` is to disregard |
 //! | `align` | bsdiff's parse, and matches |
-//! | `propose` | where copies might begin |
+//! | `propose`, `proposals` | where copies might begin, and which of too many are left out |
 //! | `plan`, `path` | which of them do: the cheapest way through the target |
 //! | `cost` | what things cost |
 //! | `search` | which parses are tried |
@@ -20,6 +20,7 @@ mod cost;
 mod isa;
 mod path;
 mod plan;
+mod proposals;
 mod propose;
 mod range;
 mod search;

@@ -10,7 +10,7 @@ use wire_patch::{BitCoder, Mark, Models, Place, Triple};
 
 use crate::cost::{BIT, Costs};
 use crate::path::{Path, StepId};
-use crate::propose::{Proposal, Proposals};
+use crate::proposals::{Proposal, Proposals};
 use crate::stream::{Trail, group, word};
 
 /// Lanes dearer than the cheapest by more than this are dropped: a seek and two lengths, and some doubt.

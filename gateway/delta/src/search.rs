@@ -6,7 +6,8 @@ use crate::align::Aligner;
 use crate::cost::Costs;
 use crate::isa;
 use crate::plan::Planner;
-use crate::propose::{self, Proposals};
+use crate::proposals::Proposals;
+use crate::propose;
 use crate::stream::Stream;
 use crate::{Effort, Options};
 
