@@ -6,6 +6,7 @@
 //!   firmware without the agent, to measure what the agent costs.
 
 use std::env::var;
+use std::path::Path;
 
 const BEHAVIOURS: [&str; 5] = ["normal", "hang", "fault", "dead-network", "no-agent"];
 
@@ -50,11 +51,13 @@ fn main() {
 }
 
 fn link() {
-    println!("cargo:rerun-if-changed=memory.ld");
-    println!("cargo:rerun-if-changed=../board/link/sections.ld");
-    if var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "none") {
-        let here = var("CARGO_MANIFEST_DIR").expect("cargo sets it");
-        println!("cargo:rustc-link-arg-bins=-T{here}/memory.ld");
-        println!("cargo:rustc-link-arg-bins=-T{here}/../board/link/sections.ld");
+    println!("cargo:rerun-if-changed=build.rs");
+    // The board's crate says where; the host has none.
+    if let Ok(scripts) = var("DEP_BOARD_SCRIPTS") {
+        let scripts = Path::new(&scripts);
+        for script in [scripts.join("app.ld"), scripts.with_file_name("sections.ld")] {
+            println!("cargo:rerun-if-changed={}", script.display());
+            println!("cargo:rustc-link-arg-bins=-T{}", script.display());
+        }
     }
 }

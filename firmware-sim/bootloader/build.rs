@@ -1,13 +1,19 @@
 //! Links the bare-metal binary; does nothing for the host.
 
 use std::env::var;
+use std::path::Path;
 
 fn main() {
-    println!("cargo:rerun-if-changed=memory.ld");
-    println!("cargo:rerun-if-changed=../board/link/sections.ld");
-    if var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "none") {
-        let here = var("CARGO_MANIFEST_DIR").expect("cargo sets it");
-        println!("cargo:rustc-link-arg-bins=-T{here}/memory.ld");
-        println!("cargo:rustc-link-arg-bins=-T{here}/../board/link/sections.ld");
+    println!("cargo:rerun-if-changed=build.rs");
+    // The board's crate says where; the host has none.
+    if let Ok(scripts) = var("DEP_BOARD_SCRIPTS") {
+        let scripts = Path::new(&scripts);
+        for script in [
+            scripts.join("bootloader.ld"),
+            scripts.with_file_name("sections.ld"),
+        ] {
+            println!("cargo:rerun-if-changed={}", script.display());
+            println!("cargo:rustc-link-arg-bins=-T{}", script.display());
+        }
     }
 }

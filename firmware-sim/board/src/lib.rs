@@ -1,7 +1,10 @@
-//! The emulated board, QEMU's `mps2-an385` (Cortex-M3): the only `unsafe` code of the project.
+//! The emulated boards: the only `unsafe` code of the project.
 //!
-//! On any other target this crate is empty. What it offers is safe to call: each driver is handed out once, by
-//! [`Board::take`], and owns its registers.
+//! A board is a folder of drivers with the same names, chosen by the processor it is built for; on any other target this
+//! crate is empty. What it offers is safe to call: each driver is handed out once, by [`Board::take`], and owns its
+//! registers.
+//!
+//! QEMU's `mps2-an385` (Cortex-M3); what is built for it also runs on `mps2-an386` (Cortex-M4):
 //!
 //! | what | where |
 //! |---|---|
@@ -15,7 +18,44 @@
 #![no_std]
 
 #[cfg(target_os = "none")]
-mod mps2;
+mod board;
+#[cfg(target_os = "none")]
+mod handover;
+#[cfg(target_os = "none")]
+mod once;
+#[cfg(all(target_os = "none", target_arch = "arm"))]
+#[path = "mps2/mod.rs"]
+mod parts;
+#[cfg(target_os = "none")]
+mod register;
+#[cfg(target_os = "none")]
+mod stack;
 
 #[cfg(target_os = "none")]
-pub use mps2::*;
+pub use {
+    board::Board,
+    handover::{HANDOVER_BYTES, Handover},
+    once::Once,
+    parts::{
+        Clock, ETHERNET_FRAME_BYTES_MAX, Ethernet, EthernetFault, ExecutionMemory, Nor, NorFault, Sleep,
+        Uart, Unstartable, Watchdog, fault_deliberately, reset, reset_after_panic, stop, uart_for_panic,
+    },
+    stack::stack_used_bytes,
+};
+
+/// Makes `$main`, a `fn() -> !`, the program: what runs after reset.
+#[macro_export]
+macro_rules! entry {
+    ($main:path) => {
+        #[expect(
+            unsafe_code,
+            reason = "the start-up code calls the program by this symbol"
+        )]
+        // SAFETY: the linker finds the symbol in start-up code only, which expects exactly this function.
+        #[unsafe(no_mangle)]
+        extern "C" fn board_main() -> ! {
+            let main: fn() -> ! = $main;
+            main()
+        }
+    };
+}

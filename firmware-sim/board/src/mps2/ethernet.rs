@@ -1,6 +1,6 @@
 //! SMSC LAN9118 Ethernet controller: whole frames, polled. Section numbers are those of its data sheet.
 
-use super::register::{Register, register_block};
+use crate::register::{Register, register_block};
 
 register_block!(lan, 0x4020_0000, 0x100);
 
@@ -61,7 +61,7 @@ pub struct Ethernet {
 pub struct EthernetFault;
 
 impl Ethernet {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { _taken_once: () }
     }
 

@@ -6,13 +6,9 @@
 
 use core::arch::asm;
 
-use super::handover::leave_last_words;
-use super::register::Register;
 use super::uart::Uart;
-
-/// The reasons noted here, as the boot log numbers them.
-const REASON_WATCHDOG: u8 = 11;
-const REASON_FAULT: u8 = 12;
+use crate::handover::{REASON_FAULT, REASON_WATCHDOG, leave_last_words};
+use crate::register::Register;
 
 /// Where an exception frame can be read without another fault.
 const RAM: core::ops::Range<usize> = 0x2000_0000..0x2040_0000;

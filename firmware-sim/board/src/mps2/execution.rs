@@ -4,7 +4,7 @@
 use core::arch::asm;
 use core::ptr::with_exposed_provenance_mut;
 
-/// Where every application is linked to; `app/memory.ld` says the same.
+/// Where every application is linked to; `link/mps2/app.ld` says the same.
 const BASE: usize = 0x0010_0000;
 /// To the end of the 4 MiB behind the boot ROM.
 const CAPACITY_BYTES: usize = 0x0040_0000 - BASE;
@@ -29,7 +29,7 @@ pub enum Unstartable {
 }
 
 impl ExecutionMemory {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { loaded: 0 }
     }
 
@@ -42,7 +42,7 @@ impl ExecutionMemory {
             return Err(Unstartable::TooLarge);
         }
         for &byte in bytes {
-            // SAFETY: inside the execution memory, where the bootloader has nothing of its own (`memory.ld`).
+            // SAFETY: inside the execution memory, where the bootloader has nothing of its own (`link/mps2/`).
             unsafe { with_exposed_provenance_mut::<u8>(BASE + self.loaded).write_volatile(byte) };
             self.loaded += 1;
         }

@@ -38,7 +38,7 @@ impl NorFlashError for NorFault {
 }
 
 impl Nor {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { _taken_once: () }
     }
 

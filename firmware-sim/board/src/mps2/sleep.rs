@@ -6,7 +6,7 @@
 
 use core::arch::asm;
 
-use super::register::Register;
+use crate::register::Register;
 
 /// Of the Ethernet controller (Arm AN385, table 3-6).
 const ETHERNET_IRQ: u32 = 13;
@@ -38,7 +38,7 @@ pub struct Sleep {
 }
 
 impl Sleep {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // SAFETY: masks interrupts, of which this firmware takes none.
         unsafe { asm!("cpsid i", options(nomem, nostack)) };
         NVIC_ENABLE.write(1 << ETHERNET_IRQ);

@@ -2,7 +2,7 @@
 //!
 //! In assembly, because no Rust may run before its statics have their values. Interrupts other than the exceptions
 //! stay disabled: this firmware polls.
-#![expect(unsafe_code, reason = "start-up code and the symbol it calls")]
+#![expect(unsafe_code, reason = "start-up code")]
 
 core::arch::global_asm!(
     ".section .vectors, \"a\"",
@@ -57,41 +57,3 @@ core::arch::global_asm!(
     "bl board_fault",
     ".ltorg",
 );
-
-/// What an unused word of the stack holds; the start-up code above says the same.
-const PAINT: u32 = 0x5AFE_57AC;
-
-unsafe extern "C" {
-    // SAFETY: the linker script defines both around the stack; only their addresses are used.
-    safe static _stack_end: u32;
-    safe static _stack_top: u32;
-}
-
-/// How many bytes of the stack were ever used since reset, and how many there are.
-#[must_use]
-pub fn stack_used_bytes() -> (usize, usize) {
-    let (end, top) = ((&raw const _stack_end).addr(), (&raw const _stack_top).addr());
-    let unused = (end..top).step_by(4).take_while(|&at| {
-        // SAFETY: an aligned word inside the stack's memory; below the stack pointer nothing writes it meanwhile.
-        unsafe { core::ptr::with_exposed_provenance::<u32>(at).read_volatile() == PAINT }
-    });
-    let unused_bytes = unused.count() * 4;
-    (top - end - unused_bytes, top - end)
-}
-
-/// Makes `$main`, a `fn() -> !`, the program: what runs after reset.
-#[macro_export]
-macro_rules! entry {
-    ($main:path) => {
-        #[expect(
-            unsafe_code,
-            reason = "the start-up code calls the program by this symbol"
-        )]
-        // SAFETY: the linker finds the symbol in start-up code only, which expects exactly this function.
-        #[unsafe(no_mangle)]
-        extern "C" fn board_main() -> ! {
-            let main: fn() -> ! = $main;
-            main()
-        }
-    };
-}

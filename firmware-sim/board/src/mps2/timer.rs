@@ -1,6 +1,6 @@
 //! CMSDK dual timer 1, free-running at 25 MHz.
 
-use super::register::register_block;
+use crate::register::register_block;
 
 register_block!(timer, 0x4000_2000, 0x18);
 
@@ -17,7 +17,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         timer(0x00).write(u32::MAX);
         timer(0x08).write(CONTROL_FREE_RUNNING);
         Self {

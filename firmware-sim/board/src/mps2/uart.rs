@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::register::register_block;
+use crate::register::register_block;
 
 register_block!(uart, 0x4000_4000, 0x14);
 
@@ -17,7 +17,7 @@ pub struct Uart {
 }
 
 impl Uart {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         uart(0x10).write(BAUD_DIVIDER);
         uart(0x08).write(CONTROL_TRANSMIT);
         Self { _taken_once: () }

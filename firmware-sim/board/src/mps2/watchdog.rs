@@ -1,6 +1,6 @@
 //! CMSDK watchdog: the first expiry is a non-maskable interrupt, the second resets the board.
 
-use super::register::register_block;
+use crate::register::register_block;
 
 register_block!(watchdog, 0x4000_8000, 0xC04);
 
@@ -14,7 +14,7 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { _taken_once: () }
     }
 

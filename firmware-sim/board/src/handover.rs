@@ -1,20 +1,27 @@
 //! Words of RAM that no start-up code initialises: they survive a reset, and a jump from bootloader to application.
 //!
 //! ```text
-//! 0x2000_0000  what the bootloader hands over, 16 bytes, not interpreted here
-//! 0x2000_0010  0x4C45_4654 when a reason follows
-//! 0x2000_0014  reason: how the last run ended
+//! start of RAM  what the bootloader hands over, 16 bytes, not interpreted here
+//! + 16          0x4C45_4654 when a reason follows
+//! + 20          reason: how the last run ended
 //! ```
+//!
+//! A board whose watchdog says itself that it was the last reset is asked first.
 #![expect(unsafe_code, reason = "fixed addresses that both programs know")]
 
 use core::ptr::with_exposed_provenance_mut;
 
+use crate::parts::{RAM_AT as BASE, take_watchdog_reset};
+
 /// What the bootloader hands over, in bytes.
 pub const HANDOVER_BYTES: usize = 16;
 
-const BASE: usize = 0x2000_0000;
 const LEFT_MAGIC: u32 = 0x4C45_4654;
 const LEFT_AT: usize = BASE + HANDOVER_BYTES;
+
+/// The reasons that a board notes itself, as the boot log numbers them.
+pub(crate) const REASON_WATCHDOG: u8 = 11;
+pub(crate) const REASON_FAULT: u8 = 12;
 
 /// The surviving words.
 pub struct Handover {
@@ -22,7 +29,7 @@ pub struct Handover {
 }
 
 impl Handover {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { _taken_once: () }
     }
 
@@ -44,6 +51,9 @@ impl Handover {
         // SAFETY: two aligned words of the reserved RAM.
         let [magic, reason] = unsafe { with_exposed_provenance_mut::<[u32; 2]>(LEFT_AT).read_volatile() };
         leave(0, 0);
+        if take_watchdog_reset() {
+            return Some(REASON_WATCHDOG);
+        }
         (magic == LEFT_MAGIC).then_some(reason as u8)
     }
 
@@ -54,7 +64,7 @@ impl Handover {
 }
 
 /// For handlers, which cannot own the [`Handover`]: they never return, so nobody reads in between.
-pub(super) fn leave_last_words(reason: u8) {
+pub(crate) fn leave_last_words(reason: u8) {
     leave(LEFT_MAGIC, reason);
 }
 
