@@ -4,9 +4,10 @@ use core::cell::RefCell;
 use core::fmt::Write;
 use core::hint::black_box;
 
-use board::{Board, Once, Uart};
+use board::{Board, Nor, Once, Uart};
 use deltagate_agent::{Agent, Config, DATAGRAM_BYTES_MAX, Effect};
 use deltagate_flash::{BootInfo, Layout, Provision, Region};
+use embedded_storage::nor_flash::NorFlash;
 
 use crate::baseline;
 use crate::network::Network;
@@ -14,6 +15,8 @@ use crate::thermometer::Thermometer;
 
 const VERSION: &str = env!("DELTAGATE_APP_VERSION");
 
+/// The board's.
+const LAYOUT: Layout = Layout::emulated(Nor::ERASE_SIZE);
 /// What the patch decoder may use, reported at check-in.
 const DECODER_BYTES: usize = 16 * 1024;
 /// How long an image on trial may be without contact.
@@ -68,9 +71,8 @@ pub(crate) enum Never {}
 
 fn run(mut board: Board) -> Result<Never, &'static str> {
     let boot = BootInfo::decode(&board.handover.handed_over()).ok_or("not started by the bootloader")?;
-    let layout = Layout::EMULATED;
     let flash = RefCell::new(board.flash);
-    let provision = Provision::read(Region::new(&flash, layout.provision)).map_err(|_| "not provisioned")?;
+    let provision = Provision::read(Region::new(&flash, LAYOUT.provision)).map_err(|_| "not provisioned")?;
     if !cfg!(behaviour = "dead-network") {
         board.ethernet.start().map_err(|_| "no Ethernet controller")?;
     }
@@ -79,7 +81,7 @@ fn run(mut board: Board) -> Result<Never, &'static str> {
         .hardware_address()
         .map_err(|_| "no Ethernet controller")?;
     let now_ms = board.clock.now_ms();
-    let mut config = Config::new(layout, &address).ok_or("no device id")?;
+    let mut config = Config::new(LAYOUT, &address).ok_or("no device id")?;
     config.contact_ms_max = CONTACT_MS_MAX;
     let memory = DECODER_MEMORY.take().ok_or("decoder memory taken twice")?;
     let mut agent = Agent::new(config, provision, &flash, boot, memory, seed(address), now_ms)

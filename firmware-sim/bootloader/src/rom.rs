@@ -2,12 +2,12 @@
 
 use core::cell::RefCell;
 
-use board::{Board, Uart, Unstartable, Watchdog};
+use board::{Board, Nor, Uart, Unstartable, Watchdog};
 use deltagate_bootloader::{Boot, run};
 use deltagate_flash::{FlashError, ImageOffset, Layout, Region, RevertReason, SlotRegion};
 use embedded_storage::nor_flash::NorFlash;
 
-const LAYOUT: Layout = Layout::EMULATED;
+const LAYOUT: Layout = Layout::emulated(Nor::ERASE_SIZE);
 /// How long the application may go without feeding the watchdog. A step of its work takes milliseconds; the rest is
 /// for an emulator on a busy host.
 const WATCHDOG_MS: u32 = 8_000;

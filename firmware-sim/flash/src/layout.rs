@@ -108,7 +108,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The 16 MiB part of the emulated board: sectors of 4,096 bytes, 4-byte program unit, two slots of 512 KiB.
+    /// The 16 MiB part of the emulated Cortex-M board: sectors of 4,096 bytes, 4-byte program unit, two slots of 512 KiB.
     pub const EMULATED: Self = Self {
         sector_bytes: 4096,
         provision: Partition::new(0x0, 0x1000),
@@ -118,6 +118,24 @@ impl Layout {
         slot_b: Partition::new(0x9_0000, 0x8_0000),
         staging: None,
     };
+
+    /// The 32 MiB part of the emulated RISC-V board: sectors of 256 KiB, 4-byte program unit, two slots of 1 MiB.
+    pub const EMULATED_CFI: Self = Self::packed(0x4_0000, 0x10_0000);
+
+    /// The layout for the emulated part with sectors of this many bytes.
+    ///
+    /// # Panics
+    /// If there is none; in a constant, while compiling.
+    #[must_use]
+    pub const fn emulated(sector_bytes: usize) -> Self {
+        if sector_bytes == Self::EMULATED.sector_bytes as usize {
+            Self::EMULATED
+        } else if sector_bytes == Self::EMULATED_CFI.sector_bytes as usize {
+            Self::EMULATED_CFI
+        } else {
+            panic!("no emulated part has sectors like that")
+        }
+    }
 
     /// The same order with slots of `slot_bytes` packed closely, for tests that want a small part.
     ///
@@ -205,6 +223,7 @@ impl Layout {
 }
 
 const _: () = assert!(Layout::EMULATED.is_sound());
+const _: () = assert!(Layout::EMULATED_CFI.is_sound());
 
 #[cfg(test)]
 mod tests {
