@@ -8,6 +8,7 @@ fn main() {
         let here = var("CARGO_MANIFEST_DIR").expect("cargo sets it");
         let board = match var("CARGO_CFG_TARGET_ARCH").as_deref() {
             Ok("arm") => "mps2",
+            Ok("riscv32") => "virt",
             other => panic!("there is no board with a processor of the kind {other:?}"),
         };
         println!("cargo:scripts={here}/link/{board}");

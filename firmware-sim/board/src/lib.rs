@@ -14,6 +14,18 @@
 //! | PSRAM, 16 MiB, backed by a file: plays the NOR flash | `0x2100_0000` |
 //! | UART0, dual timer, watchdog | `0x4000_4000`, `0x4000_2000`, `0x4000_8000` |
 //! | LAN9118 Ethernet | `0x4020_0000` |
+//!
+//! QEMU's `virt` (RV32IMAC):
+//!
+//! | what | where |
+//! |---|---|
+//! | first CFI flash bank, read only: the bootloader, which runs in place | `0x2000_0000` |
+//! | second CFI flash bank, 32 MiB: the flash | `0x2200_0000` |
+//! | RAM; the first 256 bytes are never initialised and survive a reset | `0x8000_0000` |
+//! | execution memory: where an image is copied to and runs | `0x8010_0000` |
+//! | UART, machine timer, interrupt controller, reset | `0x1000_0000`, `0x0200_0000`, `0x0C00_0000`, `0x0010_0000` |
+//! | virtio network interface | `0x1000_1000` |
+//! | watchdog: a PCI function at `00:01.0`, its registers put at | `0x4000_0000` |
 
 #![no_std]
 
@@ -25,6 +37,9 @@ mod handover;
 mod once;
 #[cfg(all(target_os = "none", target_arch = "arm"))]
 #[path = "mps2/mod.rs"]
+mod parts;
+#[cfg(all(target_os = "none", target_arch = "riscv32"))]
+#[path = "virt/mod.rs"]
 mod parts;
 #[cfg(target_os = "none")]
 mod register;
