@@ -8,6 +8,7 @@ mod support;
 
 use std::error::Error;
 
+use fleet::board::Board;
 use fleet::decoding::{Decoded, Job, run};
 use fleet::firmware::Firmware;
 use gateway_delta::{Options, encode};
@@ -34,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if !arguments.len().is_multiple_of(3) {
         return Err("usage: bench_decoder [NAME BASE TARGET]...".into());
     }
-    let firmware = Firmware::of_checkout().path("bench.elf")?;
+    let firmware = Firmware::of_checkout(Board::Mps2An385).path("bench.elf")?;
     println!("| upgrade | image | 4 KiB | 16 KiB | 32 KiB | 128 KiB |");
     println!("|---|---|---|---|---|---|");
     let mut last = None;

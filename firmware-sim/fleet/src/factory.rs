@@ -3,12 +3,13 @@
 //! Written with the same writers the device uses, onto a flash that enforces NOR rules, so that a
 //! factory image no device could have written does not exist.
 
-use crate::qemu::FLASH_FILE_BYTES;
-use deltagate_flash::sim::SimFlash;
+use crate::board::Board;
+use deltagate_flash::sim::{SimFlash, SimFlashError};
 use deltagate_flash::{
     AppendError, BootLog, BootRecord, FlashError, ImageOffset, Layout, Provision, Region, Slot,
     SlotHeaderFault, SlotRegion, TRUST_ANCHORS_MAX,
 };
+use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 use std::cell::RefCell;
 use std::io;
 use std::path::Path;
@@ -58,8 +59,30 @@ pub enum FactoryError {
     File(#[from] io::Error),
 }
 
-/// The flash of a shipped device: provision record, signed image in slot A, and its confirmation.
+/// The flash of a shipped device: provision record, signed image in slot A, and its confirmation. For a part like the
+/// simulated one.
 pub fn flash(layout: &Layout, shipped: &Shipped<'_>) -> Result<SimFlash, FactoryError> {
+    let mut flash = fill(SimFlash::new(layout.end_bytes()), layout, shipped)?;
+    flash.restart();
+    Ok(flash)
+}
+
+/// Writes a board's flash file for a shipped device.
+pub fn write_flash_file(path: &Path, board: Board, shipped: &Shipped<'_>) -> Result<(), FactoryError> {
+    let layout = board.layout();
+    let blank = SimFlash::new(layout.end_bytes());
+    let flash = match layout.sector_bytes as usize {
+        SimFlash::ERASE_SIZE => fill(blank, &layout, shipped)?,
+        LargeSectors::ERASE_SIZE => fill(LargeSectors(blank), &layout, shipped)?.0,
+        other => unreachable!("no board has sectors of {other} bytes"),
+    };
+    let mut bytes = flash.bytes().to_vec();
+    bytes.resize(board.flash_file_bytes(), 0xFF);
+    Ok(std::fs::write(path, bytes)?)
+}
+
+/// Puts everything into a blank part.
+fn fill<F: NorFlash>(blank: F, layout: &Layout, shipped: &Shipped<'_>) -> Result<F, FactoryError> {
     let capacity = layout.image_capacity_bytes();
     if shipped.image.len() > capacity as usize {
         return Err(FactoryError::ImageTooLarge {
@@ -69,12 +92,15 @@ pub fn flash(layout: &Layout, shipped: &Shipped<'_>) -> Result<SimFlash, Factory
     }
     let provision = Provision::new(shipped.vendor_id, shipped.class_id, shipped.trust_anchors)
         .ok_or(FactoryError::TrustAnchors(shipped.trust_anchors.len()))?;
-    let flash = RefCell::new(SimFlash::new(layout.end_bytes()));
+    let flash = RefCell::new(blank);
     provision
         .write(Region::new(&flash, layout.provision))
         .map_err(FactoryError::Flash)?;
     let slot = SlotRegion::new(Region::new(&flash, layout.slot(Slot::A)));
-    slot.program_image(ImageOffset(0), &padded(shipped.image))
+    // The last program unit ends with erased bytes.
+    let mut image = shipped.image.to_vec();
+    image.resize(image.len().next_multiple_of(F::WRITE_SIZE), 0xFF);
+    slot.program_image(ImageOffset(0), &image)
         .map_err(FactoryError::Flash)?;
     slot.write_envelope(shipped.envelope)
         .map_err(FactoryError::Header)?;
@@ -84,24 +110,46 @@ pub fn flash(layout: &Layout, shipped: &Shipped<'_>) -> Result<SimFlash, Factory
             sequence: shipped.sequence,
         })
         .map_err(FactoryError::BootLog)?;
-    let mut flash = flash.into_inner();
-    flash.restart();
-    Ok(flash)
+    Ok(flash.into_inner())
 }
 
-/// Writes the emulated board's flash file for a shipped device.
-pub fn write_flash_file(path: &Path, shipped: &Shipped<'_>) -> Result<(), FactoryError> {
-    let mut bytes = flash(&Layout::EMULATED, shipped)?.bytes().to_vec();
-    bytes.resize(FLASH_FILE_BYTES, 0xFF);
-    Ok(std::fs::write(path, bytes)?)
+/// The simulated part with the sectors of the CFI flash.
+struct LargeSectors(SimFlash);
+
+impl ErrorType for LargeSectors {
+    type Error = SimFlashError;
 }
 
-/// Fills the last program unit with erased bytes.
-fn padded(image: &[u8]) -> Vec<u8> {
-    const PROGRAM_BYTES: usize = Region::<SimFlash>::PROGRAM_BYTES as usize;
-    let mut bytes = image.to_vec();
-    bytes.resize(image.len().next_multiple_of(PROGRAM_BYTES), 0xFF);
-    bytes
+impl ReadNorFlash for LargeSectors {
+    const READ_SIZE: usize = SimFlash::READ_SIZE;
+
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), SimFlashError> {
+        self.0.read(offset, bytes)
+    }
+
+    fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+}
+
+impl NorFlash for LargeSectors {
+    const WRITE_SIZE: usize = SimFlash::WRITE_SIZE;
+    const ERASE_SIZE: usize = Layout::EMULATED_CFI.sector_bytes as usize;
+
+    fn erase(&mut self, from: u32, to: u32) -> Result<(), SimFlashError> {
+        let whole = [from, to]
+            .iter()
+            .all(|at| at.is_multiple_of(Self::ERASE_SIZE as u32));
+        if whole {
+            self.0.erase(from, to)
+        } else {
+            Err(SimFlashError::NotAligned)
+        }
+    }
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), SimFlashError> {
+        self.0.write(offset, bytes)
+    }
 }
 
 #[cfg(test)]
@@ -155,8 +203,13 @@ mod tests {
     #[test]
     fn the_flash_file_has_the_size_qemu_demands() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("flash");
-        write_flash_file(&path, &shipped()).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().len(), FLASH_FILE_BYTES as u64);
+        for board in Board::ALL {
+            let path = directory.path().join("flash");
+            write_flash_file(&path, board, &shipped()).unwrap();
+            let bytes = std::fs::read(&path).unwrap();
+            assert_eq!(bytes.len(), board.flash_file_bytes());
+            let image_at = (board.layout().slot_a.offset + board.layout().sector_bytes) as usize;
+            assert_eq!(&bytes[image_at..image_at + 6], b"image\xFF", "{board}");
+        }
     }
 }

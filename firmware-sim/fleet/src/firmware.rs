@@ -1,5 +1,6 @@
 //! What `scripts/firmware` built: where it is, and what it weighs.
 
+use crate::board::Board;
 use std::path::{Path, PathBuf};
 
 /// The folder with bootloader and images.
@@ -27,9 +28,10 @@ impl Firmware {
         }
     }
 
-    /// The firmware of this checkout: `.build/firmware`.
-    pub fn of_checkout() -> Self {
-        Self::at(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.build/firmware"))
+    /// The firmware of this checkout for a board: [`Board::firmware_folder`] in `.build`.
+    pub fn of_checkout(board: Board) -> Self {
+        let build = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.build");
+        Self::at(build.join(board.firmware_folder()))
     }
 
     /// A file's path, which exists.
@@ -47,9 +49,9 @@ impl Firmware {
         std::fs::read(&path).map_err(|source| FirmwareMissing { path, source })
     }
 
-    /// The bootloader's ELF file.
-    pub fn bootloader(&self) -> Result<PathBuf, FirmwareMissing> {
-        self.path("bootloader.elf")
+    /// The file with the bootloader, as the board wants it.
+    pub fn bootloader(&self, board: Board) -> Result<PathBuf, FirmwareMissing> {
+        self.path(board.bootloader_file())
     }
 }
 
@@ -59,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_missing_file_names_the_script_that_builds_it() {
-        let error = Firmware::at("/nowhere").bootloader().unwrap_err();
+        let error = Firmware::at("/nowhere").bootloader(Board::Virt).unwrap_err();
         assert!(error.to_string().contains("scripts/firmware"));
     }
 }

@@ -14,6 +14,7 @@
 //! Nothing here is part of the product, and nothing in the product depends on it.
 
 pub mod agenda;
+pub mod board;
 pub mod bridge;
 pub mod compromised;
 pub mod decoding;

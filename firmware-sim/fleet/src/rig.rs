@@ -1,5 +1,6 @@
 //! One emulated device, its link and its gateway, put together: what tests on QEMU and the demo use.
 
+use crate::board::Board;
 use crate::bridge::{Bridge, BridgeConfig, DeviceNumber};
 use crate::factory::{self, Shipped};
 use crate::firmware::Firmware;
@@ -17,9 +18,6 @@ use wire_manifest::{ENVELOPE_BYTES_MAX, Envelope, sever_text};
 
 /// The vendor of the emulated devices.
 pub const VENDOR: &str = "example.com";
-
-/// The class of the emulated devices.
-pub const CLASS: &str = "thermometer";
 
 /// Why real processes could not be put together, or did not do what was expected of them. Whatever it is, it ends the
 /// test or the demo, so its text is all there is.
@@ -48,7 +46,9 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for Failure {
 /// What a rig is made of.
 #[derive(Clone, Debug)]
 pub struct RigConfig {
-    /// The firmware that was built.
+    /// What the device is.
+    pub board: Board,
+    /// The firmware that was built for it.
     pub firmware: Firmware,
     /// The gateway's binary.
     pub deltagate: Deltagate,
@@ -88,7 +88,7 @@ impl Rig {
         let directory = folder()?;
         let publisher = Publisher::generate(&config.deltagate, directory.path(), "publisher")?;
         let flash = directory.path().join("flash.img");
-        ship(&config.firmware, &publisher, directory.path(), &flash)?;
+        ship(&config, &publisher, directory.path(), &flash)?;
         let gateway = Gateway::start(
             &config.deltagate,
             &directory.path().join("gateway"),
@@ -106,7 +106,8 @@ impl Rig {
             format!("binding {source} for the emulated device (Linux has all of 127.0.0.0/8): {error}")
         })?;
         let machine = Machine::new(MachineConfig {
-            bootloader: config.firmware.bootloader()?,
+            board: config.board,
+            bootloader: config.firmware.bootloader(config.board)?,
             flash,
             serial_log: directory.path().join("uart.log"),
             network: (bridge.qemu_path().to_owned(), bridge.bridge_path().to_owned()),
@@ -127,6 +128,11 @@ impl Rig {
         self.config.device.id_text()
     }
 
+    /// The device's class.
+    pub fn class(&self) -> &'static str {
+        self.config.board.class()
+    }
+
     /// The rig's folder.
     pub fn directory(&self) -> &Path {
         self.directory.path()
@@ -144,7 +150,7 @@ impl Rig {
 
     /// Signs a firmware file as this device's class and gives the signed file.
     pub fn sign(&self, image: &str, sequence: u32) -> Result<PathBuf, Failure> {
-        self.sign_as(&self.publisher, CLASS, image, sequence)
+        self.sign_as(&self.publisher, self.class(), image, sequence)
     }
 
     /// Signs a firmware file with another key or for another class.
@@ -165,9 +171,14 @@ impl Rig {
         )
     }
 
+    /// A firmware file's bytes.
+    pub fn image(&self, image: &str) -> Result<Vec<u8>, Failure> {
+        Ok(self.config.firmware.read(image)?)
+    }
+
     /// The digest by which commands name a firmware file, in hex.
     pub fn digest(&self, image: &str) -> Result<String, Failure> {
-        let digest = Sha256::digest(self.config.firmware.read(image)?);
+        let digest = Sha256::digest(self.image(image)?);
         Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
@@ -249,8 +260,9 @@ fn sign(
 }
 
 /// Signs version 1 and writes the flash of a device that runs it.
-fn ship(firmware: &Firmware, publisher: &Publisher, directory: &Path, flash: &Path) -> Result<(), Failure> {
-    let signed = std::fs::read(sign(firmware, publisher, CLASS, "v1.bin", 1, directory)?)?;
+fn ship(config: &RigConfig, publisher: &Publisher, directory: &Path, flash: &Path) -> Result<(), Failure> {
+    let (board, firmware) = (config.board, &config.firmware);
+    let signed = std::fs::read(sign(firmware, publisher, board.class(), "v1.bin", 1, directory)?)?;
     let mut buffer = [0; ENVELOPE_BYTES_MAX];
     let envelope = sever_text(&signed, &mut buffer)?;
     let manifest = Envelope::parse(envelope)?.interpret()?;
@@ -265,5 +277,5 @@ fn ship(firmware: &Firmware, publisher: &Publisher, directory: &Path, flash: &Pa
         image: &firmware.read("v1.bin")?,
         sequence: 1,
     };
-    Ok(factory::write_flash_file(flash, &shipped)?)
+    Ok(factory::write_flash_file(flash, board, &shipped)?)
 }

@@ -7,6 +7,7 @@
 
 mod support;
 
+use fleet::board::Board;
 use fleet::link::LinkProfile;
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use std::time::Duration;
 const TRIAL_PATIENCE: Duration = Duration::from_secs(420);
 
 /// The device goes back to version 1 for `reason`, says so, and is left alone.
-fn reverted_and_offered_once(image: &str, sequence: u32, sign_of_life: &str, reason: &str) {
-    let rig = support::running_rig(LinkProfile::FAST);
+fn reverted_and_offered_once(board: Board, image: &str, sequence: u32, sign_of_life: &str, reason: &str) {
+    let rig = support::running_rig_on(board, LinkProfile::FAST);
     support::assign(&rig, image, sequence);
     let mark = support::line(&rig, 0, &format!("sequence {sequence}, on trial"));
     let mark = support::line(&rig, mark, sign_of_life);
@@ -47,17 +48,33 @@ fn reverted_and_offered_once(image: &str, sequence: u32, sign_of_life: &str, rea
 
 #[test]
 fn an_image_that_hangs_is_reverted_by_the_watchdog() {
-    reverted_and_offered_once("v3-hang.bin", 3, "app: hanging", "watchdog");
+    reverted_and_offered_once(Board::Mps2An385, "v3-hang.bin", 3, "app: hanging", "watchdog");
+}
+
+#[test]
+fn a_risc_v_image_that_hangs_is_reverted_by_the_watchdog() {
+    reverted_and_offered_once(Board::Virt, "v3-hang.bin", 3, "app: hanging", "watchdog");
+}
+
+#[test]
+fn a_risc_v_image_that_faults_is_reverted() {
+    reverted_and_offered_once(Board::Virt, "v4-fault.bin", 4, "app: faulting", "fault");
 }
 
 #[test]
 fn an_image_that_faults_is_reverted() {
-    reverted_and_offered_once("v4-fault.bin", 4, "app: faulting", "fault");
+    reverted_and_offered_once(Board::Mps2An385, "v4-fault.bin", 4, "app: faulting", "fault");
 }
 
 #[test]
 fn an_image_with_a_dead_network_is_reverted_for_want_of_contact() {
-    reverted_and_offered_once("v5-dead-network.bin", 5, "app: version", "no contact");
+    reverted_and_offered_once(
+        Board::Mps2An385,
+        "v5-dead-network.bin",
+        5,
+        "app: version",
+        "no contact",
+    );
 }
 
 #[test]

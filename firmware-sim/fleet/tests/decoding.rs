@@ -13,6 +13,7 @@ mod support;
 
 use std::path::Path;
 
+use fleet::board::Board;
 use fleet::decoding::{Job, run};
 use fleet::firmware::Firmware;
 use gateway_delta::{Options, encode};
@@ -69,7 +70,7 @@ fn jobs() -> Vec<Job> {
 
 #[test]
 fn a_cortex_m3_decodes_what_a_server_decodes() {
-    let firmware = Firmware::of_checkout().path("bench.elf").unwrap();
+    let firmware = Firmware::of_checkout(Board::Mps2An385).path("bench.elf").unwrap();
     let jobs = jobs();
     let report = run(&firmware, &jobs).unwrap();
     for (job, decoded) in jobs.iter().zip(&report.decoded) {
@@ -91,7 +92,7 @@ fn a_cortex_m3_decodes_what_a_server_decodes() {
 
 #[test]
 fn what_the_device_gets_wrong_is_seen() {
-    let firmware = Firmware::of_checkout().path("bench.elf").unwrap();
+    let firmware = Firmware::of_checkout(Board::Mps2An385).path("bench.elf").unwrap();
     let mut job = frozen("v1-words-4096.patch", "words-base.bin", "words-target.bin");
     let middle = job.target.len() / 2;
     job.target[middle] ^= 1;

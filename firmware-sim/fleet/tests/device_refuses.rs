@@ -12,7 +12,7 @@ mod support;
 
 use fleet::compromised::{Bait, CompromisedGateway};
 use fleet::link::LinkProfile;
-use fleet::rig::{CLASS, Rig};
+use fleet::rig::Rig;
 use std::path::Path;
 use wire_checkin::Outcome;
 use wire_manifest::{ENVELOPE_BYTES_MAX, sever_text};
@@ -52,7 +52,7 @@ fn refused(rig: &Rig, signed: &Path, sequence: u64, running: u64, outcome: Outco
 fn an_image_signed_by_a_stranger_is_refused() {
     let rig = support::running_rig(LinkProfile::FAST);
     let stranger = rig.stranger().unwrap();
-    let signed = rig.sign_as(&stranger, CLASS, "v2.bin", 2).unwrap();
+    let signed = rig.sign_as(&stranger, rig.class(), "v2.bin", 2).unwrap();
     refused(&rig, &signed, 2, 1, Outcome::RefusedSignature);
 }
 
@@ -78,7 +78,7 @@ fn a_gateway_that_trusts_the_stranger_learns_that_the_device_does_not() {
     let rig = support::running_rig(LinkProfile::FAST);
     let stranger = rig.stranger().unwrap();
     let gateway = rig.divert(&[&stranger]).unwrap();
-    let signed = rig.sign_as(&stranger, CLASS, "v2.bin", 2).unwrap();
+    let signed = rig.sign_as(&stranger, rig.class(), "v2.bin", 2).unwrap();
     support::import(&gateway, &signed);
     support::run(&gateway, &["device", "claim", &rig.device_id()]);
     support::assign_imported(&rig, &gateway, "v2.bin");

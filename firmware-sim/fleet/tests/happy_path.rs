@@ -1,12 +1,13 @@
-//! A whole update on QEMU with the real gateway, nothing going wrong.
+//! A whole update on QEMU with the real gateway, nothing going wrong: on every board.
 
 mod support;
 
+use fleet::board::Board;
 use fleet::link::LinkProfile;
 
-#[test]
-fn a_signed_image_reaches_the_device_as_a_delta_and_is_confirmed() {
-    let rig = support::patient_rig(LinkProfile::FAST);
+/// Version 2 as a patch, each block asked for once. Says what it cost.
+fn a_signed_image_reaches_the_device_as_a_delta_and_is_confirmed(board: Board) {
+    let rig = support::patient_rig_on(board, LinkProfile::FAST);
     let mark = rig.machine.serial().mark();
     support::assign(&rig, "v2.bin", 2);
     support::runs(&rig, mark, 2);
@@ -25,6 +26,26 @@ fn a_signed_image_reaches_the_device_as_a_delta_and_is_confirmed() {
     );
     assert_eq!(observed.counts.retransmissions, 0);
     assert_eq!(rig.machine.power_cycles(), 0);
+    let image_bytes = rig.image("v2.bin").expect("it was just sent").len();
+    println!(
+        "{board}: version 1 to 2, an image of {image_bytes} bytes, as a patch of {}",
+        offer.payload_bytes
+    );
+}
+
+#[test]
+fn a_cortex_m3_is_updated_by_delta() {
+    a_signed_image_reaches_the_device_as_a_delta_and_is_confirmed(Board::Mps2An385);
+}
+
+#[test]
+fn a_cortex_m4_is_updated_with_the_same_images() {
+    a_signed_image_reaches_the_device_as_a_delta_and_is_confirmed(Board::Mps2An386);
+}
+
+#[test]
+fn a_risc_v_is_updated_by_delta() {
+    a_signed_image_reaches_the_device_as_a_delta_and_is_confirmed(Board::Virt);
 }
 
 #[test]

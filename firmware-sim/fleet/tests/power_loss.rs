@@ -2,6 +2,7 @@
 
 mod support;
 
+use fleet::board::Board;
 use fleet::rig::Rig;
 use support::SMALL_BLOCKS;
 
@@ -15,9 +16,8 @@ fn cut_and_recover(mut rig: Rig) -> Rig {
     rig
 }
 
-#[test]
-fn killed_during_the_download_it_fetches_only_the_rest() {
-    let rig = support::running_rig(SMALL_BLOCKS);
+fn killed_during_the_download_it_fetches_only_the_rest(board: Board) {
+    let rig = support::running_rig_on(board, SMALL_BLOCKS);
     support::caught_after(&rig, 5);
     let rig = cut_and_recover(rig);
 
@@ -31,13 +31,32 @@ fn killed_during_the_download_it_fetches_only_the_rest() {
 }
 
 #[test]
-fn killed_while_applying_it_applies_again_without_fetching_again() {
-    let rig = support::running_rig(SMALL_BLOCKS);
+fn a_cortex_m3_killed_during_the_download_fetches_only_the_rest() {
+    killed_during_the_download_it_fetches_only_the_rest(Board::Mps2An385);
+}
+
+#[test]
+fn a_risc_v_killed_during_the_download_fetches_only_the_rest() {
+    killed_during_the_download_it_fetches_only_the_rest(Board::Virt);
+}
+
+fn killed_while_applying_it_applies_again_without_fetching_again(board: Board) {
+    let rig = support::running_rig_on(board, SMALL_BLOCKS);
     support::assign(&rig, "v2.bin", 2);
     support::line(&rig, 0, "applying");
     let fetched = rig.bridge.seen().observed.counts.payload_requests;
     let rig = cut_and_recover(rig);
     assert_eq!(rig.bridge.seen().observed.counts.payload_requests, fetched);
+}
+
+#[test]
+fn a_cortex_m3_killed_while_applying_applies_again_without_fetching_again() {
+    killed_while_applying_it_applies_again_without_fetching_again(Board::Mps2An385);
+}
+
+#[test]
+fn a_risc_v_killed_while_applying_applies_again_without_fetching_again() {
+    killed_while_applying_it_applies_again_without_fetching_again(Board::Virt);
 }
 
 #[test]

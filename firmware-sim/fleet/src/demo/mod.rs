@@ -10,6 +10,7 @@ mod table;
 
 pub use report::{CheckIns, Cost, Grouped, PerBlock, Seconds};
 
+use crate::board::Board;
 use crate::bridge::{DeviceNumber, Seen};
 use crate::firmware::Firmware;
 use crate::gateway::{self, Deltagate};
@@ -53,6 +54,7 @@ pub fn run(config: &DemoConfig) -> Result<(), Failure> {
     screen.say("the publisher makes a key; a device is shipped with version 1 and that key");
     let sizes = Sizes::read(&firmware)?;
     let mut rig = Rig::new(RigConfig {
+        board: Board::Mps2An385,
         firmware: firmware.clone(),
         deltagate: Deltagate::at(&config.deltagate),
         profile,

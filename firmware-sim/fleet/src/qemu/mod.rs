@@ -1,15 +1,14 @@
-//! One emulated device: QEMU's `mps2-an385` with a persistent flash file.
-//!
-//! The machine's PSRAM is backed by a file and plays the part of the flash: it survives a reset,
-//! `kill -9` and a cold start. The boot ROM is the bootloader, reloaded from its file at each reset.
+//! One emulated device: a [`Board`] on QEMU, with a flash file that survives a reset, `kill -9` and a cold start.
 //!
 //! A [`Machine`] owns its QEMU process through a supervisor thread. QEMU aborts with "Lockup" when
 //! the core faults inside a fault; real hardware would sit there until someone cuts its power, so
 //! the supervisor starts it again and counts a power cycle. No process outlives its machine: it is
 //! killed on drop, and the kernel kills it if this process dies first (`setpriv --pdeathsig`).
 
+mod arguments;
 mod process;
 
+use crate::board::Board;
 use crate::lines::{HARNESS, Lines};
 use crate::watched::Watched;
 use process::Supervisor;
@@ -17,15 +16,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Bytes of the flash file: QEMU demands the exact size of the machine's PSRAM.
-pub const FLASH_FILE_BYTES: usize = 16 * 1024 * 1024;
-
 /// What a machine is made of.
 #[derive(Clone, Debug)]
 pub struct MachineConfig {
-    /// The bootloader's ELF file.
+    /// What it is.
+    pub board: Board,
+    /// The file with its bootloader: [`Board::bootloader_file`].
     pub bootloader: PathBuf,
-    /// The flash file, exactly [`FLASH_FILE_BYTES`] long.
+    /// The flash file, exactly [`Board::flash_file_bytes`] long.
     pub flash: PathBuf,
     /// Where the serial log is appended.
     pub serial_log: PathBuf,
@@ -48,11 +46,12 @@ impl Machine {
     /// A machine that is switched off. Refuses a flash file of the wrong size.
     pub fn new(config: MachineConfig) -> io::Result<Self> {
         let bytes = std::fs::metadata(&config.flash)?.len();
-        if bytes != FLASH_FILE_BYTES as u64 {
+        let needed = config.board.flash_file_bytes();
+        if bytes != needed as u64 {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 format!(
-                    "flash file {} has {bytes} bytes, needs {FLASH_FILE_BYTES}",
+                    "flash file {} has {bytes} bytes, needs {needed}",
                     config.flash.display()
                 ),
             ));
@@ -70,6 +69,7 @@ impl Machine {
     pub fn start(&mut self) -> io::Result<()> {
         if self.running.is_none() {
             self.running = Some(Supervisor::start(
+                self.config.board,
                 self.config.arguments(),
                 self.serial.clone(),
                 self.power_cycles.clone(),
@@ -112,41 +112,5 @@ impl Machine {
     /// The flash file.
     pub fn flash(&self) -> &Path {
         &self.config.flash
-    }
-}
-
-impl MachineConfig {
-    fn arguments(&self) -> Vec<String> {
-        let (own, remote) = &self.network;
-        [
-            "-object",
-            &format!(
-                "memory-backend-file,id=mem,size=16M,mem-path={},share=on",
-                self.flash.display()
-            ),
-            "-machine",
-            "mps2-an385,memory-backend=mem",
-            "-nodefaults",
-            "-display",
-            "none",
-            "-monitor",
-            "none",
-            "-serial",
-            "stdio",
-            "-semihosting-config",
-            "enable=on,target=native",
-            "-netdev",
-            &format!(
-                "dgram,id=n0,local.type=unix,local.path={},remote.type=unix,remote.path={}",
-                own.display(),
-                remote.display()
-            ),
-            "-net",
-            &format!("nic,netdev=n0,model=lan9118,macaddr={}", self.mac),
-            "-kernel",
-            &self.bootloader.display().to_string(),
-        ]
-        .map(str::to_owned)
-        .to_vec()
     }
 }

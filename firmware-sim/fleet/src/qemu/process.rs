@@ -1,5 +1,6 @@
 //! The QEMU process and the thread that stays with it.
 
+use crate::board::Board;
 use crate::lines::Lines;
 use crate::watched::Watched;
 use std::io;
@@ -10,8 +11,6 @@ use std::thread::JoinHandle;
 
 /// How often in a row a machine may lock up before its supervisor leaves it off.
 const LOCKUPS_MAX: u32 = 20;
-
-const QEMU: &str = "qemu-system-arm";
 
 /// How the remark begins that QEMU will not come back.
 pub(super) const QEMU_GONE: &str = "QEMU is gone";
@@ -35,6 +34,7 @@ struct State {
 impl Supervisor {
     /// Starts QEMU; an error is one of starting it, such as QEMU not being installed.
     pub(super) fn start(
+        board: Board,
         arguments: Vec<String>,
         serial: Lines,
         power_cycles: Watched<u32>,
@@ -45,7 +45,7 @@ impl Supervisor {
         // The death signal is tied to the thread that spawns, so the supervisor spawns itself.
         let thread = std::thread::Builder::new()
             .name("qemu".into())
-            .spawn(move || supervise(&shared, &arguments, &serial, &power_cycles, &started))?;
+            .spawn(move || supervise(&shared, board, &arguments, &serial, &power_cycles, &started))?;
         let supervisor = Self {
             state,
             thread: Some(thread),
@@ -75,13 +75,14 @@ impl Drop for Supervisor {
 
 fn supervise(
     state: &Watched<State>,
+    board: Board,
     arguments: &[String],
     serial: &Lines,
     power_cycles: &Watched<u32>,
     started: &mpsc::Sender<Option<io::Error>>,
 ) {
     for _ in 0..LOCKUPS_MAX {
-        let mut child = match spawn(arguments) {
+        let mut child = match spawn(board, arguments) {
             Ok(child) => child,
             Err(error) => {
                 let _ = started.send(Some(error));
@@ -118,18 +119,22 @@ fn supervise(
 }
 
 /// Runs QEMU so that the kernel kills it when this process dies. Looks for it first: the guard would be found in any case.
-fn spawn(arguments: &[String]) -> io::Result<Child> {
-    if !is_installed(QEMU) {
+fn spawn(board: Board, arguments: &[String]) -> io::Result<Child> {
+    let qemu = board.qemu();
+    if !is_installed(qemu) {
         return Err(io::Error::new(
             io::ErrorKind::NotFound,
-            format!("{QEMU} is not in PATH; install it with: scripts/prepare qemu"),
+            format!(
+                "{qemu} is not in PATH; install it with: scripts/prepare {}",
+                board.qemu_part()
+            ),
         ));
     }
     let mut guarded = Command::new("setpriv");
-    guarded.args(["--pdeathsig", "KILL", QEMU]);
+    guarded.args(["--pdeathsig", "KILL", qemu]);
     match run(&mut guarded, arguments) {
         // Without util-linux, the guard in `Drop` is all there is.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => run(&mut Command::new(QEMU), arguments),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => run(&mut Command::new(qemu), arguments),
         other => other,
     }
 }

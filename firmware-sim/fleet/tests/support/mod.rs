@@ -7,6 +7,7 @@
     reason = "this is test code, which the lint does not see"
 )]
 
+use fleet::board::Board;
 use fleet::bridge::DeviceNumber;
 use fleet::firmware::Firmware;
 use fleet::gateway::{Deltagate, Gateway};
@@ -45,9 +46,10 @@ pub fn caught_after(rig: &Rig, replies: u32) {
 const ACK_TIMEOUT_MS: u32 = 2_000;
 
 /// A device with version 1 and its gateway, over this link.
-pub fn rig(profile: LinkProfile, ack_timeout_ms: u32) -> Rig {
+pub fn rig(board: Board, profile: LinkProfile, ack_timeout_ms: u32) -> Rig {
     let config = RigConfig {
-        firmware: Firmware::of_checkout(),
+        board,
+        firmware: Firmware::of_checkout(board),
         deltagate: Deltagate::locate().unwrap_or_else(|error| panic!("{error}")),
         profile,
         seed: 1,
@@ -58,14 +60,19 @@ pub fn rig(profile: LinkProfile, ack_timeout_ms: u32) -> Rig {
     Rig::new(config).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A rig whose device runs version 1, has checked in and is claimed.
+/// A rig whose device, a Cortex-M3, runs version 1, has checked in and is claimed.
 pub fn running_rig(profile: LinkProfile) -> Rig {
-    started(rig(profile, ACK_TIMEOUT_MS))
+    running_rig_on(Board::Mps2An385, profile)
 }
 
-/// As [`running_rig`], and the device is so patient that a machine which is slow for a minute makes it repeat nothing.
-pub fn patient_rig(profile: LinkProfile) -> Rig {
-    started(rig(profile, 60_000))
+/// As [`running_rig`], on this board.
+pub fn running_rig_on(board: Board, profile: LinkProfile) -> Rig {
+    started(rig(board, profile, ACK_TIMEOUT_MS))
+}
+
+/// As [`running_rig_on`], and the device is so patient that a machine which is slow for a minute makes it repeat nothing.
+pub fn patient_rig_on(board: Board, profile: LinkProfile) -> Rig {
+    started(rig(board, profile, 60_000))
 }
 
 fn started(mut rig: Rig) -> Rig {

@@ -1,0 +1,87 @@
+//! The emulated boards, as whoever starts one has to know them. What they are to a program is in `firmware-sim/board/`.
+
+use deltagate_flash::Layout;
+use std::fmt;
+
+/// What a device is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Board {
+    /// QEMU's `mps2-an385`: Cortex-M3; a file behind its PSRAM plays the flash.
+    Mps2An385,
+    /// QEMU's `mps2-an386`: the same with a Cortex-M4, for the same images and of the same class.
+    Mps2An386,
+    /// QEMU's `virt`: RV32IMAC, CFI flash, virtio network, a watchdog on PCI.
+    Virt,
+}
+
+impl Board {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Mps2An385, Self::Mps2An386, Self::Virt];
+
+    /// The class of the devices made of it: one for each image.
+    pub const fn class(self) -> &'static str {
+        match self {
+            Self::Mps2An385 | Self::Mps2An386 => "thermometer",
+            Self::Virt => "thermometer-rv32",
+        }
+    }
+
+    /// What is where in its flash.
+    pub const fn layout(self) -> Layout {
+        match self {
+            Self::Mps2An385 | Self::Mps2An386 => Layout::EMULATED,
+            Self::Virt => Layout::EMULATED_CFI,
+        }
+    }
+
+    /// Bytes of its flash file: QEMU demands the exact size of the part.
+    pub const fn flash_file_bytes(self) -> usize {
+        match self {
+            Self::Mps2An385 | Self::Mps2An386 => 16 << 20,
+            Self::Virt => 32 << 20,
+        }
+    }
+
+    /// The QEMU that emulates it.
+    pub const fn qemu(self) -> &'static str {
+        match self {
+            Self::Mps2An385 | Self::Mps2An386 => "qemu-system-arm",
+            Self::Virt => "qemu-system-riscv32",
+        }
+    }
+
+    /// The part of `scripts/prepare` that installs it.
+    pub const fn qemu_part(self) -> &'static str {
+        match self {
+            Self::Mps2An385 | Self::Mps2An386 => "qemu",
+            Self::Virt => "qemu-riscv",
+        }
+    }
+
+    /// The file with its bootloader, of those that `scripts/firmware` makes.
+    pub const fn bootloader_file(self) -> &'static str {
+        match self {
+            Self::Mps2An385 | Self::Mps2An386 => "bootloader.elf",
+            Self::Virt => "bootloader.rom",
+        }
+    }
+
+    /// The folder in `.build` with its firmware.
+    pub const fn firmware_folder(self) -> &'static str {
+        match self {
+            Self::Mps2An385 | Self::Mps2An386 => "firmware",
+            Self::Virt => "firmware-virt",
+        }
+    }
+}
+
+/// As QEMU calls it.
+impl fmt::Display for Board {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Mps2An385 => "mps2-an385",
+            Self::Mps2An386 => "mps2-an386",
+            Self::Virt => "virt",
+        })
+    }
+}
