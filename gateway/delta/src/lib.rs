@@ -148,6 +148,7 @@ fn header(base: &[u8], target: &[u8], options: &Options) -> Result<Header, Encod
         base_bytes: image_bytes(base)?,
         base_digest_prefix: [d0, d1, d2, d3, d4, d5, d6, d7],
         target_crc: wire_patch::crc32(target),
+        in_place: None,
     })
 }
 

@@ -3,6 +3,7 @@
 use crate::checkpoint::Fields;
 use crate::coder::BitCoder;
 use crate::error::DecodeError;
+use crate::header::Header;
 use crate::models::{Models, Number, TooLarge, unzigzag, zigzag};
 
 /// One control triple, in bsdiff's sense with the seek first: a copy with differences, then extra bytes.
@@ -100,8 +101,9 @@ impl Triple {
 
 /// Refuses a triple that would loop, read outside its source or write too much.
 ///
-/// `base_bytes` and `produced` are below 2^24 and the numbers below 2^26, so nothing here overflows.
-pub(crate) fn check(triple: Triple, base_bytes: u32, produced: u32, left: u32) -> Result<(), DecodeError> {
+/// Lengths and `produced` are below 2^24 and the numbers below 2^26, so nothing here overflows.
+pub(crate) fn check(triple: Triple, header: &Header, produced: u32) -> Result<(), DecodeError> {
+    let (base_bytes, left) = (header.base_bytes, header.target_bytes - produced);
     if triple.copy_bytes == 0 && triple.extra_bytes == 0 {
         return Err(DecodeError::EmptyTriple);
     }
@@ -112,6 +114,11 @@ pub(crate) fn check(triple: Triple, base_bytes: u32, produced: u32, left: u32) -
         return Ok(());
     }
     let legal = if triple.source < base_bytes {
+        // Both ends of a copy move on together, so that its beginning decides.
+        let reach = header.in_place;
+        if reach.is_some_and(|reach| !reach.allows(triple.source, produced)) {
+            return Err(DecodeError::SourceOutOfReach);
+        }
         triple.copy_bytes <= base_bytes - triple.source
     } else {
         // A copy from the result may run into the bytes that it makes itself.
@@ -127,6 +134,7 @@ pub(crate) fn check(triple: Triple, base_bytes: u32, produced: u32, left: u32) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::header::{MemoryClass, Reach};
 
     #[test]
     fn zigzag_keeps_every_small_number() {
@@ -137,35 +145,54 @@ mod tests {
         assert_eq!(zigzag(1), 2);
     }
 
-    #[test]
-    fn illegal_triples_are_named() {
-        let triple = |source, copy_bytes, extra_bytes| Triple {
+    const HEADER: Header = Header {
+        memory: MemoryClass::MIN,
+        target_bytes: 10,
+        base_bytes: 10,
+        base_digest_prefix: [0; 8],
+        target_crc: 0,
+        in_place: None,
+    };
+
+    fn triple(source: u32, copy_bytes: u32, extra_bytes: u32) -> Triple {
+        Triple {
             source,
             copy_bytes,
             extra_bytes,
-        };
-        assert_eq!(check(triple(0, 0, 0), 10, 0, 10), Err(DecodeError::EmptyTriple));
+        }
+    }
+
+    #[test]
+    fn illegal_triples_are_named() {
+        let check = |triple, produced| check(triple, &HEADER, produced);
+        assert_eq!(check(triple(0, 0, 0), 0), Err(DecodeError::EmptyTriple));
+        assert_eq!(check(triple(0, 10, 1), 0), Err(DecodeError::OutputOverrun));
+        assert_eq!(check(triple(1, 10, 0), 0), Err(DecodeError::SourceOutOfRange));
+        assert_eq!(check(triple(10, 1, 0), 0), Err(DecodeError::SourceOutOfRange));
         assert_eq!(
-            check(triple(0, 10, 1), 10, 0, 10),
-            Err(DecodeError::OutputOverrun)
-        );
-        assert_eq!(
-            check(triple(1, 10, 0), 10, 0, 10),
-            Err(DecodeError::SourceOutOfRange)
-        );
-        assert_eq!(
-            check(triple(10, 1, 0), 10, 0, 10),
-            Err(DecodeError::SourceOutOfRange)
-        );
-        assert_eq!(
-            check(triple(10, 9, 0), 10, 1, 9),
+            check(triple(10, 9, 0), 1),
             Ok(()),
             "a copy of the result may overlap itself"
         );
         assert_eq!(
-            check(triple(u32::MAX, 1, 0), 10, 0, 10),
+            check(triple(u32::MAX, 1, 0), 0),
             Err(DecodeError::SourceOutOfRange)
         );
-        assert_eq!(check(triple(0, 10, 0), 10, 0, 10), Ok(()));
+        assert_eq!(check(triple(0, 10, 0), 0), Ok(()));
+    }
+
+    #[test]
+    fn copies_from_behind_the_reach_are_named() {
+        let header = Header {
+            base_bytes: 1_000,
+            target_bytes: 2_000,
+            in_place: Reach::within(256),
+            ..HEADER
+        };
+        let check = |triple| check(triple, &header, 1_000);
+        assert_eq!(check(triple(748, 252, 0)), Ok(()));
+        assert_eq!(check(triple(747, 1, 0)), Err(DecodeError::SourceOutOfReach));
+        assert_eq!(check(triple(747, 0, 1)), Ok(()), "nothing is copied");
+        assert_eq!(check(triple(1_000, 1, 0)), Ok(()), "the result stays");
     }
 }

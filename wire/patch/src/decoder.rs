@@ -5,7 +5,7 @@ mod saved;
 use crate::coder::{BitReader, RangeDecoder};
 use crate::control::{self, Control, Triple};
 use crate::error::{DecodeError, Fault};
-use crate::header::{HEADER_BYTES, Header};
+use crate::header::Header;
 use crate::io::{Output, ReadAt};
 use crate::isa::UnknownIsa;
 use crate::models::{Models, Setup};
@@ -119,8 +119,8 @@ impl<'m> Decoder<'m> {
         Ok(Self {
             header,
             models,
-            bits: RangeDecoder::new(HEADER_BYTES as u32),
-            control_bits: RangeDecoder::new(HEADER_BYTES as u32),
+            bits: RangeDecoder::new(header.length()),
+            control_bits: RangeDecoder::new(header.length()),
             control: Control::default(),
             window: Window::new(),
             written: Written::new(),
@@ -260,7 +260,7 @@ impl<'m> Decoder<'m> {
             .triple(&mut reader, &mut self.models, Triple::default())?
             .map_err(|_| DecodeError::NumberTooLarge)?;
         let (base_bytes, target_bytes) = (self.header.base_bytes, self.header.target_bytes);
-        control::check(triple, base_bytes, mapped, target_bytes - mapped)?;
+        control::check(triple, &self.header, mapped)?;
         self.models.enter(triple, mapped, base_bytes);
         self.triple = triple;
         let mapped = mapped + triple.copy_bytes + triple.extra_bytes;
@@ -282,8 +282,7 @@ impl<'m> Decoder<'m> {
             .triple(&mut reader, &mut self.models, Triple::default())?;
         self.triple = triple.map_err(|_| DecodeError::NumberTooLarge)?;
         self.training_bytes = self.triple.training_bytes();
-        let left = self.header.target_bytes - self.written.len();
-        control::check(self.triple, self.header.base_bytes, self.written.len(), left)?;
+        control::check(self.triple, &self.header, self.written.len())?;
         Ok(if self.triple.copy_bytes > 0 {
             self.models.begin_copy(self.place());
             Phase::Copy(0)

@@ -18,6 +18,10 @@ pub enum DecodeError {
     OutputOverrun,
     /// Malformed: a copy from outside the base image and the output written so far.
     SourceOutOfRange,
+    /// Malformed: a patch to be applied in place with a reach of nothing.
+    NoReach,
+    /// Malformed: a copy from a part of the base that the result may have overwritten.
+    SourceOutOfReach,
     /// The image was produced but its CRC-32 is not the one in the header: corrupt patch or wrong base.
     ResultMismatch,
     /// Unsupported: the first bytes are not those of this format.
@@ -61,6 +65,8 @@ impl fmt::Display for DecodeError {
             Self::EmptyTriple => f.write_str("patch holds a control triple without bytes"),
             Self::OutputOverrun => f.write_str("patch yields more bytes than it declares"),
             Self::SourceOutOfRange => f.write_str("patch copies from outside its sources"),
+            Self::NoReach => f.write_str("patch has no reach"),
+            Self::SourceOutOfReach => f.write_str("patch copies from behind its reach"),
             Self::ResultMismatch => f.write_str("patched image has the wrong checksum"),
             Self::NotAPatch => f.write_str("not a deltagate patch"),
             Self::UnknownVersion(version) => write!(f, "patch of unknown version {version}"),

@@ -42,6 +42,7 @@
 //! | magic, version, memory class | [`Header::parse`] | before anything |
 //! | memory given ≥ memory needed | [`Decoder::new`] | before anything is written |
 //! | base length | [`Decoder::step`] | before anything is written |
+//! | in place: reach ≤ what the device offers | the caller | before anything is written |
 //! | base digest prefix | the caller, who knows the digest of what it runs | before anything is written |
 //! | checkpoint: whole, of this decoder and this patch | [`Decoder::resume`] | before it goes on |
 //! | result appended before a checkpoint | the caller, who kept it | before it goes on |
@@ -77,6 +78,27 @@
 //! | 10 | 8 | first bytes of the base's SHA-256 |
 //! | 18 | 4 | CRC-32 (ISO-HDLC) of the target |
 //! | 22 | … | coded stream to the end of the patch |
+//!
+//! ## In place
+//!
+//! A device with a single slot writes the target where the base was. A patch for it is like any other, but says how far behind
+//! the target's end so far it still needs the base: its *reach*, in bytes.
+//!
+//! | offset | bytes | field |
+//! |---|---|---|
+//! | 2 | 1 | 0x41: version 1 with a bit added. Decoders that do not know it refuse the patch |
+//! | 22 | 2 | reach / 256; 0 is an error |
+//! | 24 | … | coded stream to the end of the patch |
+//!
+//! In such a patch, a copy from the base is an error if source + reach < target offset + 4. Nothing else differs. It follows that when
+//! `t` bytes of the target have been produced, what is still to come depends on no byte of the base at an offset below `t` -
+//! reach: a copy and its target move on together, and training looks at four bytes before the end of a copy, which is all
+//! that is ever looked at before a source. (A decoder may read more than it needs; what it reads there does not matter.)
+//!
+//! So a device moves the base up by a gap first, `gap` ≥ reach + interval, then writes the target from the slot's front, with a
+//! checkpoint every `interval` bytes. Between the checkpoint at `c` and the next one it writes over nothing from `c` +
+//! interval - gap of the base on, and it needs nothing before `c` - reach: whenever the power fails, everything from the last
+//! checkpoint on can be made again. The interval is the device's own choice: the format knows the reach alone.
 //!
 //! # Range coder
 //!
@@ -490,7 +512,7 @@
 //!
 //! | module | knows |
 //! |---|---|
-//! | `header` | the first 22 bytes |
+//! | `header` | the first 22 bytes, or 24 |
 //! | `coder` | bits and probabilities, nothing of what they mean |
 //! | `cells`, `checked`, `logistic` | counters, mixing, the tables |
 //! | `models` | which context predicts which bit |
@@ -530,7 +552,9 @@ pub use coder::{BitCoder, one_part};
 pub use control::{Control, Triple};
 pub use decoder::{DECODER_BYTES_MAX, Decoder, Progress, Stage, State};
 pub use error::DecodeError;
-pub use header::{HEADER_BYTES, Header, IMAGE_BYTES_MAX, MemoryClass, VERSION};
+pub use header::{
+    HEADER_BYTES, HEADER_BYTES_MAX, Header, HeaderBytes, IMAGE_BYTES_MAX, MemoryClass, Reach, VERSION,
+};
 pub use io::{IoFailed, OUTPUT_PIECE_BYTES, Output, ReadAt};
 pub use isa::{Ahead, Isa, UnknownIsa, with_labels};
 pub use layout::{Layout, SEGMENTS_MAX, Segment};

@@ -30,6 +30,7 @@ fn header(target_bytes: u32, base: &[u8]) -> Header {
         base_bytes: base.len() as u32,
         base_digest_prefix: [0; 8],
         target_crc: 0,
+        in_place: None,
     }
 }
 

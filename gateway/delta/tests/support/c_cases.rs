@@ -182,6 +182,7 @@ impl Seed {
             base_bytes: self.base.len() as u32,
             base_digest_prefix: [0; 8],
             target_crc: 0,
+            in_place: None,
         };
         let mut bits = Vec::new();
         let mut push = |value: u32, count: u32| bits.extend((0..count).rev().map(|bit| value >> bit & 1));

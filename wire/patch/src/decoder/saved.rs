@@ -93,12 +93,12 @@ impl Decoder<'_> {
 
     /// Whether the next step may rely on what steps rely on.
     fn is_possible(&self) -> bool {
-        let (base_bytes, target_bytes) = (self.header.base_bytes, self.header.target_bytes);
+        let target_bytes = self.header.target_bytes;
         let produced = self.written.len();
         let Some(left) = target_bytes.checked_sub(produced) else {
             return false;
         };
-        let triple = || control::check(self.triple, base_bytes, produced, left);
+        let triple = || control::check(self.triple, &self.header, produced);
         match self.phase {
             Phase::Start | Phase::Failed => produced == 0,
             Phase::Map(mapped) => produced == 0 && mapped < target_bytes,
@@ -156,6 +156,7 @@ mod tests {
             base_bytes: 1,
             base_digest_prefix: [0; 8],
             target_crc: 0,
+            in_place: None,
         };
         let mut memory = [0; 4096];
         let mut decoder = Decoder::new(header, &mut memory).expect("memory of its class");
