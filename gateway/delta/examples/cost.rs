@@ -25,7 +25,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let idle = peak_bytes()?;
     let (base, target) = (fs::read(base)?, fs::read(target)?);
     let start = cpu_seconds()?;
-    let patch = encode(&base, &target, &Options { memory, effort })?;
+    let patch = encode(
+        &base,
+        &target,
+        &Options {
+            effort,
+            ..Options::new(memory)
+        },
+    )?;
     let (seconds, peak) = (cpu_seconds()? - start, peak_bytes()? - idle);
     let larger = base.len().max(target.len());
     println!(

@@ -56,8 +56,8 @@ fn main() {
             let (bsdiff, best) = (rivals.bsdiff, rivals.smallest / rivals.bsdiff);
             print!("{:45} {:7} bs {bsdiff:7} best {best:.3}", pair.id, pair.class);
             let options = classes.iter().map(|memory| Options {
-                memory: *memory,
                 effort,
+                ..Options::new(*memory)
             });
             let sizes: Vec<f64> = options
                 .map(|options| measure(&base, &target, &options, bsdiff))

@@ -1,7 +1,7 @@
 //! Alignment by bsdiff's method over a suffix array: a first guess at which parts of the target come from where, and the
 //! matches from which better ones are planned.
 
-use wire_patch::Triple;
+use wire_patch::{Reach, Triple};
 
 /// Matches longer than this are not measured further: the parse continues them on its own.
 const MATCH_BYTES_MAX: usize = 1_024;
@@ -11,6 +11,12 @@ const NEIGHBOURS: usize = 8;
 
 /// In place of a rank.
 const NOT_SEARCHED: u32 = u32::MAX;
+
+/// In place of a rank: no match that may be used.
+const NO_MATCH: u32 = u32::MAX - 1;
+
+/// Suffixes before and after the longest match that are looked at for one within reach, if that is not.
+const WITHIN_REACH_MAX: usize = 256;
 
 /// A stretch of the base that looks like the target is followed so far.
 const STRETCH_BYTES_MAX: usize = 4_096;
@@ -30,18 +36,21 @@ pub(crate) struct Aligner<'a> {
     base: &'a [u8],
     target: &'a [u8],
     suffixes: Vec<i32>,
+    /// How far behind the target the base may be copied from.
+    reach: Option<Reach>,
     /// The ranks of the matches found, so that several parses cost one search.
     found: Vec<u32>,
 }
 
 impl<'a> Aligner<'a> {
-    pub(crate) fn new(base: &'a [u8], target: &'a [u8]) -> Self {
+    pub(crate) fn new(base: &'a [u8], target: &'a [u8], reach: Option<Reach>) -> Self {
         let mut suffixes = vec![0; base.len()];
         divsufsort::sort_in_place(base, &mut suffixes);
         Self {
             base,
             target,
             suffixes,
+            reach,
             found: vec![NOT_SEARCHED; target.len()],
         }
     }
@@ -155,20 +164,46 @@ impl<'a> Aligner<'a> {
         )
     }
 
-    /// The longest match at a place of the target.
+    /// The longest match at a place of the target, of those within reach.
     pub(crate) fn longest(&mut self, at: usize) -> Match {
         let needle = &self.target[at..self.target.len().min(at + MATCH_BYTES_MAX)];
-        let rank = self.found[at];
-        if rank == NOT_SEARCHED {
+        if self.found[at] == NOT_SEARCHED {
             let (rank, found) = self.search(needle);
+            let (rank, found) = if found.bytes == 0 || self.is_within_reach(found.source, at) {
+                (rank, found)
+            } else {
+                self.longest_within_reach(rank as usize, at, needle)
+            };
             self.found[at] = rank;
             return found;
         }
+        self.match_of(self.found[at], needle)
+    }
+
+    fn match_of(&self, rank: u32, needle: &[u8]) -> Match {
         let Some(source) = self.suffixes.get(rank as usize).map(|source| *source as u32) else {
             return Match::default();
         };
         let bytes = common_bytes(&self.base[source as usize..], needle) as u32;
         Match { source, bytes }
+    }
+
+    fn is_within_reach(&self, source: u32, at: usize) -> bool {
+        self.reach.is_none_or(|reach| reach.allows(source, at as u32))
+    }
+
+    /// Rank and place of the longest match within reach among those that are sorted next to the longest of all, which has this
+    /// rank. The further away, the shorter they are.
+    fn longest_within_reach(&self, rank: usize, at: usize, needle: &[u8]) -> (u32, Match) {
+        let is_near = |rank: &usize| self.is_within_reach(self.suffixes[*rank] as u32, at);
+        let before = (rank.saturating_sub(WITHIN_REACH_MAX)..rank).rev().find(is_near);
+        let after = (rank + 1..self.suffixes.len().min(rank + 1 + WITHIN_REACH_MAX)).find(is_near);
+        let matches = [before, after].into_iter().flatten();
+        let matches = matches.map(|rank| (rank as u32, self.match_of(rank as u32, needle)));
+        let longest = matches.max_by_key(|(_, found)| found.bytes);
+        longest
+            .filter(|(_, found)| found.bytes > 0)
+            .unwrap_or((NO_MATCH, Match::default()))
     }
 
     /// Of the suffixes that are sorted next to the longest match at a place and share at least `bytes_min` with it, the
@@ -177,11 +212,15 @@ impl<'a> Aligner<'a> {
         if self.found[at] == NOT_SEARCHED {
             self.longest(at);
         }
+        if self.found[at] == NO_MATCH {
+            return None;
+        }
         let rank = self.found[at] as usize;
         let needle = &self.target[at..self.target.len().min(at + bytes_min as usize)];
         let around = rank.saturating_sub(NEIGHBOURS)..self.suffixes.len().min(rank + NEIGHBOURS);
         let sources = self.suffixes[around].iter().map(|source| *source as u32);
         sources
+            .filter(|source| self.is_within_reach(*source, at))
             .filter(|source| self.base[*source as usize..].starts_with(needle))
             .min_by_key(|source| (source.abs_diff(expected), *source))
     }

@@ -28,7 +28,7 @@ mod stream;
 
 use sha2::{Digest, Sha256};
 use wire_patch::{Header, IMAGE_BYTES_MAX, MemoryClass};
-pub use wire_patch::{Isa, Layout, Relocation, Segment};
+pub use wire_patch::{Isa, Layout, Reach, Relocation, Segment};
 
 use search::Search;
 
@@ -39,14 +39,17 @@ pub struct Options {
     pub memory: MemoryClass,
     /// How long to search for a smaller patch.
     pub effort: Effort,
+    /// For a device with a single slot: how far behind the result it still has the base. The patch needs no more.
+    pub in_place: Option<Reach>,
 }
 
 impl Options {
-    /// Options with the default effort.
+    /// Options with the default effort, for a device that keeps its base.
     pub const fn new(memory: MemoryClass) -> Self {
         Self {
             memory,
             effort: Effort::Default,
+            in_place: None,
         }
     }
 }
@@ -148,7 +151,7 @@ fn header(base: &[u8], target: &[u8], options: &Options) -> Result<Header, Encod
         base_bytes: image_bytes(base)?,
         base_digest_prefix: [d0, d1, d2, d3, d4, d5, d6, d7],
         target_crc: wire_patch::crc32(target),
-        in_place: None,
+        in_place: options.in_place,
     })
 }
 

@@ -215,7 +215,7 @@ mod tests {
         let mut target = base.clone();
         target[3] = 255;
         let mut proposals = Proposals::for_target(200);
-        of_base(&mut Aligner::new(&base, &target), &[], &mut proposals);
+        of_base(&mut Aligner::new(&base, &target, None), &[], &mut proposals);
         let whole = |target: u32| Proposal {
             target,
             source: target,

@@ -1,12 +1,12 @@
 //! The search for the smallest stream: bsdiff's parse first, then parses planned from what the best one so far cost.
 
-use wire_patch::{MemoryClass, Models, Relocation, Setup, Triple};
+use wire_patch::{MemoryClass, Models, Reach, Relocation, Setup, Triple};
 
 use crate::align::Aligner;
 use crate::cost::Costs;
 use crate::isa;
 use crate::plan::Planner;
-use crate::proposals::Proposals;
+use crate::proposals::{Proposal, Proposals};
 use crate::propose;
 use crate::stream::Stream;
 use crate::{Effort, Options};
@@ -84,6 +84,7 @@ pub(crate) struct Search<'a> {
     target: &'a [u8],
     class: MemoryClass,
     effort: Effort,
+    reach: Option<Reach>,
     /// The models' memory.
     memory: Vec<u8>,
     best: Option<Best>,
@@ -112,6 +113,7 @@ impl<'a> Search<'a> {
             target,
             class: options.memory,
             effort: options.effort,
+            reach: options.in_place,
             memory: vec![0; options.memory.bytes() as usize],
             best: None,
         }
@@ -142,11 +144,15 @@ impl<'a> Search<'a> {
     /// copies might begin. One alignment is dropped before the next, and all before anything is encoded: they are large.
     fn alignments(&mut self, relocation: Option<Relocation>) -> Proposals {
         let mut proposals = Proposals::for_target(self.target.len());
-        let mut parses = vec![alignment(Aligner::new(self.base, self.target), &mut proposals)];
+        let mut parses = vec![alignment(
+            Aligner::new(self.base, self.target, self.reach),
+            &mut proposals,
+        )];
         if let Some(addresses) = relocation {
             let base = isa::normalised(self.base, addresses.isa, &addresses.base);
             let target = isa::normalised(self.target, addresses.isa, &addresses.target);
-            parses.push(alignment(Aligner::new(&base, &target), &mut proposals));
+            let aligner = Aligner::new(&base, &target, self.reach);
+            parses.push(alignment(aligner, &mut proposals));
         }
         propose::of_target(self.base.len() as u32, self.target, &mut proposals);
         proposals.sort();
@@ -288,6 +294,7 @@ impl<'a> Search<'a> {
 
     /// Encodes a parse and keeps it if it is the best. Returns whether it is, and what things cost.
     fn attempt(&mut self, triples: Vec<Triple>, setup: Setup) -> (bool, Costs) {
+        debug_assert!(self.is_within_reach(&triples));
         let models = models(self.class, &mut self.memory);
         let encoded = Stream::new(self.base, self.target, models).encode(setup, &triples);
         let wins = (self.best.as_ref()).is_none_or(|best| encoded.stream.len() < best.stream.len());
@@ -300,6 +307,18 @@ impl<'a> Search<'a> {
             });
         }
         (wins, encoded.costs)
+    }
+
+    /// Whether no copy needs what a device that updates in place has overwritten.
+    fn is_within_reach(&self, triples: &[Triple]) -> bool {
+        let base_bytes = self.base.len() as u32;
+        let allows = |copy: &Proposal| {
+            copy.source >= base_bytes
+                || self
+                    .reach
+                    .is_none_or(|reach| reach.allows(copy.source, copy.target))
+        };
+        propose::of_parse(triples).iter().all(allows)
     }
 }
 

@@ -15,7 +15,16 @@ use wire_patch::{Isa, MemoryClass};
 fn sizes(base: &[u8], target: &[u8], memory: u8, addresses: Addresses) -> [usize; 3] {
     [Effort::Fast, Effort::Default, Effort::Best].map(|effort| {
         let memory = MemoryClass::from_exponent(memory).unwrap();
-        let patch = encode_at(base, target, &Options { memory, effort }, addresses).unwrap();
+        let patch = encode_at(
+            base,
+            target,
+            &Options {
+                effort,
+                ..Options::new(memory)
+            },
+            addresses,
+        )
+        .unwrap();
         assert!(apply(base, &patch).unwrap() == target, "{effort:?}");
         patch.len()
     })

@@ -12,8 +12,8 @@ use wire_patch::{Header, MemoryClass};
 fn smallest(base: &[u8], target: &[u8]) -> usize {
     let patches = [Effort::Fast, Effort::Default, Effort::Best].map(|effort| {
         let options = Options {
-            memory: MemoryClass::MIN,
             effort,
+            ..Options::new(MemoryClass::MIN)
         };
         let patch = encode(base, target, &options).unwrap();
         assert!(apply(base, &patch).unwrap() == target, "{effort:?}");

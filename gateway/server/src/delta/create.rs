@@ -97,6 +97,7 @@ impl CreateArgs {
         let options = Options {
             memory: self.memory.class(),
             effort: self.effort.effort(),
+            in_place: None,
         };
         let place = self.place.place(&old, &new);
         let patch =
