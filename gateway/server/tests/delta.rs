@@ -324,6 +324,27 @@ fn every_effort_makes_the_new_image() {
 }
 
 #[test]
+fn a_patch_for_a_single_slot_says_its_reach() {
+    let site = desk();
+    let created = site.json("delta create --memory 4KiB --in-place 1KiB old.bin new.bin patch");
+    assert_eq!(created["in_place_reach_bytes"], 1_024);
+    let inspected = site.json("delta inspect old.bin patch");
+    assert_eq!(inspected["in_place_reach_bytes"], 1_024);
+    assert_eq!(inspected["parts"][0]["bytes"], 24.0);
+    site.done("delta apply old.bin patch made.bin");
+    assert!(read(&site, "made.bin") == read(&site, "new.bin"));
+    for reach in ["1000", "0", "KiB", "16MiB", "99999KiB"] {
+        let usage = site.run(&format!("delta create --in-place {reach} old.bin new.bin other"));
+        assert_eq!(usage.code, Some(2), "{reach}");
+        assert!(
+            usage.stderr.contains("such as 12288 or 28KiB"),
+            "{}",
+            usage.stderr
+        );
+    }
+}
+
+#[test]
 fn an_inspection_accounts_for_every_byte() {
     let site = desk();
     site.done("delta create old.bin new.bin patch");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use gateway_delta::account::outline;
-use gateway_delta::{Effort, Options, encode_at};
+use gateway_delta::{Effort, Options, Reach, encode_at};
 use serde::Serialize;
 use wire_patch::{Header, MemoryClass};
 
@@ -27,6 +27,10 @@ pub struct CreateArgs {
     /// How long to search for a smaller patch
     #[arg(long, value_name = "EFFORT", default_value = "default")]
     pub effort: EffortName,
+    /// For a device with a single slot, where the new image takes the place of the old one: how far behind the new image's end the
+    /// old one is still there, such as 28KiB. It is the room to move less what is written between two checkpoints
+    #[arg(long, value_name = "REACH", value_parser = reach)]
+    pub in_place: Option<Reach>,
     /// Where the images run
     #[command(flatten)]
     pub place: PlaceArgs,
@@ -90,6 +94,20 @@ impl Memory {
     }
 }
 
+/// A number of bytes, or of KiB, that is a reach.
+fn reach(text: &str) -> Result<Reach, String> {
+    let (number, unit) = match text.strip_suffix("KiB") {
+        Some(number) => (number, 1_024),
+        None => (text, 1),
+    };
+    let bytes: Option<u32> = number.parse().ok();
+    bytes
+        .and_then(|number| number.checked_mul(unit))
+        .and_then(Reach::within)
+        .filter(|reach| Some(reach.bytes()) == bytes.and_then(|number| number.checked_mul(unit)))
+        .ok_or_else(|| "a reach is a multiple of 256 bytes below 16 MiB, such as 12288 or 28KiB".to_owned())
+}
+
 impl CreateArgs {
     /// Reads both images, makes the patch, proves it and writes it.
     pub(super) fn run(&self) -> Result<Created, DeltaError> {
@@ -97,7 +115,7 @@ impl CreateArgs {
         let options = Options {
             memory: self.memory.class(),
             effort: self.effort.effort(),
-            in_place: None,
+            in_place: self.in_place,
         };
         let place = self.place.place(&old, &new);
         let patch =
@@ -109,6 +127,7 @@ impl CreateArgs {
             patch: self.patch.display().to_string(),
             size_bytes: patch.len() as u64,
             decoder_memory_bytes: options.memory.bytes(),
+            in_place_reach_bytes: self.in_place.map(Reach::bytes),
             relocation: RelocationRow::of(&outline),
             isa_from: place.isa_from,
             addresses_from: place.addresses_from,
@@ -137,6 +156,7 @@ pub(super) struct Created {
     patch: String,
     size_bytes: u64,
     decoder_memory_bytes: u32,
+    in_place_reach_bytes: Option<u32>,
     relocation: Option<RelocationRow>,
     isa_from: Known,
     addresses_from: Known,
@@ -158,8 +178,12 @@ impl Report for Created {
                 self.addresses_from.words()
             ),
         };
+        let in_place = match self.in_place_reach_bytes {
+            None => String::new(),
+            Some(bytes) => format!("{:<10} with a reach of {bytes} bytes\n", "in place"),
+        };
         format!(
-            "{}{}{place}{:<10} {} bytes, {} of the new image; applied and compared\n{:<10} {} bytes for the decoder\n{:<10} {}\n",
+            "{}{}{place}{in_place}{:<10} {} bytes, {} of the new image; applied and compared\n{:<10} {} bytes for the decoder\n{:<10} {}\n",
             self.old.to_text("old"),
             self.new.to_text("new"),
             "patch",

@@ -8,7 +8,7 @@ use clap::Args;
 use gateway_delta::account::{Account, KindAccount, Outline, account, outline};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use wire_patch::{HEADER_BYTES, Header, Kind, VERSION};
+use wire_patch::{Header, Kind, Reach, VERSION};
 
 use super::apply::PATCH_BYTES_MAX;
 use super::image::Image;
@@ -64,6 +64,7 @@ pub(super) struct Inspected {
     size_bytes: u64,
     format: String,
     decoder_memory_bytes: u32,
+    in_place_reach_bytes: Option<u32>,
     base_size_bytes: u32,
     base_digest_prefix: String,
     target_size_bytes: u32,
@@ -109,7 +110,7 @@ impl Inspected {
     fn new(patch: &[u8], outline: &Outline) -> Self {
         let header = &outline.header;
         let parts = [
-            ("header", HEADER_BYTES as f64),
+            ("header", f64::from(header.length())),
             ("setup", outline.setup_bits / 8.0),
             ("triples", outline.triples_bits / 8.0),
         ];
@@ -117,6 +118,7 @@ impl Inspected {
             size_bytes: patch.len() as u64,
             format: format!("version {VERSION}"),
             decoder_memory_bytes: header.memory.bytes(),
+            in_place_reach_bytes: header.in_place.map(Reach::bytes),
             base_size_bytes: header.base_bytes,
             base_digest_prefix: hex(&header.base_digest_prefix),
             target_size_bytes: header.target_bytes,

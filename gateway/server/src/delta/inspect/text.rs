@@ -24,6 +24,9 @@ impl Report for Inspected {
             "memory",
             format!("{} bytes for the decoder", self.decoder_memory_bytes),
         );
+        if let Some(bytes) = self.in_place_reach_bytes {
+            line("in place", format!("with a reach of {bytes} bytes"));
+        }
         let base = match &self.base_digest {
             Some(digest) => digest.clone(),
             None => format!("{}…", self.base_digest_prefix),
