@@ -405,6 +405,10 @@ IN_TURN static void triple(decoder *d) {
         fail(d, DELTAGATE_PATCH_EMPTY_TRIPLE);
     } else if (d->copy + d->extra > d->target_bytes - d->position) {
         fail(d, DELTAGATE_PATCH_OUTPUT_OVERRUN);
+#if DELTAGATE_PATCH_IN_PLACE
+    } else if (d->copy > 0 && from_base(d) && d->reach_bytes > 0 && d->source + d->reach_bytes < d->start + 4) {
+        fail(d, DELTAGATE_PATCH_SOURCE_OUT_OF_REACH);
+#endif
     } else if (d->copy > 0 &&
                (from_base(d) ? d->copy > d->io->base_bytes - d->source : d->source - d->io->base_bytes >= d->start)) {
         fail(d, DELTAGATE_PATCH_SOURCE_OUT_OF_RANGE);
@@ -2159,6 +2163,9 @@ deltagate_patch_result deltagate_patch_step(deltagate_patch *d, uint32_t budget)
     return DELTAGATE_PATCH_DONE;
 }
 
+/* The version of patches that may be applied in place. */
+#define IN_PLACE_VERSION (DELTAGATE_PATCH_VERSION | 0x40)
+
 static uint32_t little_endian(const uint8_t *bytes, unsigned count) {
     uint32_t value = 0;
     while (count-- > 0) {
@@ -2175,7 +2182,19 @@ deltagate_patch_result deltagate_patch_parse(deltagate_patch_header *header, con
     if (bytes[0] != 'd' || bytes[1] != 'G') {
         return DELTAGATE_PATCH_NOT_A_PATCH;
     }
-    if (bytes[2] != DELTAGATE_PATCH_VERSION) {
+#if DELTAGATE_PATCH_IN_PLACE
+    header->reach_bytes = 0;
+    if (bytes[2] == IN_PLACE_VERSION) {
+        if (count < DELTAGATE_PATCH_HEADER_BYTES_MAX) {
+            return DELTAGATE_PATCH_TRUNCATED;
+        }
+        header->reach_bytes = little_endian(bytes + DELTAGATE_PATCH_HEADER_BYTES, 2) << 8;
+        if (header->reach_bytes == 0) {
+            return DELTAGATE_PATCH_NO_REACH;
+        }
+    } else
+#endif
+        if (bytes[2] != DELTAGATE_PATCH_VERSION) {
         return DELTAGATE_PATCH_UNKNOWN_VERSION;
     }
     if (bytes[3] < 12 || bytes[3] > 17) {
@@ -2214,6 +2233,12 @@ deltagate_patch_result deltagate_patch_begin(deltagate_patch *d, const deltagate
     d->crc32 = 0xFFFFFFFFu;
     d->coder[0].range = 0xFFFFFFFFu;
     d->coder[0].position = DELTAGATE_PATCH_HEADER_BYTES;
+#if DELTAGATE_PATCH_IN_PLACE
+    d->reach_bytes = header->reach_bytes;
+    if (d->reach_bytes > 0) {
+        d->coder[0].position = DELTAGATE_PATCH_HEADER_BYTES_MAX;
+    }
+#endif
     return DELTAGATE_PATCH_DONE;
 }
 
@@ -2235,6 +2260,10 @@ const char *deltagate_patch_message(deltagate_patch_result result) {
         return "patch yields more bytes than it declares";
     case DELTAGATE_PATCH_SOURCE_OUT_OF_RANGE:
         return "patch copies from outside its sources";
+    case DELTAGATE_PATCH_NO_REACH:
+        return "patch has no reach";
+    case DELTAGATE_PATCH_SOURCE_OUT_OF_REACH:
+        return "patch copies from behind its reach";
     case DELTAGATE_PATCH_RESULT_MISMATCH:
         return "patched image has the wrong checksum";
     case DELTAGATE_PATCH_NOT_A_PATCH:

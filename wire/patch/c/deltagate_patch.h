@@ -39,8 +39,15 @@ extern "C" {
 #define DELTAGATE_PATCH_MCS51 1
 #endif
 
-/* Bytes in the header of a patch. */
+/* Whether patches are known that may be applied in place. Without, they are of an unknown version: this decoder has no checkpoints,
+   which a device that applies them in place needs. */
+#ifndef DELTAGATE_PATCH_IN_PLACE
+#define DELTAGATE_PATCH_IN_PLACE 0
+#endif
+
+/* Bytes in the header of a patch, and of one that may be applied in place. */
 #define DELTAGATE_PATCH_HEADER_BYTES 22
+#define DELTAGATE_PATCH_HEADER_BYTES_MAX 24
 
 /*
  * The bytes of every piece of the result but the last, which may be shorter: a power of two. What a flash programs at once,
@@ -65,6 +72,8 @@ typedef enum {
     DELTAGATE_PATCH_EMPTY_TRIPLE,        /* A control triple yields no byte. */
     DELTAGATE_PATCH_OUTPUT_OVERRUN,      /* The triples ask for more bytes than the image has left. */
     DELTAGATE_PATCH_SOURCE_OUT_OF_RANGE, /* A copy from outside the base image and the result so far. */
+    DELTAGATE_PATCH_NO_REACH,            /* To be applied in place, with a reach of nothing. */
+    DELTAGATE_PATCH_SOURCE_OUT_OF_REACH, /* A copy from a part of the base that the result may have overwritten. */
     DELTAGATE_PATCH_RESULT_MISMATCH,     /* The CRC-32 of the result is wrong: corrupt patch or wrong base. */
 
     /* Unsupported: nothing was written. */
@@ -88,6 +97,9 @@ typedef struct {
     uint32_t base_bytes;   /* Length of the base image. */
     uint32_t target_crc32; /* CRC-32 (ISO-HDLC) of the result: against accidents only. */
     uint32_t memory_bytes; /* The memory that the decoder needs: 4096 to 131072. */
+#if DELTAGATE_PATCH_IN_PLACE
+    uint32_t reach_bytes;  /* How far behind the result the base is needed, in place; 0 of a patch that is not for that. */
+#endif
     uint8_t base_digest_prefix[8]; /* First bytes of the base's SHA-256: the caller compares them before the first step. */
 } deltagate_patch_header;
 
@@ -157,6 +169,9 @@ typedef struct {
     uint32_t start, source, copy, extra; /* The triple in progress: `start` is its place in the target. */
     uint32_t last;
     uint32_t target_bytes;
+#if DELTAGATE_PATCH_IN_PLACE
+    uint32_t reach_bytes;
+#endif
     union {
         deltagate_patch_group group;       /* While a triple is copied. */
         deltagate_patch_literals literals; /* After that. */
@@ -190,7 +205,7 @@ typedef struct {
 } deltagate_patch;
 
 /*
- * Reads the header, from the first bytes of a patch, which are at least DELTAGATE_PATCH_HEADER_BYTES.
+ * Reads the header, from the first bytes of a patch: DELTAGATE_PATCH_HEADER_BYTES_MAX of them, or all if it has fewer.
  * DELTAGATE_PATCH_DONE when it is good.
  */
 deltagate_patch_result deltagate_patch_parse(deltagate_patch_header *header, const uint8_t *bytes, size_t count);

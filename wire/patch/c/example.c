@@ -66,7 +66,7 @@ static deltagate_patch_result refused(const char *path, deltagate_patch_result r
 int main(int argc, char **argv) {
     static uint16_t memory[MEMORY_BYTES_MAX / 2]; /* A device takes what its patches need: 4096 bytes are enough for class 12. */
     static deltagate_patch decoder;
-    uint8_t start[DELTAGATE_PATCH_HEADER_BYTES];
+    uint8_t start[DELTAGATE_PATCH_HEADER_BYTES_MAX];
     deltagate_patch_header header;
     deltagate_patch_result result;
     deltagate_patch_io io;

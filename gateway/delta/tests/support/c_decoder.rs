@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 pub(crate) const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wire/patch/c");
 
 /// C99 and nothing else, every warning an error, and every slip of memory or arithmetic the end of the program.
-const FLAGS: [&str; 10] = [
+const FLAGS: [&str; 11] = [
     "-std=c99",
     "-Wall",
     "-Wextra",
@@ -21,16 +21,19 @@ const FLAGS: [&str; 10] = [
     "-g",
     "-fsanitize=address,undefined",
     "-fno-sanitize-recover=all",
+    "-DDELTAGATE_PATCH_IN_PLACE=1",
 ];
 
 /// What a status of 1 and more stands for: the errors in the order of the C header's, by the names of `DecodeError`.
-const ERRORS: [&str; 17] = [
+const ERRORS: [&str; 19] = [
     "Truncated",
     "TrailingBytes",
     "NumberTooLarge",
     "EmptyTriple",
     "OutputOverrun",
     "SourceOutOfRange",
+    "NoReach",
+    "SourceOutOfReach",
     "ResultMismatch",
     "NotAPatch",
     "UnknownVersion",
