@@ -1,0 +1,145 @@
+//! Where a device with a single slot keeps what.
+
+use deltagate_flash::Partition;
+use wire_patch::CHECKPOINT_STATE_BYTES;
+
+/// The partitions of a device with a single slot. Each is whole sectors; the order is the caller's.
+///
+/// ```text
+/// provision │ boot log │ journal │ checkpoints │ staging           │ slot
+/// 1 sector    2          2         two places    envelope │ patch    header │ image … │ room to move
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SingleSlot {
+    /// What one erase clears.
+    pub sector_bytes: u32,
+    /// Identity and trust anchors, written in the factory. One sector.
+    pub provision: Partition,
+    /// From which the bootloader decides. Two sectors.
+    pub boot_log: Partition,
+    /// The updater's own log. Two sectors.
+    pub journal: Partition,
+    /// Two places of [`checkpoint_bytes`] each, whole sectors.
+    pub checkpoints: Partition,
+    /// The new image's envelope in a sector of its own, and behind it the patch.
+    pub staging: Partition,
+    /// A header sector with the envelope, the image, and room for it to move up.
+    pub slot: Partition,
+}
+
+/// Bytes of a place for checkpoints of a decoder with so much memory, in whole sectors.
+#[must_use]
+pub const fn checkpoint_bytes(memory_bytes: u32, sector_bytes: u32) -> u32 {
+    (memory_bytes + CHECKPOINT_STATE_BYTES as u32).next_multiple_of(sector_bytes)
+}
+
+impl SingleSlot {
+    /// All of it packed closely from offset 0 on, for patches of up to `patch_bytes` and decoders of `memory_bytes`, with a slot
+    /// of `slot_bytes`, header sector included.
+    #[must_use]
+    pub const fn packed(sector_bytes: u32, memory_bytes: u32, patch_bytes: u32, slot_bytes: u32) -> Self {
+        let checkpoints = 2 * checkpoint_bytes(memory_bytes, sector_bytes);
+        let staging = sector_bytes + patch_bytes.next_multiple_of(sector_bytes);
+        let at = 5 * sector_bytes;
+        Self {
+            sector_bytes,
+            provision: Partition::new(0, sector_bytes),
+            boot_log: Partition::new(sector_bytes, 2 * sector_bytes),
+            journal: Partition::new(3 * sector_bytes, 2 * sector_bytes),
+            checkpoints: Partition::new(at, checkpoints),
+            staging: Partition::new(at + checkpoints, staging),
+            slot: Partition::new(at + checkpoints + staging, slot_bytes),
+        }
+    }
+
+    /// Sectors that the slot has for an image and its room to move.
+    #[must_use]
+    pub const fn image_sectors(&self) -> u32 {
+        (self.slot.bytes / self.sector_bytes).saturating_sub(1)
+    }
+
+    /// Bytes from the start of the part to the end of the last partition.
+    #[must_use]
+    pub const fn end_bytes(&self) -> u32 {
+        let mut end = 0;
+        let parts = self.parts();
+        let mut at = 0;
+        while at < parts.len() {
+            let its = parts[at].offset + parts[at].bytes;
+            if its > end {
+                end = its;
+            }
+            at += 1;
+        }
+        end
+    }
+
+    /// Whether every partition is whole sectors and as large as it has to be, and none overlaps another.
+    #[must_use]
+    pub const fn is_sound(&self) -> bool {
+        let parts = self.parts();
+        let mut at = 0;
+        while at < parts.len() {
+            let part = parts[at];
+            let whole =
+                part.offset.is_multiple_of(self.sector_bytes) && part.bytes.is_multiple_of(self.sector_bytes);
+            if !whole || part.bytes < self.sector_bytes {
+                return false;
+            }
+            let mut other = at + 1;
+            while other < parts.len() {
+                let next = parts[other];
+                if part.offset < next.offset + next.bytes && next.offset < part.offset + part.bytes {
+                    return false;
+                }
+                other += 1;
+            }
+            at += 1;
+        }
+        self.boot_log.bytes == 2 * self.sector_bytes
+            && self.journal.bytes == 2 * self.sector_bytes
+            && self.checkpoints.bytes.is_multiple_of(2 * self.sector_bytes)
+            && self.staging.bytes >= 2 * self.sector_bytes
+            && self.slot.bytes >= 2 * self.sector_bytes
+    }
+
+    const fn parts(&self) -> [Partition; 6] {
+        [
+            self.provision,
+            self.boot_log,
+            self.journal,
+            self.checkpoints,
+            self.staging,
+            self.slot,
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packed_layout_is_sound_and_overlap_is_noticed() {
+        let layout = SingleSlot::packed(4_096, 4_096, 10_000, 20 * 4_096);
+        assert!(layout.is_sound());
+        assert_eq!(
+            layout.checkpoints.bytes,
+            4 * 4_096,
+            "a checkpoint is more than a sector"
+        );
+        assert_eq!(layout.staging.bytes, 4 * 4_096);
+        assert_eq!(layout.image_sectors(), 19);
+        assert_eq!(layout.end_bytes(), (5 + 4 + 4 + 20) * 4_096);
+        let overlapping = SingleSlot {
+            staging: layout.slot,
+            ..layout
+        };
+        assert!(!overlapping.is_sound());
+        let ragged = SingleSlot {
+            slot: Partition::new(layout.slot.offset, layout.slot.bytes + 4),
+            ..layout
+        };
+        assert!(!ragged.is_sound());
+    }
+}
