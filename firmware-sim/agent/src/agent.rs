@@ -67,6 +67,7 @@ impl<'m, F: NorFlash> Agent<'m, F> {
     ///
     /// # Errors
     /// [`StartError`]: nothing was written, and an image on trial that cannot start its agent is one to revert.
+    #[inline(never)]
     pub fn new(
         config: Config,
         provision: Provision,
@@ -120,6 +121,7 @@ impl<'m, F: NorFlash> Agent<'m, F> {
     }
 
     /// Takes a datagram from the gateway. Anything at all may be in it.
+    #[inline(never)]
     pub fn handle_datagram(&mut self, now_ms: u64, datagram: &[u8]) {
         match self.core.client.handle_datagram(now_ms, datagram) {
             Incoming::Nothing => {}
@@ -133,6 +135,7 @@ impl<'m, F: NorFlash> Agent<'m, F> {
     }
 
     /// Does what is due at `now_ms`; harmless when nothing is.
+    #[inline(never)]
     pub fn handle_timeout(&mut self, now_ms: u64) {
         if matches!(self.state, State::Rebooting) {
             return;
@@ -151,6 +154,7 @@ impl<'m, F: NorFlash> Agent<'m, F> {
 
     /// Does one bounded step of erasing, decoding or hashing: a sector erased or a few hundred bytes processed. Whether
     /// there is more to do at once.
+    #[inline(never)]
     pub fn work(&mut self, now_ms: u64) -> bool {
         if self.state.has_work() {
             self.step(now_ms, |core, state| core.work(now_ms, state));
@@ -159,6 +163,7 @@ impl<'m, F: NorFlash> Agent<'m, F> {
     }
 
     /// Writes the next datagram for the gateway into `into`, which holds [`crate::DATAGRAM_BYTES_MAX`]; its length.
+    #[inline(never)]
     pub fn poll_transmit(&mut self, into: &mut [u8]) -> Option<usize> {
         self.core.client.poll_transmit(into)
     }

@@ -17,6 +17,7 @@ const MAX_AGE_DEFAULT_S: u32 = 60;
 
 impl<'m, F: NorFlash> Core<'m, F> {
     /// Sends a check-in.
+    #[inline(never)]
     pub(crate) fn check_in(&mut self, now_ms: u64) -> Result<State<'m>, FlashFailed> {
         let reporting = self.pending_outcome();
         let check_in = CheckIn {
@@ -46,6 +47,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
     }
 
     /// Takes the response to a check-in.
+    #[inline(never)]
     pub(crate) fn handle_answer(
         &mut self,
         now_ms: u64,
@@ -66,6 +68,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
         }
     }
 
+    #[inline(never)]
     fn take_answer(
         &mut self,
         now_ms: u64,
@@ -126,6 +129,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
     }
 
     /// Judges a manifest. Nothing was erased before, and no payload asked for.
+    #[inline(never)]
     pub(crate) fn consider(
         &mut self,
         now_ms: u64,

@@ -49,6 +49,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
         })
     }
 
+    #[inline(never)]
     pub(crate) fn handle_manifest_block(
         &mut self,
         now_ms: u64,
@@ -103,6 +104,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
         Ok(State::Fetching { update, transfer })
     }
 
+    #[inline(never)]
     pub(crate) fn handle_payload_block(
         &mut self,
         now_ms: u64,
@@ -124,6 +126,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
         Ok(State::Fetching { update, transfer })
     }
 
+    #[inline(never)]
     fn take_block(
         &mut self,
         now_ms: u64,

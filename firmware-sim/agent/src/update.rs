@@ -44,6 +44,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
 
     /// The header goes first: from then on the bootloader sees an empty slot, and no other update is resumed. The
     /// journal's record comes last: it promises a slot that is erased and holds its envelope.
+    #[inline(never)]
     fn prepare(
         &mut self,
         now_ms: u64,
@@ -74,6 +75,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
         self.fetch_payload(now_ms, update, 0, self.config.block_size_max)
     }
 
+    #[inline(never)]
     fn check_payload(
         &mut self,
         now_ms: u64,
@@ -98,6 +100,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
         State::Clearing { update, erasing }
     }
 
+    #[inline(never)]
     fn begin_decoding(&mut self, now_ms: u64, update: Update) -> Result<State<'m>, FlashFailed> {
         let sequence = update.job.sequence_number;
         let start = self.patch_start(&update)?;
@@ -115,6 +118,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
         }
     }
 
+    #[inline(never)]
     fn decode(
         &mut self,
         now_ms: u64,
@@ -150,6 +154,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
         }
     }
 
+    #[inline(never)]
     fn decode_step(
         &self,
         update: &Update,
@@ -176,6 +181,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
         Ok((progress, target.written))
     }
 
+    #[inline(never)]
     fn verify(
         &mut self,
         now_ms: u64,
@@ -201,6 +207,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
 
     /// Hands the image over to the bootloader. The journal's record comes first: it makes a revert of this trial
     /// one to report, even when the same image was reverted and reported before.
+    #[inline(never)]
     fn arm(&mut self, update: &Update) -> Result<State<'m>, FlashFailed> {
         let sequence = update.image.sequence;
         self.journal.append(JournalRecord::Armed)?;
