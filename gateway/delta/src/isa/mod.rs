@@ -29,20 +29,27 @@ const VOTERS_MAX: usize = 3_000;
 /// Votes below this are chance.
 const VOTES_MIN: u32 = 12;
 
+/// Addresses in an image that are built, without which it is chance where they lie.
+const BUILT_MIN: usize = 32;
+
+/// Of this many numbers that look like addresses in the image, one may be something else at either end.
+const BUILT_PER_STRANGER: usize = 128;
+
 /// Bytes of an image for which there must be one return from a function.
 const BYTES_PER_RETURN_MAX: usize = 2_048;
 
 /// Bytes that make the label of what starts with them.
 const LABEL_BYTES: usize = 8;
 
-/// The instruction set and the load addresses of two images, if they can be told.
+/// The instruction set and the load addresses of two images, if they can be told. An image of unknown place runs where the
+/// other one does.
 pub(crate) fn infer(base: &[u8], target: &[u8]) -> Option<Relocation> {
     let isa = instruction_set(base)?;
-    let base = layout(isa, base)?;
+    let (of_base, of_target) = (layout(isa, base), layout(isa, target));
     Some(Relocation {
         isa,
-        base,
-        target: layout(isa, target).unwrap_or(base),
+        base: of_base.or(of_target)?,
+        target: of_target.or(of_base)?,
     })
 }
 
@@ -108,6 +115,42 @@ fn vote(starts: Vec<u32>, mut pointers: Vec<u32>, alignment: u32) -> Option<u32>
     (votes >= VOTES_MIN).then_some(address)
 }
 
+/// The roundest address at which the image covers the addresses that its instructions build, but for a few: text and tables
+/// lie at its end and the first of its functions near its beginning, so that there is little choice. `None` if they are few,
+/// lie elsewhere, or in a small part of it.
+fn covering(image: &[u8], mut built: Vec<u32>) -> Option<u32> {
+    built.sort_unstable();
+    built.dedup();
+    let bytes = u64::try_from(image.len()).ok()?;
+    let covered = |from: usize| {
+        let end = u64::from(built[from]) + bytes;
+        built.partition_point(|value| u64::from(*value) < end)
+    };
+    let windows = (0..built.len()).map(|from| (from, covered(from)));
+    let (first, end) = windows.max_by_key(|(from, end)| (end - from, usize::MAX - from))?;
+    let inside = &built[first..end];
+    if inside.len() < BUILT_MIN || inside.len() * 2 < built.len() {
+        return None;
+    }
+    let few = inside.len() / BUILT_PER_STRANGER;
+    let (lowest, highest) = (*inside.get(few)?, *inside.get(inside.len() - 1 - few)?);
+    let spread = u64::from(highest - lowest);
+    if spread * 2 < bytes || spread >= bytes {
+        return None;
+    }
+    let from = (u64::from(highest) + 1).saturating_sub(bytes);
+    let address = roundest(u32::try_from(from).unwrap_or(lowest), lowest);
+    address.is_multiple_of(4).then_some(address)
+}
+
+/// The number with the most zeros at its end, of those from `from` to `to`.
+fn roundest(from: u32, to: u32) -> u32 {
+    match from.checked_sub(1).map(|before| before ^ to) {
+        Some(differing) => to & u32::MAX.checked_shl(differing.ilog2()).unwrap_or(0),
+        None => 0,
+    }
+}
+
 /// Evenly chosen members, at most `max`.
 fn thinned(all: Vec<u32>, max: usize) -> Vec<u32> {
     let step = all.len().div_ceil(max).max(1);
@@ -140,4 +183,39 @@ fn labelled(image: &[u8], isa: Isa, layout: &Layout, label: impl Fn(Option<u32>)
 /// The word at `at`, which must be inside the image.
 fn word(image: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([image[at], image[at + 1], image[at + 2], image[at + 3]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_roundest_number_is_in_the_range() {
+        assert_eq!(roundest(0, 0x1234), 0);
+        assert_eq!(roundest(0x0800_3F10, 0x0800_4810), 0x0800_4000);
+        assert_eq!(roundest(0x0800_4000, 0x0800_4810), 0x0800_4000);
+        assert_eq!(roundest(7, 7), 7);
+    }
+
+    #[test]
+    fn an_image_covers_what_its_instructions_build() {
+        let image = vec![0; 0x1_0000];
+        // Into its last two thirds, and to elsewhere.
+        let mut built: Vec<u32> = (0..140).map(|i| 0x8010_5000 + i * 0x137).collect();
+        built.extend((0..40).map(|i| 0x8001_0000 + i * 4));
+        built.extend([0x800F_FFFF]);
+        assert_eq!(covering(&image, built.clone()), Some(0x8010_0000));
+        // Nearly all of it elsewhere; in one place; too few.
+        let elsewhere = (0..200).map(|i| i * 0x0100_0001);
+        assert_eq!(
+            covering(&image, built.iter().copied().chain(elsewhere).collect()),
+            None
+        );
+        assert_eq!(
+            covering(&image, (0..140).map(|i| 0x8010_5000 + i).collect()),
+            None
+        );
+        assert_eq!(covering(&image, built[..BUILT_MIN - 1].to_vec()), None);
+        assert_eq!(covering(&[], built), None);
+    }
 }
