@@ -1,13 +1,32 @@
 //! A NOR flash in host memory: enforces the physics, counts operations and wear, loses power where it is told to.
+//!
+//! What it plays, and where parts in the field do it:
+//!
+//! - Programming clears bits and never sets one; erasing sets a whole sector.
+//! - A program unit of 1 (serial NOR) to 32 bytes (parts with a wide ECC word), sectors of 256 bytes to 64 KiB.
+//! - [`Rewrites::Once`]: a unit that was programmed must be erased before it is programmed again, even with fewer bits. So
+//!   say parts with ECC, and the contract of `embedded_storage::nor_flash::NorFlash`.
+//! - Power lost in a program operation: the units before are done, the unit under way is *in flux*: of each bit that was to be
+//!   cleared nobody knows whether it is, and some read differently each time until they are programmed to 0 or erased.
+//! - Power lost in an erase: the front of the sector reads 0xFF, though a bit here and there is in flux; behind it is a
+//!   stretch in flux; the rest is as it was. Only a whole erase makes the sector fit for programming.
+//!
+//! What is in flux is chosen by a seed, so that a run repeats itself. What code under test does against the rules is refused
+//! and counted in [`SimFlash::rules_broken`].
 
 use core::fmt;
+use std::collections::BTreeMap;
 use std::vec;
 use std::vec::Vec;
 
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
 
-const SECTOR_BYTES: u32 = 4096;
-const PROGRAM_BYTES: u32 = 4;
+mod explore;
+
+pub use explore::{Explored, Explorer, Forks, Limits, Probe, Tears};
+
+/// How long a stretch of a sector is in flux when an erase was cut, in bytes.
+const ERASE_FRONT_BYTES: usize = 64;
 
 /// Where the power goes away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,16 +38,27 @@ pub struct PowerCut {
     pub torn_at: u32,
 }
 
+/// How often a program unit may be programmed between two erases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Rewrites {
+    /// As often as one likes, as long as no bit has to be set.
+    Bitwise,
+    /// Once.
+    Once,
+}
+
 /// Why the simulated part refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SimFlashError {
     /// Outside the part.
     OutOfBounds,
-    /// Not aligned to the program unit of 4 bytes, or the sector of 4,096.
+    /// Not aligned to the program unit, or the sector.
     NotAligned,
-    /// Programming would have had to set a bit: the code under test forgot to erase.
+    /// Programming would have had to set a bit, or to rely on one in flux: the code under test forgot to erase.
     BitNotErased,
+    /// A unit was to be programmed a second time, and the part is one of [`Rewrites::Once`].
+    WrittenTwice,
     /// The power is gone; nothing works until [`SimFlash::restart`].
     PowerLost,
 }
@@ -38,7 +68,7 @@ impl NorFlashError for SimFlashError {
         match self {
             Self::OutOfBounds => NorFlashErrorKind::OutOfBounds,
             Self::NotAligned => NorFlashErrorKind::NotAligned,
-            Self::BitNotErased | Self::PowerLost => NorFlashErrorKind::Other,
+            Self::BitNotErased | Self::WrittenTwice | Self::PowerLost => NorFlashErrorKind::Other,
         }
     }
 }
@@ -49,6 +79,7 @@ impl fmt::Display for SimFlashError {
             Self::OutOfBounds => "outside the simulated flash",
             Self::NotAligned => "not aligned for the simulated flash",
             Self::BitNotErased => "programmed a bit from 0 to 1",
+            Self::WrittenTwice => "programmed a unit twice",
             Self::PowerLost => "the simulated power is gone",
         })
     }
@@ -56,40 +87,69 @@ impl fmt::Display for SimFlashError {
 
 impl core::error::Error for SimFlashError {}
 
-/// The simulated part. Sectors of 4,096 bytes, program unit 4 bytes.
+/// The simulated part: program units of `PROGRAM` bytes, sectors of `SECTOR` bytes.
 ///
 /// One program call is one operation; an erase is one operation per sector. Reads are not counted.
 #[derive(Debug, Clone)]
-pub struct SimFlash {
+pub struct SimFlash<const PROGRAM: usize = 4, const SECTOR: usize = 4096> {
     bytes: Vec<u8>,
+    /// Bits in flux, by address.
+    flux: BTreeMap<u32, u8>,
+    /// Whether each unit was touched since its sector was erased; kept for parts of [`Rewrites::Once`] only.
+    touched: Vec<bool>,
+    rewrites: Rewrites,
     wear: Vec<u32>,
     operations: u64,
     cut: Option<PowerCut>,
     powered: bool,
+    /// Advances with every bit in flux that is chosen or read.
+    chance: u64,
+    rules_broken: u32,
 }
 
 impl SimFlash {
-    /// An erased part of `bytes` bytes, rounded up to whole sectors.
+    /// An erased part of `bytes` bytes, rounded up to whole sectors: units of 4 bytes, sectors of 4,096.
     #[must_use]
     pub fn new(bytes: u32) -> Self {
-        Self::from_bytes(vec![0xFF; bytes as usize])
+        Self::part(bytes, Rewrites::Bitwise)
     }
 
-    /// A part with this content, padded with erased bytes to whole sectors.
+    /// Such a part with this content, padded with erased bytes to whole sectors.
     #[must_use]
-    pub fn from_bytes(mut bytes: Vec<u8>) -> Self {
-        bytes.resize(bytes.len().next_multiple_of(SECTOR_BYTES as usize), 0xFF);
-        let wear = vec![0; bytes.len() / SECTOR_BYTES as usize];
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self::with_content(bytes, Rewrites::Bitwise)
+    }
+}
+
+impl<const PROGRAM: usize, const SECTOR: usize> SimFlash<PROGRAM, SECTOR> {
+    /// An erased part of `bytes` bytes, rounded up to whole sectors.
+    #[must_use]
+    pub fn part(bytes: u32, rewrites: Rewrites) -> Self {
+        Self::with_content(vec![0xFF; bytes as usize], rewrites)
+    }
+
+    fn with_content(mut bytes: Vec<u8>, rewrites: Rewrites) -> Self {
+        const { assert!(PROGRAM > 0 && SECTOR.is_multiple_of(PROGRAM)) };
+        bytes.resize(bytes.len().next_multiple_of(SECTOR), 0xFF);
+        let units = match rewrites {
+            Rewrites::Bitwise => 0,
+            Rewrites::Once => bytes.len() / PROGRAM,
+        };
         Self {
+            flux: BTreeMap::new(),
+            touched: vec![false; units],
+            rewrites,
+            wear: vec![0; bytes.len() / SECTOR],
             bytes,
-            wear,
             operations: 0,
             cut: None,
             powered: true,
+            chance: 0,
+            rules_broken: 0,
         }
     }
 
-    /// The whole content.
+    /// The whole content; of a bit in flux, what it is without noise.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -98,6 +158,12 @@ impl SimFlash {
     /// The content to damage at will: what radiation, age or an attacker with a probe does.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.bytes
+    }
+
+    /// Whether units may be programmed again.
+    #[must_use]
+    pub const fn rewrites(&self) -> Rewrites {
+        self.rewrites
     }
 
     /// Program and erase operations since the part was made or restarted, the torn one included.
@@ -110,6 +176,23 @@ impl SimFlash {
     #[must_use]
     pub fn wear(&self) -> &[u32] {
         &self.wear
+    }
+
+    /// How often the code under test did what the part forbids. The operation was refused each time.
+    #[must_use]
+    pub const fn rules_broken(&self) -> u32 {
+        self.rules_broken
+    }
+
+    /// How many bytes have bits in flux.
+    #[must_use]
+    pub fn bytes_in_flux(&self) -> usize {
+        self.flux.len()
+    }
+
+    /// From what the bits in flux are chosen, and what they read.
+    pub fn seed(&mut self, seed: u64) {
+        self.chance = seed;
     }
 
     /// Lets the power go away at `cut`, counted as [`PowerCut`] says.
@@ -130,6 +213,29 @@ impl SimFlash {
         self.operations = 0;
     }
 
+    /// A number that tells apart parts whose content, bits in flux and units used up differ (FNV-1a, by words).
+    #[must_use]
+    pub fn state_hash(&self) -> u64 {
+        const PRIME: u64 = 0x0000_0100_0000_01B3;
+        let mut hash = 0xCBF2_9CE4_8422_2325_u64;
+        let mut put = |word: u64| {
+            hash = (hash ^ word).wrapping_mul(PRIME);
+            hash ^= hash >> 29;
+        };
+        let (words, rest) = self.bytes.as_chunks::<8>();
+        words.iter().for_each(|word| put(u64::from_le_bytes(*word)));
+        rest.iter().for_each(|byte| put((*byte).into()));
+        for (at, bits) in &self.flux {
+            put(u64::from(*at) << 8 | u64::from(*bits));
+        }
+        for touched in self.touched.chunks(64) {
+            put(touched
+                .iter()
+                .fold(0, |word, touched| word << 1 | u64::from(*touched)));
+        }
+        hash
+    }
+
     /// Counts one operation of `length` bytes. `Some(n)`: only n bytes of it happen, then the power is gone.
     fn begin(&mut self, length: u32) -> Option<u32> {
         let operation = self.operations;
@@ -139,7 +245,7 @@ impl SimFlash {
         Some(cut.torn_at.min(length))
     }
 
-    fn check(&self, offset: u32, length: usize, unit: u32) -> Result<usize, SimFlashError> {
+    fn check(&self, offset: u32, length: usize, unit: usize) -> Result<usize, SimFlashError> {
         if !self.powered {
             return Err(SimFlashError::PowerLost);
         }
@@ -149,39 +255,112 @@ impl SimFlash {
         if end > self.bytes.len() {
             return Err(SimFlashError::OutOfBounds);
         }
-        if !offset.is_multiple_of(unit) || !length.is_multiple_of(unit as usize) {
+        if !(offset as usize).is_multiple_of(unit) || !length.is_multiple_of(unit) {
             return Err(SimFlashError::NotAligned);
         }
         Ok(offset as usize)
     }
 
-    fn erase_sector(&mut self, at: usize) -> Result<(), SimFlashError> {
-        self.wear[at / SECTOR_BYTES as usize] += 1;
-        let torn = self.begin(SECTOR_BYTES);
-        let sector = &mut self.bytes[at..at + SECTOR_BYTES as usize];
-        let (done, rest) = sector.split_at_mut(torn.unwrap_or(SECTOR_BYTES) as usize);
-        done.fill(0xFF);
-        if let Some(half) = rest.first_mut() {
-            *half |= 0x0F;
+    /// SplitMix64: the next number of a seeded sequence.
+    fn chance(&mut self) -> u64 {
+        self.chance = self.chance.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut number = self.chance;
+        number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        number ^ (number >> 31)
+    }
+
+    /// Leaves each of `bits` of a byte done or not done, and some of them in flux. Returns those that are done.
+    fn upset(&mut self, at: usize, bits: u8) -> u8 {
+        let chance = self.chance();
+        let in_flux = bits & chance as u8 & (chance >> 8) as u8;
+        if in_flux != 0 {
+            *self.flux.entry(at as u32).or_insert(0) |= in_flux;
         }
-        if torn.is_some() {
-            Err(SimFlashError::PowerLost)
+        bits & (chance >> 16) as u8
+    }
+
+    fn erase_sector(&mut self, at: usize) -> Result<(), SimFlashError> {
+        self.wear[at / SECTOR] += 1;
+        let torn = self.begin(SECTOR as u32).map(|torn| torn as usize);
+        let done = torn.unwrap_or(SECTOR);
+        let erased = at as u32..(at + done) as u32;
+        let still: Vec<u32> = self.flux.range(erased).map(|(at, _)| *at).collect();
+        for at in still {
+            self.flux.remove(&at);
+        }
+        let was_programmed = self.bytes[at..at + done].iter().any(|byte| *byte != 0xFF);
+        self.bytes[at..at + done].fill(0xFF);
+        if done == SECTOR {
+            self.touch(at, SECTOR, false);
         } else {
-            Ok(())
+            self.touch(at, SECTOR, true);
+            for late in at + done..(at + done + ERASE_FRONT_BYTES).min(at + SECTOR) {
+                let zeros = !self.bytes[late];
+                self.bytes[late] |= self.upset(late, zeros);
+            }
+            // A sector that was blank has nothing to lose.
+            let weak = if was_programmed { done / 128 + 1 } else { 0 };
+            for _ in 0..weak.min(done) {
+                let chance = self.chance();
+                let at = at + (chance % done as u64) as usize;
+                *self.flux.entry(at as u32).or_insert(0) |= 1 << (chance >> 60 & 7);
+            }
+        }
+        match torn {
+            Some(_) => Err(SimFlashError::PowerLost),
+            None => Ok(()),
+        }
+    }
+
+    fn touch(&mut self, at: usize, length: usize, touched: bool) {
+        if self.rewrites == Rewrites::Once {
+            self.touched[at / PROGRAM..(at + length).div_ceil(PROGRAM)].fill(touched);
+        }
+    }
+
+    /// Whether the part would program `bytes` at `at`.
+    fn check_rules(&self, at: usize, bytes: &[u8]) -> Result<(), SimFlashError> {
+        if self.rewrites == Rewrites::Once
+            && self.touched[at / PROGRAM..(at + bytes.len()) / PROGRAM].contains(&true)
+        {
+            return Err(SimFlashError::WrittenTwice);
+        }
+        let cells = &self.bytes[at..at + bytes.len()];
+        let sets_a_bit = cells.iter().zip(bytes).any(|(&cell, &new)| cell & new != new);
+        let mut in_flux = self.flux.range(at as u32..(at + bytes.len()) as u32);
+        if sets_a_bit || in_flux.any(|(flux_at, bits)| bits & bytes[*flux_at as usize - at] != 0) {
+            return Err(SimFlashError::BitNotErased);
+        }
+        Ok(())
+    }
+
+    fn program_bytes(&mut self, at: usize, bytes: &[u8]) {
+        for (at, new) in (at..).zip(bytes) {
+            self.bytes[at] &= new;
+            self.flux.remove(&(at as u32));
         }
     }
 }
 
-impl ErrorType for SimFlash {
+impl<const PROGRAM: usize, const SECTOR: usize> ErrorType for SimFlash<PROGRAM, SECTOR> {
     type Error = SimFlashError;
 }
 
-impl ReadNorFlash for SimFlash {
+impl<const PROGRAM: usize, const SECTOR: usize> ReadNorFlash for SimFlash<PROGRAM, SECTOR> {
     const READ_SIZE: usize = 1;
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), SimFlashError> {
         let at = self.check(offset, bytes.len(), 1)?;
         bytes.copy_from_slice(&self.bytes[at..at + bytes.len()]);
+        let in_flux: Vec<(u32, u8)> = self
+            .flux
+            .range(at as u32..(at + bytes.len()) as u32)
+            .map(|(at, bits)| (*at, *bits))
+            .collect();
+        for (flux_at, bits) in in_flux {
+            bytes[flux_at as usize - at] ^= bits & self.chance() as u8;
+        }
         Ok(())
     }
 
@@ -190,34 +369,42 @@ impl ReadNorFlash for SimFlash {
     }
 }
 
-impl NorFlash for SimFlash {
-    const WRITE_SIZE: usize = PROGRAM_BYTES as usize;
-    const ERASE_SIZE: usize = SECTOR_BYTES as usize;
+impl<const PROGRAM: usize, const SECTOR: usize> NorFlash for SimFlash<PROGRAM, SECTOR> {
+    const WRITE_SIZE: usize = PROGRAM;
+    const ERASE_SIZE: usize = SECTOR;
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), SimFlashError> {
         let length = to.checked_sub(from).ok_or(SimFlashError::OutOfBounds)?;
-        let at = self.check(from, length as usize, SECTOR_BYTES)?;
+        let at = self.check(from, length as usize, SECTOR)?;
         (at..at + length as usize)
-            .step_by(SECTOR_BYTES as usize)
+            .step_by(SECTOR)
             .try_for_each(|at| self.erase_sector(at))
     }
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), SimFlashError> {
-        let at = self.check(offset, bytes.len(), PROGRAM_BYTES)?;
-        let cells = &self.bytes[at..at + bytes.len()];
-        if cells.iter().zip(bytes).any(|(&cell, &new)| cell & new != new) {
-            return Err(SimFlashError::BitNotErased);
+        let at = self.check(offset, bytes.len(), PROGRAM)?;
+        if let Err(error) = self.check_rules(at, bytes) {
+            self.rules_broken += 1;
+            return Err(error);
         }
-        let torn = self.begin(bytes.len() as u32);
-        let done = torn.map_or(bytes.len(), |torn| torn as usize);
-        self.bytes[at..at + done].copy_from_slice(&bytes[..done]);
-        if let Some(&half) = bytes.get(done) {
-            self.bytes[at + done] &= half | 0x0F;
-        }
-        if torn.is_some() {
-            Err(SimFlashError::PowerLost)
+        let torn = self.begin(bytes.len() as u32).map(|torn| torn as usize);
+        let done = torn.unwrap_or(bytes.len());
+        if done == bytes.len() {
+            self.program_bytes(at, bytes);
+            self.touch(at, bytes.len(), true);
         } else {
-            Ok(())
+            let whole = done - done % PROGRAM;
+            self.program_bytes(at, &bytes[..whole]);
+            self.touch(at, whole + PROGRAM, true);
+            for (index, new) in bytes.iter().enumerate().skip(whole).take(PROGRAM) {
+                let zeros = self.bytes[at + index] & !new;
+                let cleared = self.upset(at + index, zeros);
+                self.bytes[at + index] &= !cleared;
+            }
+        }
+        match torn {
+            Some(_) => Err(SimFlashError::PowerLost),
+            None => Ok(()),
         }
     }
 }
@@ -297,10 +484,8 @@ mod tests {
         assert_eq!(flash.read(0, &mut [0; 4]), Err(SimFlashError::PowerLost));
         assert_eq!(flash.write(8, &[0; 4]), Err(SimFlashError::PowerLost));
         flash.restart();
-        assert_eq!(
-            flash.bytes()[..12],
-            [1, 1, 1, 1, 0, 0, 0x0F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]
-        );
+        assert_eq!(flash.bytes()[..4], [1; 4]);
+        assert!(flash.bytes()[8..].iter().all(|byte| *byte == 0xFF));
     }
 
     #[test]
@@ -312,7 +497,86 @@ mod tests {
         });
         assert_eq!(flash.erase(0, 8192), Err(SimFlashError::PowerLost));
         flash.restart();
-        assert_eq!(flash.bytes()[4094..4098], [0xFF, 0x0F, 0, 0]);
+        assert_eq!(flash.bytes()[4094], 0xFF);
+        assert_eq!(flash.bytes()[4096..4098], [0, 0]);
+    }
+
+    #[test]
+    fn a_unit_in_flux_reads_differently_until_it_is_programmed_or_erased() {
+        let mut flash = SimFlash::new(4096);
+        flash.cut_power_at(PowerCut {
+            operation: 0,
+            torn_at: 0,
+        });
+        assert_eq!(flash.write(0, &[0; 4]), Err(SimFlashError::PowerLost));
+        flash.restart();
+        assert!(flash.bytes_in_flux() > 0);
+        let mut read = || {
+            let mut bytes = [0; 8];
+            flash.read(0, &mut bytes).unwrap();
+            assert_eq!(bytes[4..], [0xFF; 4], "other units are left alone");
+            bytes
+        };
+        let first = read();
+        assert!((0..64).any(|_| read() != first));
+        assert_eq!(
+            flash.write(0, &[0xFF; 4]),
+            Err(SimFlashError::BitNotErased),
+            "nothing to rely on"
+        );
+        assert_eq!(flash.rules_broken(), 1);
+        let mut again = flash.clone();
+        again.write(0, &[0; 4]).unwrap();
+        flash.erase(0, 4096).unwrap();
+        assert_eq!((again.bytes_in_flux(), flash.bytes_in_flux()), (0, 0));
+    }
+
+    #[test]
+    fn an_erase_cut_short_of_its_end_must_be_repeated() {
+        let mut flash = SimFlash::from_bytes(vec![0; 4096]);
+        flash.cut_power_at(PowerCut {
+            operation: 0,
+            torn_at: 4095,
+        });
+        flash.erase(0, 4096).unwrap_err();
+        flash.restart();
+        assert!(
+            flash.bytes()[..4095].iter().all(|byte| *byte == 0xFF),
+            "looks erased"
+        );
+        let broken = (0..4092)
+            .step_by(4)
+            .filter(|at| flash.clone().write(*at, &[0xFF; 4]).is_err());
+        assert!(broken.count() > 10);
+        flash.erase(0, 4096).unwrap();
+        assert_eq!(flash.bytes_in_flux(), 0);
+    }
+
+    #[test]
+    fn a_part_of_write_once_words_takes_each_word_once() {
+        let mut flash = SimFlash::<8, 256>::part(512, Rewrites::Once);
+        flash.write(0, &[0xF0; 16]).unwrap();
+        assert_eq!(flash.write(8, &[0; 8]), Err(SimFlashError::WrittenTwice));
+        flash.cut_power_at(PowerCut {
+            operation: 1,
+            torn_at: 200,
+        });
+        flash.erase(0, 256).unwrap_err();
+        flash.restart();
+        assert_eq!(flash.write(0, &[0; 8]), Err(SimFlashError::WrittenTwice));
+        assert_eq!(flash.rules_broken(), 2);
+        flash.erase(0, 256).unwrap();
+        flash.write(0, &[0; 8]).unwrap();
+        assert_eq!(flash.write(4, &[0; 8]), Err(SimFlashError::NotAligned));
+    }
+
+    #[test]
+    fn the_hash_tells_states_apart() {
+        let blank = SimFlash::new(8192);
+        let mut other = blank.clone();
+        assert_eq!(blank.state_hash(), other.state_hash());
+        other.write(8188, &[0xFF, 0xFF, 0xFF, 0x7F]).unwrap();
+        assert_ne!(blank.state_hash(), other.state_hash());
     }
 
     #[test]
@@ -327,6 +591,11 @@ mod tests {
             |flash, cut| cuts.extend(cut.map(|cut| (cut.operation, cut.torn_at, flash.bytes()[4]))),
         );
         assert_eq!(operations, 2);
-        assert_eq!(cuts, [(0, 0, 0xFF), (0, 4, 0xFF), (1, 0, 0x0F), (1, 4, 0)]);
+        let seen: Vec<_> = cuts
+            .iter()
+            .map(|(operation, torn_at, _)| (*operation, *torn_at))
+            .collect();
+        assert_eq!(seen, [(0, 0), (0, 4), (1, 0), (1, 4)]);
+        assert_eq!((cuts[0].2, cuts[1].2, cuts[3].2), (0xFF, 0xFF, 0));
     }
 }
