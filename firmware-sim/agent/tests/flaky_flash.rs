@@ -49,8 +49,8 @@ impl ReadNorFlash for Flaky {
 }
 
 impl NorFlash for Flaky {
-    const WRITE_SIZE: usize = SimFlash::WRITE_SIZE;
-    const ERASE_SIZE: usize = SimFlash::ERASE_SIZE;
+    const WRITE_SIZE: usize = <SimFlash>::WRITE_SIZE;
+    const ERASE_SIZE: usize = <SimFlash>::ERASE_SIZE;
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), SimFlashError> {
         self.operate()?;

@@ -71,6 +71,8 @@ fn boot<F: NorFlash>(
         Provision::read(Region::new(flash, layout.provision)).map_err(|_| Recovery::NotProvisioned)?;
     let mut boot_log =
         BootLog::open(Region::new(flash, layout.boot_log)).map_err(|_| Recovery::BootLogUnreadable)?;
+    // A flash that can no longer be written leaves it in doubt: then this boot goes by what it read.
+    let _ = boot_log.settle();
     let mut state = boot_log.state();
     log(BootEvent::Log(state));
     if let Some(reason) = left_behind {

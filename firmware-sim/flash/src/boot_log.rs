@@ -287,12 +287,14 @@ const _: () = assert!(LIVE_MAX <= crate::RECORD_LIVE_MAX && FAILED_TRIALS_MAX > 
 pub struct BootLog<'f, F> {
     records: RecordLog<'f, F>,
     state: BootLogState,
+    /// A confirmation found outside the log, which the next [`BootLog::settle`] puts into it.
+    stray: Option<u32>,
 }
 
 impl<'f, F: NorFlash> BootLog<'f, F> {
     /// Reads the log in `region`. A blank region is an empty log; records of unknown kinds are skipped.
     ///
-    /// A confirmation counts wherever it stands, in the other sector and behind a damaged sector header too: it stays
+    /// A confirmation counts wherever it stands, in the other bank and behind a damaged header too: it stays
     /// true for ever, and to lose it would let an older image run.
     ///
     /// # Errors
@@ -311,10 +313,30 @@ impl<'f, F: NorFlash> BootLog<'f, F> {
                 confirmed = confirmed.max(Some(sequence));
             }
         }
-        if let Some(sequence) = confirmed.filter(|_| confirmed > state.confirmed) {
+        let stray = confirmed.filter(|_| confirmed > state.confirmed);
+        if let Some(sequence) = stray {
             state = state.after(BootRecord::Confirmed { sequence });
         }
-        Ok(Self { records, state })
+        Ok(Self {
+            records,
+            state,
+            stray,
+        })
+    }
+
+    /// Makes a newest record in doubt one that counts at every boot, or at none. The bootloader does this before it decides,
+    /// so that all who read the log after it, and it itself at the next boot, read the same. Writes nothing when
+    /// nothing is in doubt.
+    ///
+    /// # Errors
+    /// The flash failed: the state holds for this boot only.
+    pub fn settle(&mut self) -> Result<(), AppendError> {
+        let (live, count) = self.live();
+        self.records.settle(live.get(..count).unwrap_or_default())?;
+        match self.stray.take() {
+            Some(sequence) => self.append(BootRecord::Confirmed { sequence }),
+            None => Ok(()),
+        }
     }
 
     /// What the log says now.
@@ -328,17 +350,23 @@ impl<'f, F: NorFlash> BootLog<'f, F> {
     /// # Errors
     /// The flash failed: whether the record is in the log is known only after opening it again.
     pub fn append(&mut self, record: BootRecord) -> Result<(), AppendError> {
-        let encoded = record.encode();
-        let mut live = [encoded; LIVE_MAX];
+        let (live, count) = self.live();
+        self.records
+            .append(&record.encode(), live.get(..count).unwrap_or_default())?;
+        self.state = self.state.after(record);
+        Ok(())
+    }
+
+    /// The records whose fold is the state, and how many of them there are.
+    fn live(&self) -> ([Record; LIVE_MAX], usize) {
+        let filler = BootRecord::Attempt { sequence: 0 }.encode();
+        let mut live = [filler; LIVE_MAX];
         let mut count = 0;
         for (place, kept) in live.iter_mut().zip(self.state.live()) {
             *place = kept.encode();
             count += 1;
         }
-        self.records
-            .append(&encoded, live.get(..count).unwrap_or_default())?;
-        self.state = self.state.after(record);
-        Ok(())
+        (live, count)
     }
 }
 

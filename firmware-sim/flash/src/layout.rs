@@ -1,5 +1,18 @@
 //! The partitions of a device's flash, and the three kinds of offset that must not be mixed up.
 
+/// What a bank of a record log takes on a part with sectors of so many bytes: whole sectors, and room for 32 cells with the
+/// widest program unit of 32 bytes.
+#[must_use]
+pub const fn log_bank_bytes(sector_bytes: u32) -> u32 {
+    (32 * (64 + 32) as u32).next_multiple_of(sector_bytes)
+}
+
+/// What a slot's header takes on a part with sectors of so many bytes: whole sectors for the longest envelope.
+#[must_use]
+pub const fn slot_header_bytes(sector_bytes: u32) -> u32 {
+    crate::slot::PROGRAMMED_BYTES_MAX.next_multiple_of(sector_bytes)
+}
+
 /// A range of the flash part, both numbers in bytes and multiples of the sector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Partition {
@@ -84,8 +97,10 @@ pub struct ImageOffset(pub u32);
 ///
 /// ```text
 /// provision │ boot log │ journal │ … │ slot A                        │ slot B
-/// 1 sector    2          2             header │ image … │ staged patch  the same
+/// 1 sector    2 banks    2 banks       header │ image … │ staged patch  the same
 /// ```
+///
+/// A bank is a sector, or several small ones: [`log_bank_bytes`]. So is a header: [`slot_header_bytes`].
 ///
 /// A part with room to spare may have a staging area behind the slots; then nothing is staged in a slot, and an image may
 /// fill it.
@@ -95,9 +110,9 @@ pub struct Layout {
     pub sector_bytes: u32,
     /// Identity and trust anchors, written in the factory. One sector.
     pub provision: Partition,
-    /// From which the bootloader decides. Two sectors.
+    /// From which the bootloader decides. Two banks.
     pub boot_log: Partition,
-    /// The agent's own log: where a download stands. Two sectors.
+    /// The agent's own log: where a download stands. Two banks.
     pub journal: Partition,
     /// The first slot.
     pub slot_a: Partition,
@@ -139,16 +154,18 @@ impl Layout {
 
     /// The same order with slots of `slot_bytes` packed closely, for tests that want a small part.
     ///
-    /// `slot_bytes` is a multiple of `sector_bytes` and at least two sectors; the caller answers for it.
+    /// `slot_bytes` is a multiple of `sector_bytes` and more than a slot's header; the caller answers for it.
     #[must_use]
     pub const fn packed(sector_bytes: u32, slot_bytes: u32) -> Self {
+        let log_bytes = 2 * log_bank_bytes(sector_bytes);
+        let slots = sector_bytes + 2 * log_bytes;
         Self {
             sector_bytes,
             provision: Partition::new(0, sector_bytes),
-            boot_log: Partition::new(sector_bytes, 2 * sector_bytes),
-            journal: Partition::new(3 * sector_bytes, 2 * sector_bytes),
-            slot_a: Partition::new(5 * sector_bytes, slot_bytes),
-            slot_b: Partition::new(5 * sector_bytes + slot_bytes, slot_bytes),
+            boot_log: Partition::new(sector_bytes, log_bytes),
+            journal: Partition::new(sector_bytes + log_bytes, log_bytes),
+            slot_a: Partition::new(slots, slot_bytes),
+            slot_b: Partition::new(slots + slot_bytes, slot_bytes),
             staging: None,
         }
     }
@@ -171,11 +188,10 @@ impl Layout {
         }
     }
 
-    /// The bytes a slot has for an image, and for a staged payload where there is no area for those: all but the header
-    /// sector.
+    /// The bytes a slot has for an image, and for a staged payload where there is no area for those: all but the header.
     #[must_use]
     pub const fn image_capacity_bytes(&self) -> u32 {
-        self.slot_a.bytes - self.sector_bytes
+        self.slot_a.bytes - slot_header_bytes(self.sector_bytes)
     }
 
     /// The bytes from the start of the part to the end of the last partition.
@@ -215,10 +231,10 @@ impl Layout {
             i += 1;
         }
         self.provision.bytes == self.sector_bytes
-            && self.boot_log.bytes == 2 * self.sector_bytes
-            && self.journal.bytes == 2 * self.sector_bytes
+            && self.boot_log.bytes == 2 * log_bank_bytes(self.sector_bytes)
+            && self.journal.bytes == 2 * log_bank_bytes(self.sector_bytes)
             && self.slot_a.bytes == self.slot_b.bytes
-            && self.slot_a.bytes >= 2 * self.sector_bytes
+            && self.slot_a.bytes > slot_header_bytes(self.sector_bytes)
     }
 }
 
@@ -244,6 +260,19 @@ mod tests {
             ..layout
         };
         assert!(!ragged.is_sound());
+    }
+
+    #[test]
+    fn small_sectors_take_several_for_a_log_and_a_header() {
+        let layout = Layout::packed(256, 16 * 256);
+        assert!(layout.is_sound());
+        assert_eq!(
+            (layout.boot_log.bytes, layout.journal.bytes),
+            (2 * 3_072, 2 * 3_072)
+        );
+        assert_eq!(layout.image_capacity_bytes(), 16 * 256 - 768);
+        assert!(Layout::packed(0x1_0000, 0x2_0000).is_sound());
+        assert!(!Layout::packed(256, 768).is_sound(), "no room for an image");
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! What lies where in a device's NOR flash, and how it survives a power cut at any byte.
 //!
 //! - [`Layout`] names the partitions, [`Region`] is a bounds-checked view of one of them.
-//! - [`RecordLog`] is an append-only log of small records over two sectors; [`BootLog`] is the one from which the
+//! - [`RecordLog`] is an append-only log of small records over two banks of sectors; [`BootLog`] is the one from which the
 //!   bootloader decides, folded into a [`BootLogState`].
 //! - [`SlotRegion`] is a firmware slot: a header sector with the signed envelope, the image, a free tail.
 //! - [`Provision`] is what the factory wrote: who the device is and whose signatures it believes.
 //! - [`BootInfo`] is what the bootloader tells the image it starts, in RAM.
 //! - `sim` (feature `sim`) is a flash in host memory that enforces NOR physics and loses power on demand.
 //!
-//! Left out: wear levelling beyond the two sectors of a log, bad blocks (NAND), and any knowledge of what an
+//! Left out: wear levelling beyond the two banks of a log, bad blocks (NAND), and any knowledge of what an
 //! envelope or an image contains.
 //!
 //! All integers are little-endian. Every structure carries a CRC-32 (ISO-HDLC), which finds what a power cut tore;
@@ -45,10 +45,10 @@ pub use boot_log::{
     BootLog, BootLogState, BootRecord, FAILED_TRIALS_MAX, FailedTrials, RevertReason, Reverted,
     TRIAL_BOOTS_MAX, Trial,
 };
-pub use layout::{ImageOffset, Layout, Partition, Slot, SlotOffset};
+pub use layout::{ImageOffset, Layout, Partition, Slot, SlotOffset, log_bank_bytes, slot_header_bytes};
 pub use provision::{PROVISION_BYTES, Provision, ProvisionFault, TRUST_ANCHORS_MAX};
 pub use record_log::{
-    AppendError, RECORD_CELL_BYTES, RECORD_LIVE_MAX, RECORD_PAYLOAD_BYTES_MAX, Record, RecordLog, Records,
+    AppendError, RECORD_BYTES, RECORD_LIVE_MAX, RECORD_PAYLOAD_BYTES_MAX, Record, RecordLog, Records,
 };
 pub use region::{FlashError, Region};
 pub use slot::{ENVELOPE_BYTES_MAX, SlotHeaderFault, SlotRegion};

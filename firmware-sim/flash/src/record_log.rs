@@ -1,37 +1,55 @@
-//! An append-only log of small records over two sectors, whole after a power cut at any byte.
+//! An append-only log of small records over two banks: whole after a power cut at any byte, and of one mind afterwards.
 //!
 //! ```text
-//! sector   cell 0: "DGL1" generation u32 crc32 0xFF…   the sector counts only with this, written last
-//!          cell 1…: kind u8  length u8  payload 0..=58  0xFF…  crc32 of the 60 bytes before it
+//! bank     whole sectors, at least 3,072 bytes; of a larger one the first 256 cells are used
+//! cell     64 bytes, then one program unit: the mark, 0x00 throughout once the 64 bytes are known to be whole
+//! cell 0   0 "DGL2"   4 generation u32   8 count u16   10 0xFF…   60 crc32 of the 60 bytes before it
+//! cell 1…  0 kind u8   1 length u8   2 serial u16   4 payload 0..=56   0xFF…   60 crc32 of the 60 bytes before it
 //! ```
 //!
-//! - Of two sectors with a valid cell 0 the one with the higher generation holds the log.
-//! - A cell of 0xFF throughout is free; the first one after the last used cell is written next. A cell that is
-//!   neither free nor valid was torn: it is skipped, and never written again.
-//! - When no cell is free, the other sector is erased, gets the live records and the new one, and at last its cell 0.
-//!   Until that cell is whole, the old sector is the log; from then on it is stale. Nothing else has to be repaired.
+//! Atomic is not enough. Power that goes away while a cell is programmed may leave bits that read differently each time, so
+//! that a record is there at one boot and gone at the next, or comes back from the dead when decisions were made without it.
+//! Therefore:
+//!
+//! - Serials count from 0 in each bank. Read from the newest cell down, a record counts whose serial is lower than that of
+//!   the one that counted before. What was given up is written over by a record of the same serial behind it, and stays
+//!   given up, whatever its cell reads later.
+//! - The mark says that the newest record is firm: its program operation began only after the record's was over. The newest
+//!   record without one is in doubt, and so is one that cannot be read. [`RecordLog::settle`] decides: it writes the record
+//!   once more, or an empty one in its place. Whoever acts on a log settles it first, once after each restart.
+//! - A bank counts when its header, written last, is whole, and has its mark or cells behind the `count` that came with
+//!   the header. Of two that count the one with the higher generation is the log.
+//! - The cell after the newest one is left out when the log was opened anew: a program operation cut at its first byte may
+//!   have left no trace that shows, and no bit to rely on.
+//! - When no cell is free, the other bank is erased, gets the live records and the new one, and at last its header. Until
+//!   that is whole, the old bank is the log; from then on it is stale.
 //! - Each cell is read back once written: a worn part may say that it programmed what it did not.
+//! - No unit is programmed twice between two erases, which parts with ECC do not bear.
 //! - The generation grows with each compaction. A sector wears out four orders of magnitude before 32 bits do.
 
 use core::fmt;
 
 use embedded_storage::nor_flash::{NorFlash, NorFlashErrorKind};
 
+use crate::layout::log_bank_bytes;
 use crate::{CRC, FlashError, Region, word};
 
-/// One cell, in bytes. A multiple of every program unit we know of, and 4,096-byte sectors hold 63 records.
-pub const RECORD_CELL_BYTES: usize = 64;
-/// What a record can carry: a cell without kind, length and CRC-32.
-pub const RECORD_PAYLOAD_BYTES_MAX: usize = RECORD_CELL_BYTES - 2 - CRC_BYTES;
-/// How many live records may survive a compaction: leaves most of a 4,096-byte sector for what comes after it.
+/// A record as stored, without its mark: a multiple of every program unit we know of.
+pub const RECORD_BYTES: usize = 64;
+/// What a record can carry: its bytes without kind, length, serial and CRC-32.
+pub const RECORD_PAYLOAD_BYTES_MAX: usize = BODY_BYTES - PAYLOAD_AT;
+/// How many live records may survive a compaction: leaves almost half of the smallest bank for what comes after it.
 pub const RECORD_LIVE_MAX: usize = 16;
 
-const CRC_BYTES: usize = 4;
-const BODY_BYTES: usize = RECORD_CELL_BYTES - CRC_BYTES;
-const CELL: u32 = RECORD_CELL_BYTES as u32;
-const MAGIC: [u8; 4] = *b"DGL1";
+const BODY_BYTES: usize = RECORD_BYTES - 4;
+const PAYLOAD_AT: usize = 4;
+const MAGIC: [u8; 4] = *b"DGL2";
+/// A record that only says that the cells below it with its serial do not count.
+const VOID: u8 = 0;
+/// How many cells of a bank are used: with more, opening a log in sectors of 64 KiB would take long.
+const CELLS_MAX: u32 = 256;
 
-/// One record: a kind, whose meaning is the caller's, and up to 58 bytes.
+/// One record: a kind from 1 to 255, whose meaning is the caller's, and up to 56 bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Record {
     kind: u8,
@@ -40,9 +58,13 @@ pub struct Record {
 }
 
 impl Record {
-    /// A record of `kind` carrying `payload`; `None` if it is longer than [`RECORD_PAYLOAD_BYTES_MAX`].
+    /// A record of `kind` carrying `payload`; `None` if it is longer than [`RECORD_PAYLOAD_BYTES_MAX`], or of kind 0.
     #[must_use]
     pub fn new(kind: u8, payload: &[u8]) -> Option<Self> {
+        (kind != VOID).then(|| Self::of_kind(kind, payload)).flatten()
+    }
+
+    fn of_kind(kind: u8, payload: &[u8]) -> Option<Self> {
         let mut bytes = [0xFF; RECORD_PAYLOAD_BYTES_MAX];
         bytes.get_mut(..payload.len())?.copy_from_slice(payload);
         Some(Self {
@@ -64,6 +86,14 @@ impl Record {
         }
     }
 
+    const fn void() -> Self {
+        Self {
+            kind: VOID,
+            length: 0,
+            payload: [0xFF; RECORD_PAYLOAD_BYTES_MAX],
+        }
+    }
+
     /// What kind of record it is.
     #[must_use]
     pub const fn kind(&self) -> u8 {
@@ -76,19 +106,20 @@ impl Record {
         self.payload.get(..usize::from(self.length)).unwrap_or_default()
     }
 
-    fn encode(&self) -> [u8; RECORD_CELL_BYTES] {
-        let mut cell = [0xFF; RECORD_CELL_BYTES];
-        cell[0] = self.kind;
-        cell[1] = self.length;
-        cell[2..BODY_BYTES].copy_from_slice(&self.payload);
-        seal(&mut cell);
-        cell
+    fn encode(&self, serial: u16) -> [u8; RECORD_BYTES] {
+        let mut bytes = [0xFF; RECORD_BYTES];
+        bytes[..2].copy_from_slice(&[self.kind, self.length]);
+        bytes[2..4].copy_from_slice(&serial.to_le_bytes());
+        bytes[PAYLOAD_AT..BODY_BYTES].copy_from_slice(&self.payload);
+        seal(&mut bytes);
+        bytes
     }
 
-    fn decode(cell: &[u8; RECORD_CELL_BYTES]) -> Option<Self> {
-        let length = usize::from(cell[1]);
-        let payload = cell.get(2..BODY_BYTES)?.get(..length)?;
-        is_sealed(cell).then(|| Self::new(cell[0], payload)).flatten()
+    fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<(u16, Self)> {
+        let length = usize::from(bytes[1]);
+        let payload = bytes.get(PAYLOAD_AT..BODY_BYTES)?.get(..length)?;
+        let record = is_sealed(bytes).then(|| Self::of_kind(bytes[0], payload)).flatten()?;
+        Some((u16::from_le_bytes([bytes[2], bytes[3]]), record))
     }
 }
 
@@ -106,9 +137,9 @@ impl fmt::Debug for Record {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AppendError {
-    /// Misuse: more than [`RECORD_LIVE_MAX`] live records, or more than a sector holds beside the new one.
+    /// Misuse: more than [`RECORD_LIVE_MAX`] live records, so more than a compaction keeps.
     TooManyLive,
-    /// The flash failed; the log is as it was, or already has the record.
+    /// The flash failed; the log is as it was, or already has the record; opening it again tells.
     Flash(FlashError),
 }
 
@@ -121,7 +152,7 @@ impl From<FlashError> for AppendError {
 impl fmt::Display for AppendError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooManyLive => formatter.write_str("too many live records for one sector"),
+            Self::TooManyLive => formatter.write_str("too many live records for one bank"),
             Self::Flash(error) => error.fmt(formatter),
         }
     }
@@ -129,107 +160,205 @@ impl fmt::Display for AppendError {
 
 impl core::error::Error for AppendError {}
 
-/// The log in a region of two sectors. Opened where it is needed: opening reads one sector and writes nothing.
+/// The log in a region of two banks. Opened where it is needed: opening reads and writes nothing.
 pub struct RecordLog<'f, F> {
     region: Region<'f, F>,
-    /// The sector that holds the log, with its generation; `None` on a blank part.
+    /// The bank that holds the log; `None` on a blank part.
     active: Option<Active>,
+    /// The other bank has a header that counts now and then.
+    rival: bool,
 }
 
 #[derive(Clone, Copy)]
 struct Active {
-    sector: u32,
+    bank: u32,
     generation: u32,
-    /// The cell written next; the cell count if none is free.
+    /// The cells that count, one bit each.
+    counted: CellSet,
+    /// The newest record that counts, as it was read when the log was opened: it may read differently later.
+    newest: Option<Newest>,
+    /// Whether the newest cell is that record, and firm.
+    is_firm: bool,
+    /// The cell written next; the cell count or more if none is free.
     next: u32,
 }
 
+#[derive(Clone, Copy)]
+struct Newest {
+    cell: u32,
+    serial: u16,
+    record: Record,
+}
+
+/// A set of cells of a bank.
+#[derive(Clone, Copy)]
+struct CellSet([u32; CELLS_MAX as usize / 32]);
+
+impl CellSet {
+    const NONE: Self = Self([0; CELLS_MAX as usize / 32]);
+
+    fn insert(&mut self, cell: u32) {
+        if let Some(word) = self.0.get_mut(cell as usize / 32) {
+            *word |= 1 << (cell % 32);
+        }
+    }
+
+    fn contains(&self, cell: u32) -> bool {
+        let word = self.0.get(cell as usize / 32);
+        word.is_some_and(|word| word >> (cell % 32) & 1 == 1)
+    }
+}
+
+/// A bank's header, and what lies behind it.
+#[derive(Clone, Copy)]
+struct Bank {
+    generation: u32,
+    /// Cells that came with the header, itself included.
+    count: u32,
+    /// The last cell that is not free; a free one below it was torn too early to show, or left out.
+    last: u32,
+    counts: bool,
+}
+
 impl<'f, F: NorFlash> RecordLog<'f, F> {
+    const BANK_BYTES: u32 = log_bank_bytes(Region::<F>::SECTOR_BYTES);
+    const CELL_BYTES: u32 = (RECORD_BYTES + F::WRITE_SIZE) as u32;
     const CELLS: u32 = {
-        assert!(
-            F::ERASE_SIZE.is_multiple_of(RECORD_CELL_BYTES)
-                && RECORD_CELL_BYTES.is_multiple_of(F::WRITE_SIZE)
-        );
-        assert!(F::ERASE_SIZE / RECORD_CELL_BYTES > RECORD_LIVE_MAX + 1);
-        Region::<F>::SECTOR_BYTES / CELL
+        assert!(RECORD_BYTES.is_multiple_of(F::WRITE_SIZE));
+        let cells = Self::BANK_BYTES / Self::CELL_BYTES;
+        assert!(cells > RECORD_LIVE_MAX as u32 + 2);
+        if cells < CELLS_MAX { cells } else { CELLS_MAX }
     };
 
-    /// Finds the log in `region`, whose first two sectors it uses. A blank region is an empty log.
+    /// Finds the log in `region`, whose first two banks it uses. A blank region is an empty log.
     ///
     /// # Errors
-    /// The part's own error, or a region of less than two sectors.
+    /// The part's own error, or a region of less than two banks.
     pub fn open(region: Region<'f, F>) -> Result<Self, FlashError> {
-        let newest = match (generation(region, 0)?, generation(region, 1)?) {
-            (Some(first), Some(second)) if second > first => Some((1, second)),
-            (Some(first), _) => Some((0, first)),
-            (None, Some(second)) => Some((1, second)),
-            (None, None) => None,
-        };
-        let active = match newest {
-            Some((sector, generation)) => Some(Active {
-                sector,
-                generation,
-                next: Self::free_cell(region, sector)?,
-            }),
+        let banks = [Self::bank(region, 0)?, Self::bank(region, 1)?];
+        let generation = |bank: Option<Bank>| bank.filter(|bank| bank.counts).map(|bank| bank.generation);
+        let newest = u32::from(generation(banks[1]) > generation(banks[0]));
+        let [found, other] = if newest == 0 { banks } else { [banks[1], banks[0]] };
+        let active = match found.filter(|bank| bank.counts) {
+            Some(bank) => Some(Self::activate(region, newest, bank)?),
             None => None,
         };
-        Ok(Self { region, active })
+        let is_newer = |bank: Bank| active.is_none_or(|active| bank.generation > active.generation);
+        let rival = active.is_some() && other.is_some_and(is_newer);
+        Ok(Self {
+            region,
+            active,
+            rival,
+        })
     }
 
     /// Appends `record`, atomically: after a power cut it is in the log or it is not, and all before it is.
     ///
     /// `live` is what of the log so far still matters, oldest first, without `record`: all that is kept when the
-    /// sector is full.
+    /// bank is full.
     ///
     /// # Errors
     /// [`AppendError`]; what the log held is still there.
     pub fn append(&mut self, record: &Record, live: &[Record]) -> Result<(), AppendError> {
-        if live.len() > RECORD_LIVE_MAX {
-            return Err(AppendError::TooManyLive);
+        let newest = self.active.and_then(|active| active.newest);
+        self.write(record, newest.map_or(0, |newest| newest.serial + 1), live)
+    }
+
+    /// Makes up its mind about a newest record in doubt, and writes that down: from then on the log says the same at every
+    /// boot. Writes nothing otherwise. `live` as for [`RecordLog::append`], with the newest record.
+    ///
+    /// # Errors
+    /// [`AppendError`]: the log may still be in doubt, and says for now what it said.
+    pub fn settle(&mut self, live: &[Record]) -> Result<(), AppendError> {
+        let Some(active) = self.active else {
+            return Ok(());
+        };
+        if self.rival {
+            let sector = Region::<F>::SECTOR_BYTES;
+            self.region.erase((1 - active.bank) * Self::BANK_BYTES, sector)?;
+            self.rival = false;
         }
-        match self.active {
-            Some(active) if active.next < Self::CELLS => {
-                // Whatever becomes of the operation, the cell is used.
-                self.active = Some(Active {
-                    next: active.next + 1,
-                    ..active
-                });
-                Ok(self.write(cell_at::<F>(active.sector, active.next), &record.encode())?)
+        if active.is_firm {
+            return Ok(());
+        }
+        match active.newest {
+            _ if active.next >= Self::CELLS => self.compact(&Record::void(), live),
+            // Written once more, it takes the place of the first.
+            Some(Newest { cell, serial, record }) if cell + 2 == active.next => {
+                self.write(&record, serial, live)
             }
-            _ => self.compact(record, live),
+            _ => self.append(&Record::void(), live),
         }
     }
 
     /// The records, oldest first; from its other end, newest first.
     #[must_use]
     pub fn records(&self) -> Records<'f, F> {
-        let (sector, end) = self.active.map_or((0, 1), |active| (active.sector, active.next));
+        let (bank, end) = self.active.map_or((0, 1), |active| (active.bank, active.next));
         Records {
             region: self.region,
-            sector,
+            bank,
+            counted: self.active.map_or(CellSet::NONE, |active| active.counted),
+            newest: self.active.and_then(|active| active.newest),
             next: 1,
-            end,
+            end: end.min(Self::CELLS),
         }
     }
 
-    /// Every whole record in either sector, whether it belongs to the log, is stale, or was written before a power cut
-    /// kept its sector from counting. Of use for facts that, once written, never cease to be true.
+    /// Every record with its mark in either bank, whether it belongs to the log, is stale, or was written before a power cut
+    /// kept its bank from counting. Of use for facts that, once written, never cease to be true.
     pub fn remains(&self) -> impl Iterator<Item = Result<Record, FlashError>> {
         let region = self.region;
-        (0..2).flat_map(move |sector| Records {
-            region,
-            sector,
-            next: 1,
-            end: Self::CELLS,
+        (0..2).flat_map(move |bank| {
+            (1..Self::CELLS).filter_map(move |cell| match Self::record(region, bank, cell) {
+                Ok(Some((_, record))) => match Self::has_mark(region, bank, cell) {
+                    Ok(true) => Some(Ok(record)),
+                    Ok(false) => None,
+                    Err(error) => Some(Err(error)),
+                },
+                Ok(None) => None,
+                Err(error) => Some(Err(error)),
+            })
         })
     }
 
-    /// Programs a cell and reads it back.
-    fn write(&self, at: u32, cell: &[u8; RECORD_CELL_BYTES]) -> Result<(), FlashError> {
-        let mut there = [0; RECORD_CELL_BYTES];
-        self.region.program(at, cell)?;
+    fn write(&mut self, record: &Record, serial: u16, live: &[Record]) -> Result<(), AppendError> {
+        if live.len() > RECORD_LIVE_MAX {
+            return Err(AppendError::TooManyLive);
+        }
+        let Some(active) = self.active.as_mut().filter(|active| active.next < Self::CELLS) else {
+            return self.compact(record, live);
+        };
+        let (bank, cell) = (active.bank, active.next);
+        // Whatever becomes of the operation, the cell is used.
+        active.next += 1;
+        active.is_firm = false;
+        self.write_cell(bank, cell, &record.encode(serial))?;
+        if let Some(active) = &mut self.active {
+            active.counted.insert(cell);
+            active.newest = Some(Newest {
+                cell,
+                serial,
+                record: *record,
+            });
+            active.is_firm = true;
+        }
+        Ok(())
+    }
+
+    /// Programs a cell, reads it back, and marks it.
+    fn write_cell(&self, bank: u32, cell: u32, bytes: &[u8; RECORD_BYTES]) -> Result<(), FlashError> {
+        let mut there = [0; RECORD_BYTES];
+        let mark = [0; RECORD_BYTES];
+        let at = Self::cell_at(bank, cell);
+        self.region.program(at, bytes)?;
         self.region.read(at, &mut there)?;
-        if there == *cell {
+        if there != *bytes {
+            return Err(FlashError::Device(NorFlashErrorKind::Other));
+        }
+        self.region
+            .program(at + RECORD_BYTES as u32, &mark[..F::WRITE_SIZE])?;
+        if Self::has_mark(self.region, bank, cell)? {
             Ok(())
         } else {
             Err(FlashError::Device(NorFlashErrorKind::Other))
@@ -237,48 +366,123 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
     }
 
     fn compact(&mut self, record: &Record, live: &[Record]) -> Result<(), AppendError> {
-        let (sector, generation) = self
+        let (bank, generation) = self
             .active
-            .map_or((0, 1), |old| (1 - old.sector, old.generation.saturating_add(1)));
-        self.region
-            .erase(sector * Region::<F>::SECTOR_BYTES, Region::<F>::SECTOR_BYTES)?;
-        let mut next = 1;
+            .map_or((0, 1), |old| (1 - old.bank, old.generation.saturating_add(1)));
+        self.region.erase(bank * Self::BANK_BYTES, Self::BANK_BYTES)?;
+        let mut counted = CellSet::NONE;
+        let mut cell = 0;
         for kept in live.iter().chain([record]) {
-            self.write(cell_at::<F>(sector, next), &kept.encode())?;
-            next += 1;
+            cell += 1;
+            self.write_cell(bank, cell, &kept.encode(cell as u16 - 1))?;
+            counted.insert(cell);
         }
-        self.write(cell_at::<F>(sector, 0), &header(generation))?;
+        self.write_cell(bank, 0, &header(generation, cell as u16 + 1))?;
+        self.rival = false;
         self.active = Some(Active {
-            sector,
+            bank,
             generation,
-            next,
+            counted,
+            newest: Some(Newest {
+                cell,
+                serial: cell as u16 - 1,
+                record: *record,
+            }),
+            is_firm: true,
+            next: cell + 1,
         });
         Ok(())
     }
 
-    /// One past the last cell that is not free: a free cell before a used one was torn too early to show.
-    fn free_cell(region: Region<'f, F>, sector: u32) -> Result<u32, FlashError> {
-        let mut next = Self::CELLS;
-        while next > 1 && region.is_erased(cell_at::<F>(sector, next - 1), CELL)? {
-            next -= 1;
+    const fn cell_at(bank: u32, cell: u32) -> u32 {
+        bank * Self::BANK_BYTES + cell * Self::CELL_BYTES
+    }
+
+    fn record(region: Region<'_, F>, bank: u32, cell: u32) -> Result<Option<(u16, Record)>, FlashError> {
+        let mut bytes = [0; RECORD_BYTES];
+        region.read(Self::cell_at(bank, cell), &mut bytes)?;
+        Ok(Record::decode(&bytes))
+    }
+
+    fn has_mark(region: Region<'_, F>, bank: u32, cell: u32) -> Result<bool, FlashError> {
+        let mut mark = [0xFF; RECORD_BYTES];
+        let mark = &mut mark[..F::WRITE_SIZE];
+        region.read(Self::cell_at(bank, cell) + RECORD_BYTES as u32, mark)?;
+        Ok(mark.iter().all(|byte| *byte == 0))
+    }
+
+    /// A bank whose header is whole.
+    fn bank(region: Region<'_, F>, bank: u32) -> Result<Option<Bank>, FlashError> {
+        let mut cell = [0; RECORD_BYTES];
+        region.read(Self::cell_at(bank, 0), &mut cell)?;
+        if cell[..4] != MAGIC || !is_sealed(&cell) {
+            return Ok(None);
         }
-        Ok(next)
+        let count = u32::from(u16::from_le_bytes([cell[8], cell[9]])).clamp(1, Self::CELLS);
+        let mut last = Self::CELLS - 1;
+        while last >= count && region.is_erased(Self::cell_at(bank, last), Self::CELL_BYTES)? {
+            last -= 1;
+        }
+        Ok(Some(Bank {
+            generation: word(&cell, 4),
+            count,
+            last,
+            counts: last >= count || Self::has_mark(region, bank, 0)?,
+        }))
+    }
+
+    /// Finds out which cells count, from the newest down.
+    fn activate(region: Region<'_, F>, bank: u32, found: Bank) -> Result<Active, FlashError> {
+        let mut counted = CellSet::NONE;
+        let mut newest = None;
+        let mut below = u32::MAX;
+        for cell in (1..=found.last).rev() {
+            let Some((serial, record)) = Self::record(region, bank, cell)? else {
+                continue;
+            };
+            if u32::from(serial) < below {
+                below = serial.into();
+                counted.insert(cell);
+                newest = newest.or(Some(Newest { cell, serial, record }));
+            }
+        }
+        // With nothing behind what came with the header, the header itself may be in doubt.
+        let is_firm = found.last >= found.count
+            && counted.contains(found.last)
+            && Self::has_mark(region, bank, found.last)?;
+        Ok(Active {
+            bank,
+            generation: found.generation,
+            counted,
+            newest,
+            is_firm,
+            next: found.last + 2,
+        })
     }
 }
 
-/// The records of a [`RecordLog`], skipping torn cells.
+/// The records of a [`RecordLog`], skipping what does not count.
 pub struct Records<'f, F> {
     region: Region<'f, F>,
-    sector: u32,
+    bank: u32,
+    counted: CellSet,
+    newest: Option<Newest>,
     next: u32,
     end: u32,
 }
 
 impl<F: NorFlash> Records<'_, F> {
     fn at(&self, cell: u32) -> Option<Result<Record, FlashError>> {
-        let mut bytes = [0; RECORD_CELL_BYTES];
-        match self.region.read(cell_at::<F>(self.sector, cell), &mut bytes) {
-            Ok(()) => Record::decode(&bytes).map(Ok),
+        if !self.counted.contains(cell) {
+            return None;
+        }
+        let found = match self.newest.filter(|newest| newest.cell == cell) {
+            Some(newest) => Ok(Some(newest.record)),
+            None => RecordLog::<F>::record(self.region, self.bank, cell)
+                .map(|found| found.map(|(_, record)| record)),
+        };
+        match found {
+            Ok(found) => found.filter(|record| record.kind != VOID).map(Ok),
             Err(error) => Some(Err(error)),
         }
     }
@@ -310,32 +514,22 @@ impl<F: NorFlash> DoubleEndedIterator for Records<'_, F> {
     }
 }
 
-const fn cell_at<F: NorFlash>(sector: u32, cell: u32) -> u32 {
-    sector * F::ERASE_SIZE as u32 + cell * CELL
-}
-
-fn header(generation: u32) -> [u8; RECORD_CELL_BYTES] {
-    let mut cell = [0xFF; RECORD_CELL_BYTES];
+fn header(generation: u32, count: u16) -> [u8; RECORD_BYTES] {
+    let mut cell = [0xFF; RECORD_BYTES];
     cell[..4].copy_from_slice(&MAGIC);
     cell[4..8].copy_from_slice(&generation.to_le_bytes());
+    cell[8..10].copy_from_slice(&count.to_le_bytes());
     seal(&mut cell);
     cell
 }
 
-/// The generation of a sector whose cell 0 is whole.
-fn generation<F: NorFlash>(region: Region<'_, F>, sector: u32) -> Result<Option<u32>, FlashError> {
-    let mut cell = [0; RECORD_CELL_BYTES];
-    region.read(cell_at::<F>(sector, 0), &mut cell)?;
-    Ok((cell[..4] == MAGIC && is_sealed(&cell)).then(|| word(&cell, 4)))
+fn seal(bytes: &mut [u8; RECORD_BYTES]) {
+    let crc = CRC.checksum(&bytes[..BODY_BYTES]);
+    bytes[BODY_BYTES..].copy_from_slice(&crc.to_le_bytes());
 }
 
-fn seal(cell: &mut [u8; RECORD_CELL_BYTES]) {
-    let crc = CRC.checksum(&cell[..BODY_BYTES]);
-    cell[BODY_BYTES..].copy_from_slice(&crc.to_le_bytes());
-}
-
-fn is_sealed(cell: &[u8; RECORD_CELL_BYTES]) -> bool {
-    CRC.checksum(&cell[..BODY_BYTES]) == word(cell, BODY_BYTES)
+fn is_sealed(bytes: &[u8; RECORD_BYTES]) -> bool {
+    CRC.checksum(&bytes[..BODY_BYTES]) == word(bytes, BODY_BYTES)
 }
 
 #[cfg(test)]

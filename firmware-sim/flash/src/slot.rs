@@ -1,15 +1,16 @@
 //! A firmware slot: header sector, image, free tail.
 //!
 //! ```text
-//! header sector  "DGS1"  envelope length u32  crc32 of length and envelope  envelope …  0xFF…
-//! image          from the next sector on
-//! tail           ends at the slot's end; a patch is staged there while the image before it is written
+//! header   "DGS1"  envelope length u32  crc32 of length and envelope  envelope …  0xFF…: one sector, or several small ones
+//! image    from the next sector on
+//! tail     ends at the slot's end; a patch is staged there while the image before it is written
 //! ```
 
 use core::fmt;
 
 use embedded_storage::nor_flash::NorFlash;
 
+use crate::layout::slot_header_bytes;
 use crate::{CRC, FlashError, ImageOffset, Region, SlotOffset, word};
 
 /// The longest envelope a device stores or receives: the profile's manifest is about 200 bytes and a COSE_Sign1
@@ -19,7 +20,7 @@ pub const ENVELOPE_BYTES_MAX: usize = 512;
 const HEADER_BYTES: usize = 12;
 const MAGIC: [u8; 4] = *b"DGS1";
 /// Programmed at once: header and envelope, padded up to a multiple of any program unit up to 64 bytes.
-const PROGRAMMED_BYTES_MAX: usize = (HEADER_BYTES + ENVELOPE_BYTES_MAX).next_multiple_of(64);
+pub(crate) const PROGRAMMED_BYTES_MAX: u32 = (HEADER_BYTES + ENVELOPE_BYTES_MAX).next_multiple_of(64) as u32;
 
 /// Why a slot has no readable envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +77,10 @@ impl<F> Clone for SlotRegion<'_, F> {
 impl<F> Copy for SlotRegion<'_, F> {}
 
 impl<'f, F: NorFlash> SlotRegion<'f, F> {
-    /// The slot that `region` holds, at least two sectors long.
+    /// What the header takes, in bytes: whole sectors.
+    pub const HEADER_BYTES: u32 = slot_header_bytes(Region::<F>::SECTOR_BYTES);
+
+    /// The slot that `region` holds, longer than its header.
     #[must_use]
     pub const fn new(region: Region<'f, F>) -> Self {
         Self { region }
@@ -85,21 +89,21 @@ impl<'f, F: NorFlash> SlotRegion<'f, F> {
     /// The bytes for image and staged patch together.
     #[must_use]
     pub const fn capacity_bytes(&self) -> u32 {
-        self.region.bytes().saturating_sub(Region::<F>::SECTOR_BYTES)
+        self.region.bytes().saturating_sub(Self::HEADER_BYTES)
     }
 
     /// The image and the tail as one region: offset 0 is the image's first byte.
     ///
     /// # Errors
-    /// [`FlashError::OutOfBounds`] if the slot is smaller than a sector.
+    /// [`FlashError::OutOfBounds`] if the slot is smaller than its header.
     pub fn image(&self) -> Result<Region<'f, F>, FlashError> {
-        self.region.sub(Region::<F>::SECTOR_BYTES, self.capacity_bytes())
+        self.region.sub(Self::HEADER_BYTES, self.capacity_bytes())
     }
 
     /// Where in the slot a byte of the image lies.
     #[must_use]
     pub const fn place(at: ImageOffset) -> SlotOffset {
-        SlotOffset(at.0.saturating_add(Region::<F>::SECTOR_BYTES))
+        SlotOffset(at.0.saturating_add(Self::HEADER_BYTES))
     }
 
     /// Reads from the image.
@@ -126,7 +130,7 @@ impl<'f, F: NorFlash> SlotRegion<'f, F> {
         self.region.erase(Self::place(at).0, bytes)
     }
 
-    /// The envelope in the header sector, read into `into` and checked against its CRC.
+    /// The envelope in the header, read into `into` and checked against its CRC.
     ///
     /// # Errors
     /// [`SlotHeaderFault`] says whether nothing is there or something torn.
@@ -147,12 +151,12 @@ impl<'f, F: NorFlash> SlotRegion<'f, F> {
         }
     }
 
-    /// Writes the header sector, which must be erased.
+    /// Writes the header, which must be erased.
     ///
     /// # Errors
     /// [`SlotHeaderFault::TooLong`], or the flash's.
     pub fn write_envelope(&self, envelope: &[u8]) -> Result<(), SlotHeaderFault> {
-        let mut bytes = [0xFF; PROGRAMMED_BYTES_MAX];
+        let mut bytes = [0xFF; PROGRAMMED_BYTES_MAX as usize];
         if envelope.len() > ENVELOPE_BYTES_MAX {
             return Err(SlotHeaderFault::TooLong);
         }
@@ -164,12 +168,12 @@ impl<'f, F: NorFlash> SlotRegion<'f, F> {
         Ok(self.region.program(0, &bytes[..length])?)
     }
 
-    /// Erases the header sector: from then on the slot is blank, whatever image bytes are left.
+    /// Erases the header: from then on the slot is blank, whatever image bytes are left.
     ///
     /// # Errors
     /// As [`Region::erase`].
     pub fn erase_header(&self) -> Result<(), FlashError> {
-        self.region.erase(0, Region::<F>::SECTOR_BYTES)
+        self.region.erase(0, Self::HEADER_BYTES)
     }
 }
 
@@ -264,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn the_image_begins_one_sector_in() {
+    fn the_image_begins_behind_the_header() {
         let flash = RefCell::new(blank());
         let slot = SlotRegion::new(Region::new(&flash, LAYOUT.slot_a));
         slot.program_image(ImageOffset(8), b"wxyz").unwrap();

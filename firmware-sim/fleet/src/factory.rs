@@ -110,6 +110,11 @@ fn fill<F: NorFlash>(blank: F, layout: &Layout, shipped: &Shipped<'_>) -> Result
             sequence: shipped.sequence,
         })
         .map_err(FactoryError::BootLog)?;
+    // As after a first boot: nothing left for the bootloader to settle.
+    BootLog::open(Region::new(&flash, layout.boot_log))
+        .map_err(FactoryError::Flash)?
+        .settle()
+        .map_err(FactoryError::BootLog)?;
     Ok(flash.into_inner())
 }
 

@@ -79,9 +79,12 @@ impl Device {
 
     /// Runs image 1 in slot A.
     fn shipped() -> Self {
-        Self::new()
+        let device = Self::new()
             .with(Slot::A, 1)
-            .logged(&[BootRecord::Confirmed { sequence: 1 }])
+            .logged(&[BootRecord::Confirmed { sequence: 1 }]);
+        let mut log = BootLog::open(Region::new(&device.0, LAYOUT.boot_log)).unwrap();
+        log.settle().unwrap();
+        device
     }
 
     /// Runs image 1, image 2 is about to be tried.
@@ -160,7 +163,7 @@ fn a_shipped_device_boots_its_confirmed_image_and_writes_nothing() {
         }
     );
     assert_eq!(boot.image.image_bytes as usize, image(1).len());
-    assert_eq!(device.0.borrow().bytes(), before);
+    assert!(device.0.borrow().bytes() == before);
     assert_eq!(boot.info.encode().len(), BOOT_INFO_BYTES);
 }
 
@@ -357,7 +360,10 @@ fn a_boot_cut_anywhere_is_followed_by_one_that_works() {
                 assert_eq!(again.state().confirmed, Some(1), "{cut:?}");
             },
         );
-        assert_eq!(operations, 1, "one record says it all: an attempt or a revert");
+        assert_eq!(
+            operations, 2,
+            "one record and its mark say it all: an attempt or a revert"
+        );
     }
 }
 
@@ -390,7 +396,8 @@ fn attempts_are_bounded_whatever_the_power_does() {
 #[test]
 fn a_cut_while_the_boot_log_is_compacted_loses_no_decision() {
     let device = Device::shipped().with(Slot::B, 2);
-    let filler = [BootRecord::Attempt { sequence: 99 }; 61];
+    // The trial goes into the last cell but one, and the last is left out.
+    let filler = [BootRecord::Attempt { sequence: 99 }; 53];
     let device = device.logged(&filler).logged(&[BootRecord::Trial {
         sequence: 2,
         slot: Slot::B,
