@@ -5,7 +5,7 @@ use embedded_storage::nor_flash::NorFlash;
 use sha2::{Digest, Sha256};
 use wire_patch::{IoFailed, Output, ReadAt};
 
-use crate::staging;
+use crate::staging::Filling;
 
 /// Bytes hashed in one step of work.
 const HASH_STEP_BYTES: u32 = 1_024;
@@ -38,7 +38,11 @@ pub(crate) struct Target<'f, F> {
 impl<F: NorFlash> Output for Target<'_, F> {
     fn append(&mut self, bytes: &[u8]) -> Result<(), IoFailed> {
         let region = self.slot.image().map_err(|_| IoFailed)?;
-        staging::program(region, self.written, bytes).map_err(|_| IoFailed)?;
+        let mut filling = Filling::from(self.written);
+        filling
+            .push(region, bytes)
+            .and_then(|()| filling.finish(region))
+            .map_err(|_| IoFailed)?;
         self.written += bytes.len() as u32;
         Ok(())
     }
@@ -100,6 +104,11 @@ impl Erasing {
             at: 0,
             end: bytes.next_multiple_of(sector_bytes),
         }
+    }
+
+    /// The sectors of a region from `at`, the beginning of one, to its end.
+    pub(crate) const fn rest(at: u32, end: u32) -> Self {
+        Self { at, end }
     }
 
     /// Erases one sector of `region`; whether that was the last.

@@ -26,7 +26,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
             class_id: self.provision.class_id,
             running_digest: DigestPrefix::of(&self.running.digest),
             sequence_number: self.running.sequence.into(),
-            slot_capacity_bytes: self.config.layout.image_capacity_bytes(),
+            slot_capacity_bytes: self.capacity_bytes(),
             staging_bytes: self.config.layout.staging.map(|area| area.bytes),
             erase_sector_bytes: Region::<F>::SECTOR_BYTES,
             block_szx_max: self.config.block_size_max.szx(),

@@ -18,6 +18,12 @@ pub struct Config {
     pub block_size_max: BlockSize,
     /// The formats the device reports and accepts, of those in [`Config::FORMATS_DECODED`].
     pub formats: Formats,
+    /// Whether a program unit of the part can be programmed only once between two erases, as `embedded_storage`'s `NorFlash`
+    /// says where its driver is no `MultiwriteNorFlash`: parts with ECC, and some that only limit the number. It costs a sector
+    /// of each slot, and after a restart in the middle of a fetch one more erase of what is not fetched yet.
+    ///
+    /// Right for every part when `true`. When it is `false` and the part is not like that, an interrupted fetch cannot go on.
+    pub program_once: bool,
     /// RFC 7252 §4.8 ACK_TIMEOUT until the first check-in tells the link's, ms. 15 s is the practice on NB-IoT.
     pub ack_timeout_ms: u32,
     /// How long an image on trial may be without contact before it is given up, ms.
@@ -42,6 +48,7 @@ impl Config {
             layout,
             block_size_max: BlockSize::B1024,
             formats: Self::FORMATS_DECODED,
+            program_once: false,
             ack_timeout_ms: 15_000,
             contact_ms_max: 600_000,
             checkin_interval_s: 3_600,

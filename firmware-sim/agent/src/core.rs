@@ -105,6 +105,17 @@ impl<'m, F: NorFlash> Core<'m, F> {
         }
     }
 
+    /// Room for image and payload in a slot, without the scratch sector where one is needed.
+    pub(crate) const fn capacity_bytes(&self) -> u32 {
+        let scratch_bytes = if self.config.program_once {
+            Region::<F>::SECTOR_BYTES
+        } else {
+            0
+        };
+        let capacity_bytes = self.config.layout.image_capacity_bytes();
+        capacity_bytes.saturating_sub(scratch_bytes)
+    }
+
     pub(crate) fn running_image(&self) -> Result<Region<'m, F>, FlashError> {
         let slot = self.config.layout.slot(self.spare.other());
         SlotRegion::new(Region::new(self.flash, slot)).image()
@@ -128,7 +139,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
             confirmed: self.boot_log.confirmed,
             given_up: self.boot_log.given_up(),
             formats: self.formats(),
-            capacity_bytes: self.config.layout.image_capacity_bytes(),
+            capacity_bytes: self.capacity_bytes(),
             staging_bytes: self.config.layout.staging.map(|area| area.bytes),
             sector_bytes: Region::<F>::SECTOR_BYTES,
             memory_bytes: self.memory_bytes,

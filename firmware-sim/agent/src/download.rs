@@ -12,7 +12,6 @@ use crate::checkin::asked_to_wait;
 use crate::core::{Core, FlashFailed};
 use crate::event::Event;
 use crate::journal::JournalRecord;
-use crate::staging;
 use crate::state::{Envelope, State, Transfer};
 
 /// Answers in a row that are not the block asked for, before the payload counts as changed: a gateway that does
@@ -136,7 +135,11 @@ impl<'m, F: NorFlash> Core<'m, F> {
         last: bool,
         block: &[u8],
     ) -> Result<State<'m>, FlashFailed> {
-        staging::program(self.payload_region(&update)?, offset, block)?;
+        let region = self.payload_region(&update)?;
+        transfer.filling.push(region, block)?;
+        if last {
+            transfer.filling.finish(region)?;
+        }
         let block_bytes = transfer.fetch.size().bytes();
         let count = update.job.payload_bytes.div_ceil(block_bytes);
         self.effects.event(Event::Block {

@@ -14,6 +14,8 @@ const OUTCOME: u8 = 6;
 const REPORTED: u8 = 7;
 const SMALLER_BLOCKS: u8 = 8;
 const STARTED: u8 = 9;
+const MENDING: u8 = 10;
+const MENDED: u8 = 11;
 
 /// The timing of the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +43,10 @@ pub(crate) enum JournalRecord {
     Outcome(LastUpdate),
     /// The gateway knows how an update ended.
     Reported(Told),
+    /// So many bytes of the payload are good, and its sectors from there on are being erased.
+    Mending(u32),
+    /// They are erased, and the good part of the first is back in its place.
+    Mended,
     /// The agent started, for this many times in all, modulo 2^32.
     Started(u32),
 }
@@ -76,6 +82,8 @@ pub(crate) struct JournalJob {
     pub(crate) stage: Stage,
     /// The size of the blocks it is staged in, when not the device's largest.
     pub(crate) block_size: Option<BlockSize>,
+    /// A mending under way, with the number of good bytes.
+    pub(crate) mending: Option<u32>,
 }
 
 /// What the journal says, all of it that matters.
@@ -98,17 +106,23 @@ impl JournalState {
         match record {
             JournalRecord::Link(link) => self.link = Some(link),
             JournalRecord::JobStarted(job) => {
+                // The same under another path goes on where it is.
+                let known = self.job.filter(|known| is_same_payload(&known.job, &job));
                 self.job = Some(JournalJob {
                     job,
-                    stage: Stage::Started,
-                    block_size: None,
-                })
+                    // What was tried may be tried again from what is staged.
+                    stage: known.map_or(Stage::Started, |known| known.stage.min(Stage::Staged)),
+                    block_size: known.and_then(|known| known.block_size),
+                    mending: known.and_then(|known| known.mending),
+                });
             }
             JournalRecord::SmallerBlocks(size) => {
                 if let Some(job) = &mut self.job {
                     job.block_size = Some(size);
                 }
             }
+            JournalRecord::Mending(good) => self.mend(Some(good)),
+            JournalRecord::Mended => self.mend(None),
             JournalRecord::Staged => self.advance(Stage::Staged),
             JournalRecord::Armed => {
                 self.advance(Stage::Armed);
@@ -134,6 +148,12 @@ impl JournalState {
         }
     }
 
+    fn mend(&mut self, good: Option<u32>) {
+        if let Some(job) = &mut self.job {
+            job.mending = good;
+        }
+    }
+
     /// The fewest records whose fold is this state, oldest first.
     fn live(&self) -> [Option<JournalRecord>; LIVE_MAX] {
         let reached = |stage| self.job.is_some_and(|job| job.stage >= stage);
@@ -144,6 +164,7 @@ impl JournalState {
             self.job
                 .and_then(|job| job.block_size)
                 .map(JournalRecord::SmallerBlocks),
+            self.job.and_then(|job| job.mending).map(JournalRecord::Mending),
             reached(Stage::Staged).then_some(JournalRecord::Staged),
             reached(Stage::Armed).then_some(JournalRecord::Armed),
             self.reported.map(JournalRecord::Reported),
@@ -152,8 +173,8 @@ impl JournalState {
     }
 }
 
-/// One record for each field of the state, and three for those of the job.
-const LIVE_MAX: usize = 8;
+/// One record for each field of the state, and four for those of the job.
+const LIVE_MAX: usize = 9;
 const _: () = assert!(LIVE_MAX <= deltagate_flash::RECORD_LIVE_MAX);
 
 /// The journal, opened: its state, and the way to add to it.
@@ -215,6 +236,14 @@ impl<'f, F: NorFlash> Journal<'f, F> {
     }
 }
 
+/// Whether two jobs are one, under whatever path: what is fetched is known by its digest.
+pub(crate) fn is_same_payload(one: &Job, other: &Job) -> bool {
+    *one == Job {
+        path: one.path,
+        ..*other
+    }
+}
+
 fn failed(error: AppendError) -> FlashError {
     match error {
         AppendError::Flash(error) => error,
@@ -261,6 +290,11 @@ impl JournalRecord {
                 bytes.put(&[told.code]);
                 REPORTED
             }
+            Self::Mending(good) => {
+                bytes.put(&good.to_le_bytes());
+                MENDING
+            }
+            Self::Mended => MENDED,
             Self::Started(starts) => {
                 bytes.put(&starts.to_le_bytes());
                 STARTED
@@ -307,6 +341,8 @@ impl JournalRecord {
                     code: u8::from_le_bytes(take(&mut bytes)?),
                 })
             }
+            MENDING => Self::Mending(u32::from_le_bytes(take(&mut bytes)?)),
+            MENDED => Self::Mended,
             STARTED => Self::Started(u32::from_le_bytes(take(&mut bytes)?)),
             _ => return None,
         };
@@ -384,6 +420,8 @@ mod tests {
             }),
             JournalRecord::Reported(Told::of(&refusal(9))),
             JournalRecord::Started(0x0102_0304),
+            JournalRecord::Mending(0x0506_0708),
+            JournalRecord::Mended,
         ];
         for record in records {
             assert_eq!(JournalRecord::decode(&record.encode()), Some(record));

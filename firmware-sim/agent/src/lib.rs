@@ -28,6 +28,7 @@
 //! | FetchingManifest, Fetching | 5.03 or 4.29 with Max-Age | the same (paused) | nothing before Max-Age has passed |
 //! | FetchingManifest, Fetching | any other code | the same (paused) | the same block again after a back-off |
 //! | Preparing | work | Preparing | erases the spare slot's header, then room for the payload, a sector a step |
+//! | Mending | work | Mending, Fetching | on parts of write-once words: what was half programmed is erased, the rest of its sector kept |
 //! | Preparing | work, all erased | Fetching | envelope into the header, then JobStarted into the journal |
 //! | Fetching | block | Fetching | programs it; `GET` of the next |
 //! | Fetching | block that completes the patch header | Fetching, or Idle if refused | outcome 5, 7 or 8 |
@@ -50,7 +51,7 @@
 //! back-off. Every wait that a gateway asks for ends within a week, every back-off within the configured bound.
 //!
 //! After a restart the journal says where to begin: nothing or an ended job: Idle; a started job: Fetching at the
-//! block that holds the last programmed byte; a staged one: Clearing; an armed one that was not tried: Verifying. Its
+//! block that holds the last programmed byte, after Mending where words can be programmed only once; a staged one: Clearing; an armed one that was not tried: Verifying. Its
 //! manifest is judged again first. An image on trial begins in Idle, and resumes or starts no update before it is
 //! confirmed.
 //!
@@ -69,6 +70,8 @@
 //! 7 Reported       0 sequence u64   8 code u8                                       the gateway has it; kept of a revert
 //! 8 SmallerBlocks  0 szx u8         (of the job started last: how the gateway answers)
 //! 9 Started        0 starts u32     how often the agent started; no two starts send the same message ids
+//! 10 Mending       0 good u32       (of the job started last: its good bytes; those of the last sector are in the scratch sector)
+//! 11 Mended        (of the job started last: only erased bytes follow the good ones)
 //! ```
 
 #![no_std]
@@ -79,7 +82,7 @@ extern crate std;
 
 // Modules, from the outside in: `agent` (the public object), `state`, `core` (what all states share), `checkin`,
 // `download`, `update`, `trial` (the events of those states), `accept` (the judgement of an offer), `client` (CoAP),
-// `journal`, `staging`, `apply` (flash), `config`, `event`.
+// `journal`, `staging`, `mend`, `apply` (flash), `config`, `event`.
 mod accept;
 mod agent;
 mod apply;
@@ -90,6 +93,7 @@ mod core;
 mod download;
 mod event;
 mod journal;
+mod mend;
 mod staging;
 mod state;
 mod trial;

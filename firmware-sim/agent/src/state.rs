@@ -1,11 +1,13 @@
 //! The agent's states, each with what only it needs.
 
 use wire_checkin::{ENVELOPE_BYTES_MAX, Job, LastUpdate};
-use wire_coap::Block2Fetch;
+use wire_coap::{Block2Fetch, BlockSize};
 use wire_patch::Decoder;
 
 use crate::accept::Update;
 use crate::apply::{Erasing, Hashing};
+use crate::mend::Mend;
+use crate::staging::Filling;
 
 /// Where the agent is; the table is on the crate's front page.
 #[derive(Debug)]
@@ -25,6 +27,12 @@ pub(crate) enum State<'m> {
         update: Update,
         envelope: Envelope,
         erasing: Option<Erasing>,
+    },
+    /// What a restart may have left half programmed is being erased, what lies before it in its sector kept.
+    Mending {
+        update: Update,
+        size: BlockSize,
+        mend: Mend,
     },
     /// The payload is being fetched.
     Fetching { update: Update, transfer: Transfer },
@@ -50,6 +58,7 @@ impl State<'_> {
         matches!(
             self,
             Self::Preparing { .. }
+                | Self::Mending { .. }
                 | Self::CheckingPayload { .. }
                 | Self::Clearing { .. }
                 | Self::Decoding { .. }
@@ -73,6 +82,8 @@ impl State<'_> {
 #[derive(Clone, Debug)]
 pub(crate) struct Transfer {
     pub(crate) fetch: Block2Fetch,
+    /// Where a payload's next byte goes; of no meaning for a manifest.
+    pub(crate) filling: Filling,
     /// No request before this time.
     pub(crate) paused_until_ms: Option<u64>,
     /// Blocks in a row that were not the one asked for.
@@ -80,8 +91,9 @@ pub(crate) struct Transfer {
 }
 
 impl Transfer {
-    pub(crate) const fn new(fetch: Block2Fetch) -> Self {
+    pub(crate) fn new(fetch: Block2Fetch) -> Self {
         Self {
+            filling: Filling::from(fetch.offset()),
             fetch,
             paused_until_ms: None,
             faults: 0,

@@ -11,7 +11,8 @@ use crate::accept::{Refusal, Update, check_patch, judge};
 use crate::apply::{Erasing, Hashing, Source, Target};
 use crate::core::{Core, FlashFailed};
 use crate::event::Event;
-use crate::journal::{JournalJob, JournalRecord, Stage};
+use crate::journal::{JournalJob, JournalRecord, Stage, is_same_payload};
+use crate::mend::Mend;
 use crate::staging;
 use crate::state::{Envelope, State};
 
@@ -27,6 +28,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
                 envelope,
                 erasing,
             } => self.prepare(now_ms, update, envelope, erasing),
+            State::Mending { update, size, mend } => self.mend(now_ms, update, size, mend),
             State::CheckingPayload { update, hashing } => self.check_payload(now_ms, update, hashing),
             State::Clearing { update, mut erasing } => match erasing.step(self.spare_slot().image()?)? {
                 false => Ok(State::Clearing { update, erasing }),
@@ -227,6 +229,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
             job,
             stage,
             block_size,
+            mending,
         }) = self.journal.state().job
         else {
             return Ok(None);
@@ -244,11 +247,21 @@ impl<'m, F: NorFlash> Core<'m, F> {
                 let largest = self.config.block_size_max;
                 let size = block_size.map_or(largest, |size| size.min(largest));
                 let payload = self.payload_region(&update)?;
-                let staged_bytes = staging::staged(payload, update.job.payload_bytes, size.bytes())?;
+                let staged_bytes = match mending {
+                    Some(good) => good,
+                    None => staging::staged(payload, update.job.payload_bytes, size.bytes())?,
+                };
                 self.effects.event(Event::Resumed {
                     sequence,
                     staged_bytes,
                 });
+                if self.config.program_once || mending.is_some() {
+                    let mend = match mending {
+                        Some(good) => self.mend_again(&update, good)?,
+                        None => Mend::begin(staged_bytes),
+                    };
+                    return Ok(Some(State::Mending { update, size, mend }));
+                }
                 self.resume_fetching(now_ms, update, staged_bytes, size).map(Some)
             }
             Stage::Staged | Stage::Armed => {
@@ -268,7 +281,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
         }
     }
 
-    fn resume_fetching(
+    pub(crate) fn resume_fetching(
         &mut self,
         now_ms: u64,
         update: Update,
@@ -314,21 +327,11 @@ impl<'m, F: NorFlash> Core<'m, F> {
         let Some(known) = self.journal.state().job else {
             return Ok(None);
         };
-        if (Job {
-            path: job.path,
-            ..known.job
-        }) != *job
-        {
+        if !is_same_payload(&known.job, job) {
             return Ok(None);
         }
         if known.job.path != job.path {
             self.journal.append(JournalRecord::JobStarted(*job))?;
-            if let Some(size) = known.block_size {
-                self.journal.append(JournalRecord::SmallerBlocks(size))?;
-            }
-            if known.stage >= Stage::Staged {
-                self.journal.append(JournalRecord::Staged)?;
-            }
         }
         self.resume(now_ms)
     }

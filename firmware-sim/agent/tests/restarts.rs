@@ -214,6 +214,33 @@ fn an_image_reverted_and_retried_is_reported_again() {
     device.run_until(confirmed(2));
 }
 
+/// A year of monthly updates: what wears out first would be the logs, and each bank of them takes its share.
+#[test]
+fn twenty_updates_erase_each_bank_of_a_log_a_few_times() {
+    let mut device = Device::new(&release(1), Gateway::new(None));
+    device.flash.borrow_mut().restart();
+    for sequence in 2..22 {
+        device.gateway.offer = Some(Offer::full(&release(sequence)));
+        device.run_until(confirmed(sequence));
+    }
+    let erased = device.flash.borrow().wear().to_vec();
+    let of = |partition: deltagate_flash::Partition| {
+        let first = partition.offset as usize / 4_096;
+        (erased[first], erased[first + 1])
+    };
+    let (boot_log, journal) = (of(LAYOUT.boot_log), of(LAYOUT.journal));
+    println!(
+        "20 updates: boot log {boot_log:?}, journal {journal:?} erases of their banks, slots {:?}",
+        &erased[5..]
+    );
+    assert!(boot_log.0.abs_diff(boot_log.1) <= 1 && boot_log.0 + boot_log.1 <= 20 / 4);
+    assert!(journal.0.abs_diff(journal.1) <= 1 && journal.0 + journal.1 <= 20 / 3);
+    assert!(
+        erased[5..].iter().all(|erased| *erased <= 10),
+        "every other update, once"
+    );
+}
+
 /// The spare slot holds the right envelope and the remains of a payload spoilt on its way. The same job is offered again,
 /// and the power goes away while its place is made: the remains must not pass for what was fetched.
 #[test]

@@ -1,0 +1,126 @@
+//! The device's surroundings, which keep their state while its power comes and goes: the gateway, and a witness of what must
+//! never be taken back.
+
+use wire_coap::Message;
+
+use super::scenario::{HALF_WAY, LAST, Scenario};
+use super::support::{Gateway, Offer, Request};
+
+/// What outlives a power cut, besides the flash.
+#[derive(Clone, Debug, Hash, Default)]
+pub(crate) struct World {
+    /// Offers that are over: confirmed, or an outcome for them reported.
+    pub(crate) ended: u8,
+    /// Blocks of each offer asked for, up to [`HALF_WAY`].
+    pub(crate) blocks: [u8; 2],
+    /// The first byte of the block asked for last, of each offer, since it was accepted: all before it were staged.
+    pub(crate) reached: [u32; 3],
+    /// The highest sequence number that a gateway answered.
+    pub(crate) contacted: u32,
+    /// The highest sequence number that is known to be confirmed.
+    pub(crate) confirmed: u32,
+    /// The scenario is over; now the last update.
+    pub(crate) finale: bool,
+    /// The last update is over too.
+    pub(crate) done: bool,
+}
+
+impl World {
+    fn standing<'s>(&self, scenario: &'s Scenario, last: &'s Offer) -> Option<(usize, &'s Offer)> {
+        if self.finale {
+            return Some((2, last));
+        }
+        let index = (scenario.standing)(self)?;
+        scenario.offers.get(index).map(|offer| (index, offer))
+    }
+
+    /// The gateway's answer. `most_again` is how much of what was staged may be fetched again.
+    pub(crate) fn answer(
+        &mut self,
+        scenario: &Scenario,
+        last: &Offer,
+        most_again: u32,
+        datagram: &[u8],
+    ) -> Vec<Vec<u8>> {
+        let message = Message::parse(datagram).expect("the agent sends CoAP");
+        if !message.code().is_request() {
+            return Vec::new();
+        }
+        let mut gateway = Gateway::new(None);
+        gateway.block_size_max = wire_coap::BlockSize::B1024;
+        gateway.handle(datagram);
+        match &gateway.requests[0] {
+            Request::CheckIn(check_in) => {
+                self.contacted = self.contacted.max(check_in.sequence_number as u32);
+                self.note(scenario, check_in);
+            }
+            Request::Payload { path, .. } => {
+                let block = message.block2().unwrap().expect("a block is asked for");
+                let offset = block.number.value() * block.size.bytes();
+                self.asked(scenario, last, path, offset, most_again);
+            }
+            Request::Manifest { .. } => {}
+        }
+        gateway.offer = self.standing(scenario, last).map(|(_, offer)| offer.clone());
+        gateway.requests.clear();
+        gateway.handle(datagram)
+    }
+
+    fn note(&mut self, scenario: &Scenario, check_in: &wire_checkin::CheckIn) {
+        let offers = &scenario.offers;
+        let sequence_of = |index: u8| {
+            offers
+                .get(usize::from(index))
+                .map(|offer| offer.job.sequence_number)
+        };
+        let about = check_in.last_update.map(|last| last.sequence_number);
+        let current = sequence_of(self.ended);
+        if current.is_some()
+            && (about == current || Some(check_in.sequence_number) == current && !check_in.on_trial)
+        {
+            self.ended += 1;
+        }
+        if check_in.on_trial {
+            return;
+        }
+        let running = check_in.sequence_number as u32;
+        self.finale |= running == scenario.goal;
+        self.done |= running == LAST;
+    }
+
+    fn asked(&mut self, scenario: &Scenario, last: &Offer, path: &str, offset: u32, most_again: u32) {
+        let Some((index, offer)) = self.standing(scenario, last) else {
+            return;
+        };
+        if offer.job.path.as_str() != path {
+            return;
+        }
+        if let Some(blocks) = self.blocks.get_mut(index) {
+            *blocks = (*blocks + 1).min(HALF_WAY);
+        }
+        assert!(
+            offset + most_again >= self.reached[index],
+            "asked for byte {offset} of {path} after {} bytes were staged",
+            self.reached[index]
+        );
+        self.reached[index] = self.reached[index].max(offset);
+    }
+
+    /// An offer was accepted: it begins anew, and what was staged of others is gone.
+    pub(crate) fn accepted(&mut self, scenario: &Scenario, last: &Offer) {
+        if let Some((index, offer)) = self.standing(scenario, last) {
+            assert_eq!(
+                self.reached[index],
+                0,
+                "{} is begun anew",
+                offer.job.path.as_str()
+            );
+        }
+        self.dropped();
+    }
+
+    /// An update was given up.
+    pub(crate) fn dropped(&mut self) {
+        self.reached = [0; 3];
+    }
+}
