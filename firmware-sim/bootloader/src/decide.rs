@@ -362,8 +362,141 @@ mod tests {
         }
     }
 
+    /// A cell of `decide/table.txt`.
+    fn cell(decision: Decision) -> String {
+        let boot = match decision.boot {
+            Ok(Choice { slot, sequence, mode }) => match mode {
+                Mode::Confirmed => format!("{slot}{sequence}"),
+                Mode::Trial { attempt } => format!("{slot}{sequence} try{attempt}"),
+                Mode::LastResort => format!("{slot}{sequence} last"),
+            },
+            Err(Recovery::NoImage) => "none".to_owned(),
+            Err(Recovery::OnlyOlder) => "older".to_owned(),
+            Err(other) => format!("{other:?}"),
+        };
+        let revert = decision.revert.map_or(String::new(), |reverted| {
+            format!("-{}/{} ", reverted.sequence, reverted.reason.code())
+        });
+        format!("{revert}{boot}")
+    }
+
+    /// The whole table for one confirmed number and its neighbours: 2 × 5 × 4 × 3 states, 25 pairs of slots each.
+    fn table() -> String {
+        let found = [None, Some(4), Some(5), Some(6), Some(7)];
+        let named = |number: Option<u32>| number.map_or("-".to_owned(), |number| number.to_string());
+        let trials = [
+            None,
+            Some((4, Slot::B)),
+            Some((5, Slot::B)),
+            Some((6, Slot::A)),
+            Some((6, Slot::B)),
+        ];
+        let mut table = String::new();
+        for confirmed in [None, Some(5)] {
+            for trial in trials {
+                for attempts in 0..=TRIAL_BOOTS_MAX {
+                    for left_behind in [None, Some(RevertReason::Watchdog), Some(RevertReason::Fault)] {
+                        // Without a trial neither matters, and below the limit nothing left behind does.
+                        let matters = trial.is_some() || attempts == 0;
+                        if !matters
+                            || left_behind.is_some() && (attempts < TRIAL_BOOTS_MAX || trial.is_none())
+                        {
+                            continue;
+                        }
+                        table += &format!(
+                            "confirmed {}, trial {}, attempts {attempts}, left behind {}\n",
+                            named(confirmed),
+                            trial.map_or("-".to_owned(), |(sequence, slot)| format!("{sequence} in {slot}")),
+                            left_behind.map_or("-".to_owned(), |reason| reason.to_string())
+                        );
+                        table += &format!("  {:>4}", "A\\B");
+                        found.iter().for_each(|b| table += &format!(" {:>14}", named(*b)));
+                        table += "\n";
+                        for a in found {
+                            table += &format!("  {:>4}", named(a));
+                            for b in found {
+                                let state = state(confirmed, trial, attempts);
+                                let decision = decide(&state, left_behind, &mut |slot| match slot {
+                                    Slot::A => a,
+                                    Slot::B => b,
+                                });
+                                table += &format!(" {:>14}", cell(decision));
+                            }
+                            table += "\n";
+                        }
+                    }
+                }
+            }
+        }
+        table
+    }
+
+    /// Every cell, written down: whoever changes the table sees what else changes. `DELTAGATE_WRITE_TABLES=1` writes it
+    /// anew.
+    #[test]
+    fn every_cell_is_as_written_down() {
+        let (table, path) = (
+            table(),
+            concat!(env!("CARGO_MANIFEST_DIR"), "/src/decide/table.txt"),
+        );
+        if std::env::var_os("DELTAGATE_WRITE_TABLES").is_some() {
+            std::fs::write(path, &table).unwrap();
+        }
+        let written = include_str!("decide/table.txt");
+        let (rows, cells) = (
+            table.lines().count(),
+            table.lines().filter(|line| line.starts_with(' ')).count() / 6 * 25,
+        );
+        assert!(rows > 200 && cells > 1_000, "{rows} rows, {cells} cells");
+        for (number, (now, then)) in table.lines().zip(written.lines()).enumerate() {
+            assert_eq!(now, then, "line {}", number + 1);
+        }
+        assert_eq!(table.len(), written.len());
+    }
+
+    /// Every input within bounds: numbers that differ by up to two or lie at the ends of 32 bits, any trial, any attempts,
+    /// any reason left behind, any verdicts. The decision depends on the order of numbers only, and four of them meet.
+    #[test]
+    fn the_rules_hold_for_all_inputs_within_bounds() {
+        let numbers = [0, 1, 2, 3, 4, u32::MAX - 1, u32::MAX].map(Some);
+        let optional: Vec<Option<u32>> = std::iter::once(None).chain(numbers).collect();
+        let mut inputs = 0_u32;
+        for &confirmed in &optional {
+            for &tried in &optional {
+                for slot in Slot::BOTH {
+                    for attempts in 0..=TRIAL_BOOTS_MAX + 1 {
+                        for &a in &optional {
+                            for &b in &optional {
+                                let state =
+                                    state(confirmed, tried.map(|sequence| (sequence, slot)), attempts);
+                                for left_behind in LEFT_BEHIND {
+                                    inputs += 1;
+                                    let decision = decide(&state, left_behind, &mut |slot| {
+                                        if slot == Slot::A { a } else { b }
+                                    });
+                                    check_rules(state, a, b, decision);
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        assert_eq!(inputs, 8 * 8 * 2 * 5 * 8 * 8 * 5);
+    }
+
     fn keeps_the_rules(state: BootLogState, a: Option<u32>, b: Option<u32>) {
-        let decision = with(state, a, b);
+        check_rules(state, a, b, with(state, a, b));
+    }
+
+    fn check_rules(state: BootLogState, a: Option<u32>, b: Option<u32>, decision: Decision) {
+        if let Some(reverted) = decision.revert {
+            assert_eq!(state.trial.map(|trial| trial.sequence), Some(reverted.sequence));
+            assert!(
+                Some(reverted.sequence) > state.confirmed,
+                "a confirmed image is not reverted"
+            );
+        }
         let eligible = |found: Option<u32>| found.is_some() && found >= state.confirmed;
         let Ok(choice) = decision.boot else {
             assert!(

@@ -124,6 +124,8 @@ impl BootRecord {
     }
 
     /// `None` for a record of a kind or value that this version does not know.
+    /// A longer record is a later version's, which says more: what it says here holds all the same, and a confirmation that
+    /// went unread would let an older image run.
     fn decode(record: &Record) -> Option<Self> {
         let payload = record.payload();
         let &extra = payload.get(4)?;

@@ -425,3 +425,41 @@ fn lives_on<const PROGRAM: usize, const SECTOR: usize>(rewrites: crate::sim::Rew
     }
     assert!(part.wear().iter().any(|erased| *erased > 0));
 }
+
+/// All cells within two bits of a sound one, 131,328 of them, and all with a burst of wrong bits up to a byte long.
+#[test]
+fn no_cell_with_few_bits_wrong_is_a_record() {
+    let sound = note(0x0102_0304).encode(7);
+    assert!(Record::decode(&sound).is_some());
+    let flipped = |bits: &[usize]| {
+        let mut cell = sound;
+        bits.iter().for_each(|bit| cell[bit / 8] ^= 1 << (bit % 8));
+        Record::decode(&cell)
+    };
+    for first in 0..RECORD_BYTES * 8 {
+        assert_eq!(flipped(&[first]), None);
+        for second in 0..first {
+            assert_eq!(flipped(&[first, second]), None, "{first} {second}");
+        }
+    }
+    for at in 0..RECORD_BYTES {
+        for wrong in 1..=u8::MAX {
+            let mut cell = sound;
+            cell[at] ^= wrong;
+            assert_eq!(Record::decode(&cell), None);
+        }
+    }
+}
+
+/// Every kind and every length of payload comes back with every serial that a bank can hold.
+#[test]
+fn every_record_comes_back() {
+    for kind in 1..=u8::MAX {
+        for length in 0..=RECORD_PAYLOAD_BYTES_MAX {
+            let serial = u16::from(kind) ^ length as u16;
+            let record = Record::new(kind, &std::vec![kind; length]).unwrap();
+            assert_eq!(Record::decode(&record.encode(serial)), Some((serial, record)));
+        }
+    }
+    assert_eq!(Record::new(VOID, &[]), None);
+}
