@@ -151,6 +151,11 @@ impl<'m, F: NorFlash> Core<'m, F> {
             self.journal
                 .append(JournalRecord::SmallerBlocks(transfer.fetch.size()))?;
         }
+        if !last && block.iter().all(|byte| *byte == 0xFF) && transfer.is_worth_a_record() {
+            // Nothing in flash tells that these bytes came.
+            let firm_bytes = transfer.filling.firm_bytes();
+            self.journal.append(JournalRecord::Firm(firm_bytes))?;
+        }
         let (before, now) = (offset as usize, transfer.fetch.offset() as usize);
         let header_came = before < HEADER_BYTES && (now >= HEADER_BYTES || last);
         if header_came && update.job.format == Format::Patch {

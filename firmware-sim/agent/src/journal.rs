@@ -15,7 +15,7 @@ const REPORTED: u8 = 7;
 const SMALLER_BLOCKS: u8 = 8;
 const STARTED: u8 = 9;
 const MENDING: u8 = 10;
-const MENDED: u8 = 11;
+const FIRM: u8 = 11;
 
 /// The timing of the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +45,8 @@ pub(crate) enum JournalRecord {
     Reported(Told),
     /// So many bytes of the payload are good, and its sectors from there on are being erased.
     Mending(u32),
-    /// They are erased, and the good part of the first is back in its place.
-    Mended,
+    /// So many bytes of the payload are good, and surely so, even where they look erased; no mending is under way.
+    Firm(u32),
     /// The agent started, for this many times in all, modulo 2^32.
     Started(u32),
 }
@@ -84,6 +84,8 @@ pub(crate) struct JournalJob {
     pub(crate) block_size: Option<BlockSize>,
     /// A mending under way, with the number of good bytes.
     pub(crate) mending: Option<u32>,
+    /// So many bytes need not be looked for: they are there.
+    pub(crate) firm_bytes: u32,
 }
 
 /// What the journal says, all of it that matters.
@@ -114,6 +116,7 @@ impl JournalState {
                     stage: known.map_or(Stage::Started, |known| known.stage.min(Stage::Staged)),
                     block_size: known.and_then(|known| known.block_size),
                     mending: known.and_then(|known| known.mending),
+                    firm_bytes: known.map_or(0, |known| known.firm_bytes),
                 });
             }
             JournalRecord::SmallerBlocks(size) => {
@@ -122,7 +125,12 @@ impl JournalState {
                 }
             }
             JournalRecord::Mending(good) => self.mend(Some(good)),
-            JournalRecord::Mended => self.mend(None),
+            JournalRecord::Firm(bytes) => {
+                self.mend(None);
+                if let Some(job) = &mut self.job {
+                    job.firm_bytes = bytes;
+                }
+            }
             JournalRecord::Staged => self.advance(Stage::Staged),
             JournalRecord::Armed => {
                 self.advance(Stage::Armed);
@@ -164,6 +172,9 @@ impl JournalState {
             self.job
                 .and_then(|job| job.block_size)
                 .map(JournalRecord::SmallerBlocks),
+            self.job
+                .filter(|job| job.firm_bytes > 0)
+                .map(|job| JournalRecord::Firm(job.firm_bytes)),
             self.job.and_then(|job| job.mending).map(JournalRecord::Mending),
             reached(Stage::Staged).then_some(JournalRecord::Staged),
             reached(Stage::Armed).then_some(JournalRecord::Armed),
@@ -173,8 +184,8 @@ impl JournalState {
     }
 }
 
-/// One record for each field of the state, and four for those of the job.
-const LIVE_MAX: usize = 9;
+/// One record for each field of the state, and five for those of the job.
+const LIVE_MAX: usize = 10;
 const _: () = assert!(LIVE_MAX <= deltagate_flash::RECORD_LIVE_MAX);
 
 /// The journal, opened: its state, and the way to add to it.
@@ -294,7 +305,10 @@ impl JournalRecord {
                 bytes.put(&good.to_le_bytes());
                 MENDING
             }
-            Self::Mended => MENDED,
+            Self::Firm(bytes_before) => {
+                bytes.put(&bytes_before.to_le_bytes());
+                FIRM
+            }
             Self::Started(starts) => {
                 bytes.put(&starts.to_le_bytes());
                 STARTED
@@ -342,7 +356,7 @@ impl JournalRecord {
                 })
             }
             MENDING => Self::Mending(u32::from_le_bytes(take(&mut bytes)?)),
-            MENDED => Self::Mended,
+            FIRM => Self::Firm(u32::from_le_bytes(take(&mut bytes)?)),
             STARTED => Self::Started(u32::from_le_bytes(take(&mut bytes)?)),
             _ => return None,
         };
@@ -421,7 +435,7 @@ mod tests {
             JournalRecord::Reported(Told::of(&refusal(9))),
             JournalRecord::Started(0x0102_0304),
             JournalRecord::Mending(0x0506_0708),
-            JournalRecord::Mended,
+            JournalRecord::Firm(0x090A_0B0C),
         ];
         for record in records {
             assert_eq!(JournalRecord::decode(&record.encode()), Some(record));

@@ -71,7 +71,7 @@
 //! 8 SmallerBlocks  0 szx u8         (of the job started last: how the gateway answers)
 //! 9 Started        0 starts u32     how often the agent started; no two starts send the same message ids
 //! 10 Mending       0 good u32       (of the job started last: its good bytes; those of the last sector are in the scratch sector)
-//! 11 Mended        (of the job started last: only erased bytes follow the good ones)
+//! 11 Firm          0 good u32       (of the job started last: no mending is under way, and so many bytes need not be looked for)
 //! ```
 
 #![no_std]

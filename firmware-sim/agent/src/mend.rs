@@ -9,7 +9,7 @@
 //! | | journal: Mending, with the number of good bytes | Clear |
 //! | Clear | erases the sector and all that follow it, for nobody knows which bytes past it are in flux | Clear |
 //! | Restore | copies the good part back | Clear |
-//! | | journal: Mended; the fetch goes on | Save, if more came since |
+//! | | journal: Firm, with the same number; the fetch goes on | Save |
 //!
 //! Every restart costs one more pass over the rest of the payload's sectors, and one erase of the scratch sector.
 
@@ -97,7 +97,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
             }
             Step::Restore { copied } if *copied < kept => copy(scratch, sector, copied, kept)?,
             Step::Restore { .. } => {
-                self.journal.append(JournalRecord::Mended)?;
+                self.journal.append(JournalRecord::Firm(mend.good))?;
                 return self.resume_fetching(now_ms, update, mend.good, size);
             }
         }

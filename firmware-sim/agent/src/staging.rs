@@ -55,6 +55,11 @@ impl Filling {
         Ok(())
     }
 
+    /// All before this is programmed, or erased and to remain so.
+    pub(crate) const fn firm_bytes(&self) -> u32 {
+        self.at
+    }
+
     /// Programs what is kept, the rest of its unit as erased bytes.
     pub(crate) fn finish<F: NorFlash>(&mut self, region: Region<'_, F>) -> Result<(), FlashError> {
         if self.length == 0 {

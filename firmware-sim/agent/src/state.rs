@@ -78,6 +78,10 @@ impl State<'_> {
     }
 }
 
+/// How many blocks that look erased are written down after each start: a payload is not authenticated while it comes, and with
+/// a record for each of 32,768 blocks of 16 bytes a wrong one would cost the journal 500 erases. Firmware has a gap or two.
+const BLANK_BLOCKS_MAX: u8 = 32;
+
 /// A block-wise transfer and its patience.
 #[derive(Clone, Debug)]
 pub(crate) struct Transfer {
@@ -88,6 +92,8 @@ pub(crate) struct Transfer {
     pub(crate) paused_until_ms: Option<u64>,
     /// Blocks in a row that were not the one asked for.
     pub(crate) faults: u8,
+    /// Records written for blocks that look erased.
+    blank_blocks: u8,
 }
 
 impl Transfer {
@@ -97,7 +103,14 @@ impl Transfer {
             fetch,
             paused_until_ms: None,
             faults: 0,
+            blank_blocks: 0,
         }
+    }
+
+    /// Whether one more block that looks erased gets a record of its own.
+    pub(crate) fn is_worth_a_record(&mut self) -> bool {
+        self.blank_blocks = self.blank_blocks.saturating_add(1);
+        self.blank_blocks <= BLANK_BLOCKS_MAX
     }
 }
 

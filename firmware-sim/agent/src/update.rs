@@ -230,6 +230,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
             stage,
             block_size,
             mending,
+            firm_bytes,
         }) = self.journal.state().job
         else {
             return Ok(None);
@@ -247,17 +248,19 @@ impl<'m, F: NorFlash> Core<'m, F> {
                 let largest = self.config.block_size_max;
                 let size = block_size.map_or(largest, |size| size.min(largest));
                 let payload = self.payload_region(&update)?;
-                let staged_bytes = match mending {
+                let found = match mending {
                     Some(good) => good,
-                    None => staging::staged(payload, update.job.payload_bytes, size.bytes())?,
+                    None => staging::staged(payload, update.job.payload_bytes, size.bytes())?.max(firm_bytes),
                 };
+                // A multiple of the block asked for, whatever its size was when this was written down.
+                let staged_bytes = found - found % size.bytes().max(Region::<F>::PROGRAM_BYTES);
                 self.effects.event(Event::Resumed {
                     sequence,
                     staged_bytes,
                 });
                 if self.config.program_once || mending.is_some() {
                     let mend = match mending {
-                        Some(good) => self.mend_again(&update, good)?,
+                        Some(_) => self.mend_again(&update, staged_bytes)?,
                         None => Mend::begin(staged_bytes),
                     };
                     return Ok(Some(State::Mending { update, size, mend }));

@@ -15,8 +15,8 @@
 //!   the one that counted before. What was given up is written over by a record of the same serial behind it, and stays
 //!   given up, whatever its cell reads later.
 //! - The mark says that the newest record is firm: its program operation began only after the record's was over. The newest
-//!   record without one is in doubt, and so is one that cannot be read. [`RecordLog::settle`] decides: it writes the record
-//!   once more, or an empty one in its place. Whoever acts on a log settles it first, once after each restart.
+//!   record without one is in doubt, and so is one that cannot be read. [`RecordLog::settle`] decides: it writes the newest
+//!   that it could read once more. Whoever acts on a log settles it first, once after each restart.
 //! - A bank counts when its header, written last, is whole, and has its mark or cells behind the `count` that came with
 //!   the header. Of two that count the one with the higher generation is the log.
 //! - The cell after the newest one is left out when the log was opened anew: a program operation cut at its first byte may
@@ -86,7 +86,7 @@ impl Record {
         }
     }
 
-    const fn void() -> Self {
+    pub(crate) const fn void() -> Self {
         Self {
             kind: VOID,
             length: 0,
@@ -283,12 +283,22 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
         }
         match active.newest {
             _ if active.next >= Self::CELLS => self.compact(&Record::void(), live),
-            // Written once more, it takes the place of the first.
-            Some(Newest { cell, serial, record }) if cell + 2 == active.next => {
-                self.write(&record, serial, live)
-            }
-            _ => self.append(&Record::void(), live),
+            // Written once more, it takes the place of the first. Behind a cell that cannot be read it may be in doubt as well:
+            // the power went away twice, and the second time while this was done.
+            Some(newest) => self.write(&newest.record, newest.serial, live),
+            None => self.append(&Record::void(), live),
         }
+    }
+
+    /// Forgets all but `live`, oldest first, atomically.
+    ///
+    /// # Errors
+    /// [`AppendError`]; what the log held is still there.
+    pub fn rewrite(&mut self, live: &[Record]) -> Result<(), AppendError> {
+        if live.len() > RECORD_LIVE_MAX {
+            return Err(AppendError::TooManyLive);
+        }
+        self.compact(&Record::void(), live)
     }
 
     /// The records, oldest first; from its other end, newest first.

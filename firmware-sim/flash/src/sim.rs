@@ -47,6 +47,15 @@ pub enum Rewrites {
     Once,
 }
 
+/// How far an operation came with what it left in flux. The two ends are the treacherous ones: what looks erased or programmed,
+/// and is not.
+#[derive(Debug, Clone, Copy)]
+enum Extent {
+    Hardly,
+    Partly,
+    Almost,
+}
+
 /// Why the simulated part refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -271,13 +280,25 @@ impl<const PROGRAM: usize, const SECTOR: usize> SimFlash<PROGRAM, SECTOR> {
     }
 
     /// Leaves each of `bits` of a byte done or not done, and some of them in flux. Returns those that are done.
-    fn upset(&mut self, at: usize, bits: u8) -> u8 {
+    fn upset(&mut self, at: usize, bits: u8, extent: Extent) -> u8 {
         let chance = self.chance();
         let in_flux = bits & chance as u8 & (chance >> 8) as u8;
         if in_flux != 0 {
             *self.flux.entry(at as u32).or_insert(0) |= in_flux;
         }
-        bits & (chance >> 16) as u8
+        bits & match extent {
+            Extent::Hardly => 0,
+            Extent::Partly => (chance >> 16) as u8,
+            Extent::Almost => 0xFF,
+        }
+    }
+
+    fn extent(&mut self) -> Extent {
+        match self.chance() % 3 {
+            0 => Extent::Hardly,
+            1 => Extent::Partly,
+            _ => Extent::Almost,
+        }
     }
 
     fn erase_sector(&mut self, at: usize) -> Result<(), SimFlashError> {
@@ -295,9 +316,10 @@ impl<const PROGRAM: usize, const SECTOR: usize> SimFlash<PROGRAM, SECTOR> {
             self.touch(at, SECTOR, false);
         } else {
             self.touch(at, SECTOR, true);
+            let extent = self.extent();
             for late in at + done..(at + done + ERASE_FRONT_BYTES).min(at + SECTOR) {
                 let zeros = !self.bytes[late];
-                self.bytes[late] |= self.upset(late, zeros);
+                self.bytes[late] |= self.upset(late, zeros, extent);
             }
             // A sector that was blank has nothing to lose.
             let weak = if was_programmed { done / 128 + 1 } else { 0 };
@@ -396,9 +418,10 @@ impl<const PROGRAM: usize, const SECTOR: usize> NorFlash for SimFlash<PROGRAM, S
             let whole = done - done % PROGRAM;
             self.program_bytes(at, &bytes[..whole]);
             self.touch(at, whole + PROGRAM, true);
+            let extent = self.extent();
             for (index, new) in bytes.iter().enumerate().skip(whole).take(PROGRAM) {
                 let zeros = self.bytes[at + index] & !new;
-                let cleared = self.upset(at + index, zeros);
+                let cleared = self.upset(at + index, zeros, extent);
                 self.bytes[at + index] &= !cleared;
             }
         }

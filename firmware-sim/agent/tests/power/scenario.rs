@@ -77,6 +77,11 @@ impl Scenario {
         }
     }
 
+    fn with(mut self, release: &Release) -> Self {
+        self.releases.push(release.clone());
+        self
+    }
+
     /// The update that every device must take in the end.
     pub(crate) fn last(&self) -> Offer {
         let last = self.releases.iter().find(|release| release.sequence == LAST);
@@ -94,6 +99,9 @@ impl Scenario {
         let patch = |target: &Release, path| named(Offer::patch(&v1, target), path);
         let full = |target: &Release, path| named(Offer::full(target), path);
         let back = release(3, 1, bytes);
+        let mut with_gap = v2.image.clone();
+        with_gap[600..1_500].fill(0xFF);
+        let gap = Vendor::OURS.release(2, with_gap);
         let new = |name, offers, goal| Self::new(name, bytes, offers, goal);
         vec![
             new(
@@ -106,6 +114,12 @@ impl Scenario {
                 ..new("a patch in a staging area", vec![patch(&v2, "p2")], 2)
             },
             new("a full image, streamed into its place", vec![full(&v2, "f2")], 2),
+            new(
+                "a full image with a stretch of erased-looking bytes",
+                vec![full(&gap, "f2")],
+                2,
+            )
+            .with(&gap),
             Self {
                 journal_nearly_full: true,
                 ..new(

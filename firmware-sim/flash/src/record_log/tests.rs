@@ -276,7 +276,7 @@ proptest! {
             flash.cut_power_at(crate::sim::PowerCut { operation, torn_at });
             let done = append(&mut flash, number, 2).is_ok();
             flash.restart();
-            let newest = numbers(&mut flash).last().copied();
+            let newest = settled(&mut flash).last().copied();
             if done {
                 acknowledged = Some(number);
             }
@@ -344,10 +344,15 @@ fn a_settled_log_says_the_same_for_ever() {
 /// Settling is cut too: nobody acted on the log yet, so either answer will do, as long as it stays.
 #[test]
 fn a_cut_while_a_log_is_settled_is_settled_at_the_next_boot() {
-    let tears = [0, 3, 17, 63, 67];
-    for already in [1, 4, FULL as u32] {
+    let tears = [0, 3, 63];
+    for (already, seed) in [1, 4, FULL as u32]
+        .into_iter()
+        .flat_map(|already| (0..24).map(move |seed| (already, seed)))
+    {
+        let mut flash = filled(already);
+        flash.seed(seed);
         explore_power_cuts(
-            &filled(already),
+            &flash,
             &tears,
             |flash| {
                 let _ = append(flash, 1_000, 2);
@@ -364,8 +369,11 @@ fn a_cut_while_a_log_is_settled_is_settled_at_the_next_boot() {
                     },
                     |flash, second| {
                         let once = settled(flash);
-                        for _ in 0..6 {
-                            assert_eq!(settled(flash), once, "{first:?}, then {second:?}");
+                        append(flash, 1_002, 2).unwrap();
+                        let once: Vec<u32> = once.into_iter().chain([1_002]).collect();
+                        let once = once[once.len().saturating_sub(3)..].to_vec();
+                        for _ in 0..20 {
+                            assert!(settled(flash).ends_with(&once), "{first:?}, then {second:?}");
                         }
                     },
                 );
