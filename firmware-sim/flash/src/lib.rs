@@ -5,6 +5,7 @@
 //!   bootloader decides, folded into a [`BootLogState`].
 //! - [`SlotRegion`] is a firmware slot: a header sector with the signed envelope, the image, a free tail.
 //! - [`Provision`] is what the factory wrote: who the device is and whose signatures it believes.
+//! - [`Settings`] are the application's, safe from an image that fails its trial.
 //! - [`BootInfo`] is what the bootloader tells the image it starts, in RAM.
 //! - `sim` (feature `sim`) is a flash in host memory that enforces NOR physics and loses power on demand.
 //!
@@ -36,6 +37,7 @@ mod layout;
 mod provision;
 mod record_log;
 mod region;
+mod settings;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 mod slot;
@@ -51,6 +53,7 @@ pub use record_log::{
     AppendError, RECORD_BYTES, RECORD_LIVE_MAX, RECORD_PAYLOAD_BYTES_MAX, Record, RecordLog, Records,
 };
 pub use region::{FlashError, Region};
+pub use settings::{SETTING_BYTES_MAX, SETTINGS_MAX, Setting, Settings};
 pub use slot::{ENVELOPE_BYTES_MAX, SlotHeaderFault, SlotRegion};
 
 /// CRC-32/ISO-HDLC without a table: a kilobyte of flash is worth more here than the microseconds.
