@@ -40,7 +40,8 @@
 //! ```
 //!
 //! Modules: `cbor` (items, keys, digests), `cose` (COSE_Sign1), `envelope`, `manifest` with `sequence` (the profile), `text`,
-//! `trust` (keys and verifiers), `ed25519`, `verified`, `builder`, `names` (the draft's words for its numbers), `error`.
+//! `trust` (keys and verifiers), `ed25519`, `verified`, `builder`, `release_reader` (a publisher's file in pieces), `names` (the
+//! draft's words for its numbers), `error`.
 #![no_std]
 
 #[cfg(test)]
@@ -54,6 +55,7 @@ mod envelope;
 mod error;
 mod manifest;
 mod names;
+mod release_reader;
 mod sequence;
 mod text;
 mod trust;
@@ -64,6 +66,7 @@ pub use cose::{Algorithm, SIGNATURES_MAX, Signature};
 pub use envelope::{ENVELOPE_BYTES_MAX, Envelope, IMAGE_PAYLOAD, SeverError, sever_text};
 pub use error::{Malformed, ManifestError, Unsupported};
 pub use manifest::{ComponentIdentifier, IMAGE_BYTES_MAX, Manifest};
+pub use release_reader::{ReleaseError, ReleaseReader};
 pub use text::{TEXT_STRING_BYTES_MAX, Text, TextError, verify_text};
 pub use trust::{Anchor, KeyId, SignatureError, TrustAnchors, Verifier};
 pub use verified::{Unverified, Verified, VerifyError, verify, verify_with};
