@@ -10,7 +10,7 @@ pub const fn log_bank_bytes(sector_bytes: u32) -> u32 {
 /// What a slot's header takes on a part with sectors of so many bytes: whole sectors for the longest envelope.
 #[must_use]
 pub const fn slot_header_bytes(sector_bytes: u32) -> u32 {
-    crate::slot::PROGRAMMED_BYTES_MAX.next_multiple_of(sector_bytes)
+    crate::slot::WRITTEN_BYTES_MAX.next_multiple_of(sector_bytes)
 }
 
 /// A range of the flash part, both numbers in bytes and multiples of the sector.

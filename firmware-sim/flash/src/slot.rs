@@ -1,10 +1,13 @@
 //! A firmware slot: header sector, image, free tail.
 //!
 //! ```text
-//! header   "DGS1"  envelope length u32  crc32 of length and envelope  envelope …  0xFF…: one sector, or several small ones
+//! header   "DGS1"  envelope length u32  crc32 of length and envelope  envelope …  0xFF…  recovery mark: one sector, or several small ones
 //! image    from the next sector on
 //! tail     ends at the slot's end; a patch is staged there while the image before it is written
 //! ```
+//!
+//! The recovery mark is the last program unit of the header, not erased: the image is the one of the envelope as far
+//! as it goes, written from the front by the bootloader in recovery, and may be unfinished.
 
 use core::fmt;
 
@@ -19,8 +22,12 @@ pub const ENVELOPE_BYTES_MAX: usize = 512;
 
 const HEADER_BYTES: usize = 12;
 const MAGIC: [u8; 4] = *b"DGS1";
-/// Programmed at once: header and envelope, padded up to a multiple of any program unit up to 64 bytes.
-pub(crate) const PROGRAMMED_BYTES_MAX: u32 = (HEADER_BYTES + ENVELOPE_BYTES_MAX).next_multiple_of(64) as u32;
+/// The largest program unit of a part.
+const PROGRAM_BYTES_MAX: usize = 64;
+/// Programmed at once: header and envelope, padded up to a multiple of any program unit.
+const PROGRAMMED_BYTES_MAX: usize = (HEADER_BYTES + ENVELOPE_BYTES_MAX).next_multiple_of(PROGRAM_BYTES_MAX);
+/// What there must be room for: that, and the recovery mark.
+pub(crate) const WRITTEN_BYTES_MAX: u32 = (PROGRAMMED_BYTES_MAX + PROGRAM_BYTES_MAX) as u32;
 
 /// Why a slot has no readable envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,7 +163,7 @@ impl<'f, F: NorFlash> SlotRegion<'f, F> {
     /// # Errors
     /// [`SlotHeaderFault::TooLong`], or the flash's.
     pub fn write_envelope(&self, envelope: &[u8]) -> Result<(), SlotHeaderFault> {
-        let mut bytes = [0xFF; PROGRAMMED_BYTES_MAX as usize];
+        let mut bytes = [0xFF; PROGRAMMED_BYTES_MAX];
         if envelope.len() > ENVELOPE_BYTES_MAX {
             return Err(SlotHeaderFault::TooLong);
         }
@@ -167,6 +174,30 @@ impl<'f, F: NorFlash> SlotRegion<'f, F> {
         let length = (HEADER_BYTES + envelope.len()).next_multiple_of(F::WRITE_SIZE);
         Ok(self.region.program(0, &bytes[..length])?)
     }
+
+    /// Marks the image as being written by the bootloader in recovery. Once per erased header.
+    ///
+    /// # Errors
+    /// As [`Region::program`].
+    pub fn mark_recovering(&self) -> Result<(), FlashError> {
+        let unit = [0; PROGRAM_BYTES_MAX];
+        let (unit, _) = unit.split_at(Self::MARK_BYTES as usize);
+        self.region.program(Self::MARK_AT, unit)
+    }
+
+    /// Whether that mark is there.
+    ///
+    /// # Errors
+    /// As [`Region::read`].
+    pub fn is_recovering(&self) -> Result<bool, FlashError> {
+        Ok(!self.region.is_erased(Self::MARK_AT, Self::MARK_BYTES)?)
+    }
+
+    const MARK_BYTES: u32 = {
+        assert!(F::WRITE_SIZE <= PROGRAM_BYTES_MAX && F::WRITE_SIZE <= F::ERASE_SIZE);
+        Region::<F>::PROGRAM_BYTES
+    };
+    const MARK_AT: u32 = Self::HEADER_BYTES - Self::MARK_BYTES;
 
     /// Erases the header: from then on the slot is blank, whatever image bytes are left.
     ///
@@ -265,6 +296,22 @@ mod tests {
             },
         );
         assert!(whole > 0, "the uncut run counts too");
+    }
+
+    #[test]
+    fn the_recovery_mark_lives_with_the_header() {
+        let flash = RefCell::new(blank());
+        let slot = SlotRegion::new(Region::new(&flash, LAYOUT.slot_a));
+        slot.write_envelope(&[0; ENVELOPE_BYTES_MAX]).unwrap();
+        assert_eq!(slot.is_recovering(), Ok(false));
+        slot.mark_recovering().unwrap();
+        assert_eq!(slot.is_recovering(), Ok(true));
+        assert_eq!(
+            slot.envelope(&mut [0; ENVELOPE_BYTES_MAX]),
+            Ok(&[0; ENVELOPE_BYTES_MAX][..])
+        );
+        slot.erase_header().unwrap();
+        assert_eq!(slot.is_recovering(), Ok(false));
     }
 
     #[test]
