@@ -6,7 +6,6 @@ register_block!(timer, 0x4000_2000, 0x18);
 
 /// Enabled, 32 bit, free-running, no prescaler, no interrupt.
 const CONTROL_FREE_RUNNING: u32 = 0x82;
-const TICKS_PER_MS: u64 = 25_000;
 
 /// Milliseconds since the board was taken.
 ///
@@ -17,6 +16,9 @@ pub struct Clock {
 }
 
 impl Clock {
+    /// What [`Clock::ticks`] counts, per millisecond.
+    pub const TICKS_PER_MS: u64 = 25_000;
+
     pub(crate) fn new() -> Self {
         timer(0x00).write(u32::MAX);
         timer(0x08).write(CONTROL_FREE_RUNNING);
@@ -28,10 +30,11 @@ impl Clock {
 
     /// Milliseconds since the board was taken; never goes back.
     pub fn now_ms(&mut self) -> u64 {
-        self.ticks() / TICKS_PER_MS
+        self.ticks() / Self::TICKS_PER_MS
     }
 
-    /// Ticks of 40 ns since the board was taken; never goes back.
+    /// Ticks since the board was taken, [`Clock::TICKS_PER_MS`] in a millisecond; never goes back. For programs too small to
+    /// divide 64 bits.
     pub fn ticks(&mut self) -> u64 {
         // The timer counts down.
         let now = timer(0x04).read();

@@ -1,4 +1,4 @@
-//! CMSDK UART0, transmitting only: the line a person reads.
+//! CMSDK UART0: the line a person reads, and over which a technician brings an image.
 
 use core::fmt;
 
@@ -7,7 +7,8 @@ use crate::register::register_block;
 register_block!(uart, 0x4000_4000, 0x14);
 
 const STATE_TRANSMIT_FULL: u32 = 1;
-const CONTROL_TRANSMIT: u32 = 1;
+const STATE_RECEIVE_FULL: u32 = 2;
+const CONTROL_TRANSMIT_AND_RECEIVE: u32 = 3;
 /// The smallest divider the part accepts; the emulated line has no speed.
 const BAUD_DIVIDER: u32 = 16;
 
@@ -19,7 +20,7 @@ pub struct Uart {
 impl Uart {
     pub(crate) fn new() -> Self {
         uart(0x10).write(BAUD_DIVIDER);
-        uart(0x08).write(CONTROL_TRANSMIT);
+        uart(0x08).write(CONTROL_TRANSMIT_AND_RECEIVE);
         Self { _taken_once: () }
     }
 
@@ -36,6 +37,12 @@ impl Uart {
             while uart(0x04).read() & STATE_TRANSMIT_FULL != 0 {}
             uart(0x00).write(u32::from(byte));
         }
+    }
+
+    /// The byte that came in, if one did. The part holds one; the next is lost, unless who sends it waits for answers.
+    pub fn receive(&mut self) -> Option<u8> {
+        let is_there = uart(0x04).read() & STATE_RECEIVE_FULL != 0;
+        is_there.then(|| uart(0x00).read() as u8)
     }
 
     /// Sends `word` as `0x` and eight digits, for programs too small to format.
