@@ -6,15 +6,17 @@
 //! 1. [`verify_slot`] checks signature, vendor, class, size and digest of what lies in a slot.
 //! 2. [`decide`] is the table: boot log and verdicts in, [`Decision`] out.
 //! 3. [`run`] is a whole boot: it writes the decision to the boot log before the image starts.
+//! 4. [`recovery`] serves a device that has nothing to start over its serial line.
 //!
 //! The binary adds what only the board can do: copy the image to RAM, start the watchdog, jump.
 //!
-//! Left out on purpose: the network, the delta format, writing to a slot. A bootloader that cannot do these cannot
-//! be attacked through them.
+//! Left out on purpose: the network and the delta format. A bootloader that cannot do these cannot be attacked through them.
+//! A slot is written in recovery only, when no slot holds anything that could start.
 
 #![cfg_attr(not(test), no_std)]
 
 mod decide;
+pub mod recovery;
 mod run;
 mod say;
 mod verify;

@@ -2,8 +2,9 @@
 
 use core::cell::RefCell;
 
-use board::{Board, Nor, Uart, Unstartable, Watchdog};
-use deltagate_bootloader::{Boot, run};
+use board::{Board, Clock, Nor, Uart, Unstartable, Watchdog};
+use deltagate_bootloader::recovery::{RecoveryEffect, RecoveryServer};
+use deltagate_bootloader::{Boot, Recovery, run};
 use deltagate_flash::{FlashError, ImageOffset, Layout, Region, RevertReason, SlotRegion};
 use embedded_storage::nor_flash::NorFlash;
 
@@ -11,9 +12,9 @@ const LAYOUT: Layout = Layout::emulated(Nor::ERASE_SIZE);
 /// How long the application may go without feeding the watchdog. A step of its work takes milliseconds; the rest is
 /// for an emulator on a busy host.
 const WATCHDOG_MS: u32 = 8_000;
-/// How long a device with nothing to start waits before it looks again: a flash that could not be read may be readable
-/// later. At most what the watchdog can count.
-const LOOK_AGAIN_MS: u32 = 120_000;
+/// How long a device in recovery hears nothing before it restarts to look again: a flash that could not be read may be
+/// readable later, a technician who brought an image may have forgotten to restart it, and one who connects reads why.
+const LOOK_AGAIN_TICKS: u64 = 120_000 * Clock::TICKS_PER_MS;
 
 /// How much of the image is on the stack at a time while it is copied.
 const LOADED_AT_ONCE_BYTES: usize = 256;
@@ -36,8 +37,9 @@ fn main() -> ! {
         event.say(&mut |piece| uart.send(piece));
         uart.send(b"\n");
     });
-    let Ok(boot) = outcome else {
-        wait_for_a_technician(uart, &mut board.watchdog)
+    let boot = match outcome {
+        Ok(boot) => boot,
+        Err(reason) => recover(&flash, reason, uart, &mut board.clock, &mut board.watchdog),
     };
     if load(&flash, &boot, |part| board.execution.load(part).is_ok()).is_err() {
         // It verified a moment ago: trying again is all that is left, and counted if it is on trial.
@@ -81,14 +83,41 @@ fn load<F: NorFlash>(
     Ok(())
 }
 
-/// The named halt. The watchdog ends it: should the cause have been a moment's, the next look finds an image.
-fn wait_for_a_technician(uart: &mut Uart, watchdog: &mut Watchdog) -> ! {
+/// Serves the device over the serial line until it is restarted. Not inlined: a boot that starts an image does without the
+/// server's memory.
+#[inline(never)]
+fn recover<F: NorFlash>(
+    flash: &RefCell<F>,
+    reason: Recovery,
+    uart: &mut Uart,
+    clock: &mut Clock,
+    watchdog: &mut Watchdog,
+) -> ! {
     say(
         uart,
-        "halted, the device needs a technician; looking again in two minutes",
+        "waiting here for a signed image: deltagate device recover, or any mcumgr client",
     );
-    watchdog.start(LOOK_AGAIN_MS);
-    board::stop()
+    watchdog.start(WATCHDOG_MS);
+    let mut server = RecoveryServer::new(flash, &LAYOUT, reason);
+    let mut heard = 0;
+    loop {
+        watchdog.feed();
+        let now = clock.ticks();
+        if let Some(byte) = uart.receive() {
+            heard = now;
+            server.handle_byte(byte);
+            while let Some(line) = server.poll_transmit() {
+                uart.send(line);
+            }
+            if let Some(RecoveryEffect::Restart) = server.poll_effect() {
+                break;
+            }
+        } else if now - heard > LOOK_AGAIN_TICKS {
+            break;
+        }
+    }
+    say(uart, "restarting");
+    board::reset()
 }
 
 /// Not linked: no path of this program panics, which `scripts/budgets` checks by its absence.

@@ -94,6 +94,23 @@ pub fn verify_slot<F: NorFlash>(
     let region = SlotRegion::new(Region::new(flash, layout.slot(slot)));
     let mut buffer = [0; ENVELOPE_BYTES_MAX];
     let envelope = region.envelope(&mut buffer).map_err(SlotFault::Header)?;
+    let verified = verify_envelope(envelope, slot, provision, region.capacity_bytes())?;
+    if digest_of(region, verified.image_bytes)? != verified.image_digest {
+        return Err(SlotFault::Digest);
+    }
+    Ok(verified)
+}
+
+/// Checks what an envelope says of the image that is, or will be, in `slot`: everything but the image itself.
+///
+/// # Errors
+/// The first [`SlotFault`] found.
+pub(crate) fn verify_envelope(
+    envelope: &[u8],
+    slot: Slot,
+    provision: &Provision,
+    capacity_bytes: u32,
+) -> Result<VerifiedSlot, SlotFault> {
     let mut anchors = [Anchor { key: [0; 32] }; TRUST_ANCHORS_MAX];
     let keys = provision.trust_anchors();
     for (anchor, &key) in anchors.iter_mut().zip(keys) {
@@ -108,12 +125,8 @@ pub fn verify_slot<F: NorFlash>(
     if manifest.class_id != provision.class_id {
         return Err(SlotFault::Class);
     }
-    let (image_bytes, image_digest) = (manifest.image_size, manifest.image_digest);
-    if image_bytes > region.capacity_bytes() {
+    if manifest.image_size > capacity_bytes {
         return Err(SlotFault::Size);
-    }
-    if digest_of(region, image_bytes)? != image_digest {
-        return Err(SlotFault::Digest);
     }
     let sequence = u32::try_from(manifest.sequence_number).map_err(|_| {
         SlotFault::Manifest(
@@ -123,8 +136,8 @@ pub fn verify_slot<F: NorFlash>(
     Ok(VerifiedSlot {
         slot,
         sequence,
-        image_bytes,
-        image_digest,
+        image_bytes: manifest.image_size,
+        image_digest: manifest.image_digest,
     })
 }
 

@@ -1,0 +1,644 @@
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use deltagate_flash::sim::{SimFlash, explore_power_cuts};
+use deltagate_flash::{BootLog, BootRecord};
+use ed25519_dalek::{Signer, SigningKey};
+use sha2::{Digest, Sha256};
+use wire_manifest::{Anchor, RELEASE_OVERHEAD_BYTES_MAX, Release, Text};
+use wire_smp::{
+    Command, ErrorCode, Header, LINE_BYTES_MAX, MessageReader, RECOVERY_QUERY, Request, Response, line,
+    packet,
+};
+
+use super::*;
+use crate::{Recovery, run};
+use core::cell::RefCell;
+use deltagate_flash::{Layout, Provision, Region, Slot, SlotRegion};
+
+const SECTOR: usize = 4096;
+const LAYOUT: Layout = Layout::packed(4096, 5 * 4096);
+const VENDOR: [u8; 16] = [1; 16];
+const CLASS: [u8; 16] = [2; 16];
+/// Whole sectors and something, one sector of it blank by itself.
+const IMAGE_BYTES: usize = 3 * SECTOR + 100;
+
+fn publisher() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
+fn image() -> Vec<u8> {
+    let mut image: Vec<u8> = (0..IMAGE_BYTES).map(|at| (at * 7 + at / 256) as u8).collect();
+    image[SECTOR..2 * SECTOR].fill(0xFF);
+    image
+}
+
+/// A file as the publisher's tool makes it.
+struct File {
+    key: SigningKey,
+    vendor: [u8; 16],
+    class: [u8; 16],
+    sequence: u32,
+    description: &'static str,
+    image: Vec<u8>,
+    digest: Option<[u8; 32]>,
+}
+
+impl File {
+    fn right() -> Self {
+        Self {
+            key: publisher(),
+            vendor: VENDOR,
+            class: CLASS,
+            sequence: 5,
+            description: "a text that no device needs",
+            image: image(),
+            digest: None,
+        }
+    }
+
+    /// No sector of its image is blank.
+    fn solid() -> Self {
+        Self {
+            image: std::vec![0x5A; IMAGE_BYTES],
+            ..Self::right()
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.with_image(Some(&self.image))
+    }
+
+    fn with_image(&self, image: Option<&[u8]>) -> Vec<u8> {
+        let release = Release {
+            sequence_number: self.sequence.into(),
+            vendor_id: self.vendor,
+            class_id: self.class,
+            image_digest: self.digest.unwrap_or_else(|| Sha256::digest(&self.image).into()),
+            image_size: self.image.len() as u32,
+            text: Some(Text {
+                version: Some("5.0.0"),
+                description: Some(self.description),
+            }),
+            image,
+        };
+        let anchor = Anchor {
+            key: self.key.verifying_key().to_bytes(),
+        };
+        let mut buffer = std::vec![0; RELEASE_OVERHEAD_BYTES_MAX + self.image.len()];
+        let sign = |bytes: &[u8]| self.key.sign(bytes).to_bytes();
+        release
+            .encode(&mut buffer, anchor.key_id(), sign)
+            .unwrap()
+            .to_vec()
+    }
+}
+
+/// Provisioned, image 5 was confirmed and is gone.
+fn device() -> SimFlash {
+    let flash = RefCell::new(SimFlash::new(LAYOUT.end_bytes()));
+    let anchors = [publisher().verifying_key().to_bytes()];
+    let provision = Provision::new(VENDOR, CLASS, &anchors).unwrap();
+    provision.write(Region::new(&flash, LAYOUT.provision)).unwrap();
+    let mut log = BootLog::open(Region::new(&flash, LAYOUT.boot_log)).unwrap();
+    log.append(BootRecord::Confirmed { sequence: 5 }).unwrap();
+    let mut flash = flash.into_inner();
+    flash.restart();
+    flash
+}
+
+/// A client, and the line to a device that was just switched on.
+struct Client<'f, F: NorFlash> {
+    server: RecoveryServer<'f, F>,
+    reader: MessageReader<1024>,
+    sequence: u8,
+    sent_bytes: usize,
+}
+
+use embedded_storage::nor_flash::NorFlash;
+
+impl<'f, F: NorFlash> Client<'f, F> {
+    fn new(flash: &'f RefCell<F>) -> Self {
+        Self {
+            server: RecoveryServer::new(flash, &LAYOUT, Recovery::NoImage),
+            reader: MessageReader::new(),
+            sequence: 0,
+            sent_bytes: 0,
+        }
+    }
+
+    /// Sends a message and gives the body of the answer.
+    fn ask(&mut self, request: &Request<'_>) -> Vec<u8> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut buffer = [0; PACKET_BYTES_MAX];
+        let packet = packet(&mut buffer, |room| request.encode(self.sequence, room)).unwrap();
+        let mut line_buffer = [0; LINE_BYTES_MAX];
+        let mut number = 0;
+        while let Some(line) = line(packet, number, &mut line_buffer) {
+            line.iter().for_each(|&byte| {
+                self.server.handle_byte(byte);
+            });
+            number += 1;
+        }
+        let mut answers = Vec::new();
+        while let Some(line) = self.server.poll_transmit() {
+            let messages = line
+                .iter()
+                .filter_map(|&byte| self.reader.push(byte).map(<[u8]>::to_vec));
+            answers.extend(messages);
+        }
+        assert_eq!(answers.len(), 1, "one answer to {request:?}");
+        let (header, body) = Header::parse(&answers[0]).unwrap();
+        assert_eq!(header.sequence, self.sequence);
+        assert_eq!(Some(header.operation), request.command().0.response());
+        body.to_vec()
+    }
+
+    fn piece(&mut self, piece: wire_smp::Upload<'_>) -> Result<u32, (ErrorCode, String)> {
+        self.sent_bytes += piece.data.len();
+        let body = self.ask(&Request::Upload(piece));
+        match Response::parse(Command::IMAGE_UPLOAD, &body) {
+            Some(Response::Upload { offset }) => Ok(offset),
+            Some(Response::Refused { code, reason }) => Err((code, reason.to_string())),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// As mcumgr's clients do: pieces of `piece_bytes` until `stop` of the file is there, wherever the device says to go on.
+    fn upload_until(
+        &mut self,
+        file: &[u8],
+        piece_bytes: usize,
+        stop: usize,
+    ) -> Result<usize, (ErrorCode, String)> {
+        let sha = Sha256::digest(file);
+        let mut at = 0;
+        for _ in 0..100_000 {
+            let is_first = at == 0;
+            at = self.piece(wire_smp::Upload {
+                offset: at as u32,
+                data: &file[at..(at + piece_bytes).min(file.len())],
+                length: is_first.then_some(file.len() as u32),
+                sha: is_first.then_some(&sha),
+            })? as usize;
+            if at >= stop {
+                return Ok(at);
+            }
+        }
+        panic!("no end of it");
+    }
+
+    fn upload(&mut self, file: &[u8], piece_bytes: usize) -> Result<usize, (ErrorCode, String)> {
+        self.upload_until(file, piece_bytes, file.len())
+    }
+}
+
+fn made(message: &[u8]) -> Vec<u8> {
+    let mut buffer = [0; 200];
+    let packet = packet(&mut buffer, |room| {
+        room[..message.len()].copy_from_slice(message);
+        Ok(message.len())
+    });
+    packet.unwrap().to_vec()
+}
+
+fn boots<F: NorFlash>(flash: &RefCell<F>) -> Result<(Slot, u32), Recovery> {
+    run(flash, &LAYOUT, None, &mut |_| {}).map(|boot| (boot.image.slot, boot.image.sequence))
+}
+
+#[test]
+fn a_signed_file_in_pieces_of_any_length_is_taken_and_boots() {
+    let file = File::right().bytes();
+    for piece_bytes in [1, 32, 200, 900] {
+        let flash = RefCell::new(device());
+        assert_eq!(boots(&flash), Err(Recovery::NoImage));
+        let mut client = Client::new(&flash);
+        assert_eq!(client.upload(&file, piece_bytes), Ok(file.len()));
+        assert_eq!(boots(&flash), Ok((Slot::A, 5)));
+    }
+}
+
+#[test]
+fn each_sector_is_erased_once_and_none_more_than_the_image_needs() {
+    let flash = RefCell::new(device());
+    let before = flash.borrow().wear().to_vec();
+    Client::new(&flash).upload(&File::right().bytes(), 300).unwrap();
+    let wear = flash.borrow().wear().to_vec();
+    let slot_a = LAYOUT.slot_a.offset as usize / SECTOR;
+    let written = slot_a..slot_a + 1 + IMAGE_BYTES.div_ceil(SECTOR);
+    for (sector, (after, before)) in wear.iter().zip(&before).enumerate() {
+        assert_eq!(
+            after - before,
+            u32::from(written.contains(&sector)),
+            "sector {sector}"
+        );
+    }
+}
+
+/// Every operation cut at several bytes; then the client tries again, and is cut again at every operation of that.
+#[test]
+fn an_upload_cut_anywhere_goes_on_and_boots() {
+    let file = File::right().bytes();
+    let torn = [0, 1, 255, 4095];
+    let operations = explore_power_cuts(
+        &device(),
+        &torn,
+        |flash| {
+            let _ = Client::new(&RefCell::new(flash)).upload(&file, 700);
+        },
+        |flash, cut| {
+            let flash = RefCell::new(flash.clone());
+            assert!(
+                matches!(boots(&flash), Ok((Slot::A, 5)) | Err(Recovery::NoImage)),
+                "{cut:?}"
+            );
+            let mut client = Client::new(&flash);
+            assert_eq!(client.upload(&file, 700), Ok(file.len()), "{cut:?}");
+            assert_eq!(boots(&flash), Ok((Slot::A, 5)), "{cut:?}");
+        },
+    );
+    assert!(operations > 50, "{operations} operations");
+}
+
+#[test]
+fn a_second_cut_while_going_on_loses_nothing_either() {
+    let file = File::right().bytes();
+    let half = RefCell::new(device());
+    Client::new(&half)
+        .upload_until(&file, 700, 2 * SECTOR + 900)
+        .unwrap();
+    explore_power_cuts(
+        &half.into_inner(),
+        &[1, 256],
+        |flash| {
+            let _ = Client::new(&RefCell::new(flash)).upload(&file, 700);
+        },
+        |flash, cut| {
+            let flash = RefCell::new(flash.clone());
+            assert_eq!(Client::new(&flash).upload(&file, 700), Ok(file.len()), "{cut:?}");
+            assert_eq!(boots(&flash), Ok((Slot::A, 5)), "{cut:?}");
+        },
+    );
+}
+
+/// After a power cut not more than a sector, what was in RAM, and the head are sent again.
+#[test]
+fn going_on_costs_a_sector_at_most() {
+    let file = File::solid().bytes();
+    let head = file.len() - IMAGE_BYTES;
+    for stop in (head..file.len()).step_by(500) {
+        let flash = RefCell::new(device());
+        let reached = Client::new(&flash).upload_until(&file, 500, stop).unwrap();
+        let mut again = Client::new(&flash);
+        again.upload(&file, 500).unwrap();
+        let more = again.sent_bytes - (file.len() - reached);
+        let head_pieces = head.next_multiple_of(500);
+        assert!(
+            more <= head_pieces + 2 * SECTOR,
+            "{more} bytes sent again after {reached}"
+        );
+        assert_eq!(boots(&flash), Ok((Slot::A, 5)));
+    }
+}
+
+#[test]
+fn a_client_that_begins_again_goes_on_where_the_device_is() {
+    let file = File::right().bytes();
+    let flash = RefCell::new(device());
+    let mut client = Client::new(&flash);
+    let reached = client.upload_until(&file, 500, 6_000).unwrap();
+    assert_eq!(
+        client.upload_until(&file, 500, reached),
+        Ok(reached),
+        "without a byte sent twice"
+    );
+    client.upload(&file, 500).unwrap();
+    assert_eq!(
+        client.upload_until(&file, 500, file.len()),
+        Ok(file.len()),
+        "it is there already"
+    );
+    assert_eq!(boots(&flash), Ok((Slot::A, 5)));
+}
+
+#[test]
+fn a_piece_that_is_not_due_changes_nothing() {
+    let file = File::right().bytes();
+    let flash = RefCell::new(device());
+    let mut client = Client::new(&flash);
+    let piece = |offset: usize| wire_smp::Upload {
+        offset: offset as u32,
+        data: &file[offset..offset + 100],
+        ..wire_smp::Upload::default()
+    };
+    assert_eq!(
+        client.piece(piece(4_000)),
+        Ok(0),
+        "after a restart nothing is known"
+    );
+    let reached = client.upload_until(&file, 500, 6_000).unwrap();
+    for offset in [reached - 500, reached + 500] {
+        assert_eq!(client.piece(piece(offset)), Ok(reached as u32));
+    }
+    let operations = flash.borrow().operations();
+    assert_eq!(client.piece(piece(reached)), Ok(reached as u32 + 100));
+    assert!(flash.borrow().operations() <= operations + 1);
+}
+
+/// Identity is the envelope, which covers text and image: whatever clients call their files.
+#[test]
+fn only_the_same_release_is_gone_on_with() {
+    let other_text = File {
+        description: "another text",
+        ..File::solid()
+    };
+    let mut other_image = File::solid();
+    other_image.image[0] ^= 1;
+    for (file, is_other) in [(File::solid(), false), (other_text, true), (other_image, true)] {
+        let flash = RefCell::new(device());
+        let begun = Client::new(&flash).upload_until(&File::solid().bytes(), 500, IMAGE_BYTES);
+        assert!(begun.is_ok());
+        let mut client = Client::new(&flash);
+        client.upload(&file.bytes(), 500).unwrap();
+        assert_eq!(client.sent_bytes >= IMAGE_BYTES, is_other);
+        assert_eq!(boots(&flash), Ok((Slot::A, 5)));
+    }
+}
+
+/// The usual reason for recovery: a bit fell over in what ran here.
+#[test]
+fn the_image_that_was_damaged_is_taken_anew() {
+    let file = File::solid();
+    let flash = RefCell::new(device());
+    Client::new(&flash).upload(&file.bytes(), 500).unwrap();
+    flash.borrow_mut().bytes_mut()[LAYOUT.slot_a.offset as usize + SECTOR + 9] ^= 1;
+    assert_eq!(boots(&flash), Err(Recovery::NoImage));
+    let mut client = Client::new(&flash);
+    // It looks like an upload cut short near its end; the digest says that it is not, and the next try begins anew.
+    assert_eq!(
+        client.upload(&file.bytes(), 500).unwrap_err().0,
+        ErrorCode::Corrupt
+    );
+    assert_eq!(client.upload(&file.bytes(), 500), Ok(file.bytes().len()));
+    assert_eq!(boots(&flash), Ok((Slot::B, 5)));
+}
+
+#[test]
+fn what_is_not_for_this_device_is_refused_before_a_byte_of_flash_changes() {
+    let stranger = File {
+        key: SigningKey::from_bytes(&[8; 32]),
+        ..File::right()
+    };
+    let vendor = File {
+        vendor: CLASS,
+        ..File::right()
+    };
+    let class = File {
+        class: VENDOR,
+        ..File::right()
+    };
+    let older = File {
+        sequence: 4,
+        ..File::right()
+    };
+    let mut large = File::right();
+    large.image = std::vec![0; LAYOUT.image_capacity_bytes() as usize + 1];
+    let mut forged = File::right().bytes();
+    forged[60] ^= 1;
+    let longer = [&File::right().bytes()[..], b"trailing"].concat();
+    let detached = File::right().with_image(None);
+    for (file, code, words) in [
+        (
+            stranger.bytes(),
+            ErrorCode::AccessDenied,
+            "no signature is by a trusted key",
+        ),
+        (
+            vendor.bytes(),
+            ErrorCode::AccessDenied,
+            "the image is for another vendor",
+        ),
+        (
+            class.bytes(),
+            ErrorCode::AccessDenied,
+            "the image is for another class",
+        ),
+        (
+            older.bytes(),
+            ErrorCode::AccessDenied,
+            "the image is older than the confirmed one",
+        ),
+        (
+            large.bytes(),
+            ErrorCode::NoMemory,
+            "the signed size does not fit the slot",
+        ),
+        (detached, ErrorCode::Invalid, "the file has no image in it"),
+        (longer, ErrorCode::Invalid, "the file is no signed image"),
+        (image(), ErrorCode::Invalid, "the file is no signed image"),
+    ] {
+        let flash = RefCell::new(device());
+        let before = flash.borrow().bytes().to_vec();
+        let refused = Client::new(&flash).upload(&file, 400).unwrap_err();
+        assert_eq!(refused, (code, words.to_string()));
+        assert_eq!(flash.borrow().bytes(), before, "{words}");
+    }
+    let flash = RefCell::new(device());
+    let refused = Client::new(&flash).upload(&forged, 400).unwrap_err();
+    assert_eq!(refused.0, ErrorCode::AccessDenied);
+    assert_eq!(flash.borrow().operations(), 0);
+}
+
+#[test]
+fn newer_than_confirmed_is_taken_and_has_to_prove_itself() {
+    let newer = File {
+        sequence: 6,
+        ..File::right()
+    };
+    let flash = RefCell::new(device());
+    Client::new(&flash).upload(&newer.bytes(), 500).unwrap();
+    let boot = run(&flash, &LAYOUT, None, &mut |_| {}).unwrap();
+    assert!(boot.info.on_trial);
+    assert_eq!(boot.info.sequence, 6);
+}
+
+#[test]
+fn an_image_that_is_not_the_signed_one_does_not_stay() {
+    let file = File {
+        digest: Some([0xEE; 32]),
+        ..File::right()
+    };
+    let flash = RefCell::new(device());
+    let refused = Client::new(&flash).upload(&file.bytes(), 500).unwrap_err();
+    assert_eq!(
+        refused,
+        (ErrorCode::Corrupt, "the image is not the signed one".to_string())
+    );
+    assert_eq!(boots(&flash), Err(Recovery::NoImage));
+    let slot = SlotRegion::new(Region::new(&flash, LAYOUT.slot_a));
+    assert!(
+        slot.envelope(&mut [0; deltagate_flash::ENVELOPE_BYTES_MAX])
+            .is_err()
+    );
+}
+
+#[test]
+fn a_device_that_cannot_check_takes_nothing_and_says_why() {
+    let flash = RefCell::new(SimFlash::new(LAYOUT.end_bytes()));
+    let mut client = Client::new(&flash);
+    let refused = client.upload(&File::right().bytes(), 500).unwrap_err();
+    assert_eq!(
+        refused,
+        (ErrorCode::BadState, "the device is not provisioned".to_string())
+    );
+    assert_eq!(flash.borrow().operations(), 0);
+}
+
+/// A sector of slot A takes no more: the second try lands in slot B.
+#[test]
+fn a_worn_out_slot_is_left_for_the_other() {
+    struct Worn(SimFlash);
+    impl embedded_storage::nor_flash::ErrorType for Worn {
+        type Error = deltagate_flash::sim::SimFlashError;
+    }
+    impl embedded_storage::nor_flash::ReadNorFlash for Worn {
+        const READ_SIZE: usize = 1;
+        fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
+            self.0.read(offset, bytes)
+        }
+        fn capacity(&self) -> usize {
+            self.0.bytes().len()
+        }
+    }
+    impl NorFlash for Worn {
+        const WRITE_SIZE: usize = 4;
+        const ERASE_SIZE: usize = SECTOR;
+        fn erase(&mut self, from: u32, to: u32) -> Result<(), Self::Error> {
+            self.0.erase(from, to)
+        }
+        fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Self::Error> {
+            match offset == LAYOUT.slot_a.offset + 2 * SECTOR as u32 {
+                true => Err(deltagate_flash::sim::SimFlashError::BitNotErased),
+                false => self.0.write(offset, bytes),
+            }
+        }
+    }
+    let flash = RefCell::new(Worn(device()));
+    let mut client = Client::new(&flash);
+    let file = File::right().bytes();
+    let refused = client.upload(&file, 500).unwrap_err();
+    assert_eq!(
+        refused,
+        (ErrorCode::Unknown, "the flash part reported an error".to_string())
+    );
+    assert_eq!(client.upload(&file, 500), Ok(file.len()));
+    assert_eq!(boots(&flash), Ok((Slot::B, 5)));
+}
+
+#[test]
+fn the_small_requests_are_answered() {
+    let flash = RefCell::new(device());
+    let mut client = Client::new(&flash);
+    let body = client.ask(&Request::Echo { text: "hello" });
+    assert_eq!(
+        Response::parse(Command::ECHO, &body),
+        Some(Response::Echo("hello"))
+    );
+    let long = "x".repeat(600);
+    let body = client.ask(&Request::Echo { text: &long });
+    let too_long = Response::Refused {
+        code: ErrorCode::TooLong,
+        reason: "",
+    };
+    assert_eq!(Response::parse(Command::ECHO, &body), Some(too_long));
+    let body = client.ask(&Request::Parameters);
+    let parameters = Response::Parameters { buffer_bytes: 1024 };
+    assert_eq!(Response::parse(Command::PARAMETERS, &body), Some(parameters));
+    let body = client.ask(&Request::Bootloader {
+        query: Some(RECOVERY_QUERY),
+    });
+    let Some(Response::Bootloader {
+        name: "deltagate",
+        recovery: Some(info),
+    }) = Response::parse(Command::BOOTLOADER, &body)
+    else {
+        panic!("{body:?}");
+    };
+    assert_eq!(info.state, "no slot holds a valid image");
+    assert_eq!((info.identity, info.confirmed), (Some((VENDOR, CLASS)), Some(5)));
+    assert_eq!(info.room_bytes, LAYOUT.image_capacity_bytes());
+    let body = client.ask(&Request::Bootloader { query: Some("mode") });
+    assert!(matches!(
+        Response::parse(Command::BOOTLOADER, &body),
+        Some(Response::Refused {
+            code: ErrorCode::NotSupported,
+            ..
+        })
+    ));
+    assert_eq!(client.ask(&Request::ImageState), b"\xa1fimages\x80");
+    client.upload(&File::right().bytes(), 500).unwrap();
+    assert!(
+        client
+            .ask(&Request::ImageState)
+            .starts_with(b"\xa1fimages\x81\xa4dhash")
+    );
+    assert_eq!(client.server.poll_effect(), None);
+    client.ask(&Request::Reset);
+    assert_eq!(client.server.poll_effect(), Some(RecoveryEffect::Restart));
+    assert_eq!(client.server.poll_effect(), None);
+}
+
+#[test]
+fn answers_noise_and_broken_messages_get_no_answer() {
+    let flash = RefCell::new(device());
+    let mut server = RecoveryServer::new(&flash, &LAYOUT, Recovery::NoImage);
+    let mut line_buffer = [0; LINE_BYTES_MAX];
+    for message in [
+        &[0, 0, 0][..],
+        &[1, 0, 0, 1, 0, 0, 0, 0, 0xA0],
+        &[0, 0, 0, 9, 0, 0, 0, 0, 0xA0],
+    ] {
+        let packet = made(message);
+        let bytes = line(&packet, 0, &mut line_buffer).unwrap();
+        assert!(!bytes.iter().any(|&byte| server.handle_byte(byte)));
+        assert_eq!(server.poll_transmit(), None);
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(50))]
+
+    /// Whatever arrives as messages: an answer or none, no panic, and nothing that was not signed boots.
+    #[test]
+    fn any_messages_leave_a_device_that_can_still_be_recovered(
+        messages in proptest::collection::vec((0u8..4, 0u16..3, 0u8..10, proptest::collection::vec(proptest::prelude::any::<u8>(), 0..60)), 0..20),
+        pieces in proptest::collection::vec((0usize..14_000, 0usize..900), 0..20),
+    ) {
+        let file = File::right().bytes();
+        let flash = RefCell::new(device());
+        let mut client = Client::new(&flash);
+        let sha = Sha256::digest(&file);
+        for (offset, bytes) in pieces {
+            let offset = offset.min(file.len());
+            let _ = client.piece(wire_smp::Upload {
+                offset: offset as u32,
+                data: &file[offset..(offset + bytes).min(file.len())],
+                length: Some(file.len() as u32),
+                sha: Some(&sha),
+            });
+        }
+        for (operation, group, command, body) in messages {
+            let [group_high, group_low] = group.to_be_bytes();
+            let mut message = std::vec![operation, 0, 0, body.len() as u8, group_high, group_low, 0, command];
+            message.extend(body);
+            let mut line_buffer = [0; LINE_BYTES_MAX];
+            for byte in line(&made(&message), 0, &mut line_buffer).unwrap() {
+                client.server.handle_byte(*byte);
+            }
+            while client.server.poll_transmit().is_some() {}
+        }
+        assert_eq!(boots(&flash), Err(Recovery::NoImage));
+        client.upload(&file, 900).unwrap();
+        assert_eq!(boots(&flash), Ok((Slot::A, 5)));
+    }
+}
