@@ -19,6 +19,7 @@
 //! | [`admin`], [`client`], [`report`] | the owner-only socket, its caller, and the documents they exchange |
 //! | [`cli`] | the commands |
 //! | [`delta`] | deltas by hand: create, apply, inspect |
+//! | [`recover`] | `device recover`: an image over a serial line, for a device that cannot start any |
 //! | [`publisher`] | the publisher's half: keys and signing; never used by the daemon but to verify |
 
 pub mod admin;
@@ -34,6 +35,7 @@ pub mod error_chain;
 pub mod import;
 pub mod logging;
 pub mod publisher;
+pub mod recover;
 pub mod report;
 pub mod restore;
 pub mod serve;

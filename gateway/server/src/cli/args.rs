@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::delta::DeltaCommand;
 use crate::publisher::cli::{ImageInspectArgs, ImageSignArgs, KeyGenerateArgs};
+use crate::recover::cli::DeviceRecoverArgs;
 
 /// Signed firmware for constrained devices, as the smallest delta against what each one really runs.
 #[derive(Debug, Parser)]
@@ -108,6 +109,8 @@ pub enum DeviceCommand {
         /// Its identifier in hex
         device: String,
     },
+    /// Bring an image to a device that cannot start any, over its serial line
+    Recover(DeviceRecoverArgs),
     /// Remove a device and its history
     Forget {
         /// Its identifier in hex

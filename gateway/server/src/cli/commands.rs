@@ -38,6 +38,7 @@ pub(super) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Image(ImageCommand::Sign(args)) => args.run(out)?,
         Command::Image(ImageCommand::Inspect(args)) => args.run(out)?,
         Command::Delta(command) => command.run(cli.json, out)?,
+        Command::Device(DeviceCommand::Recover(args)) => args.run(cli.json, out)?,
         Command::Status(args) if args.watch => {
             return watch::watch(&client(&cli)?, style(&cli), args.until_done, out);
         }
@@ -148,6 +149,8 @@ fn device(
             out,
             done,
         ),
+        // Asks the device itself.
+        DeviceCommand::Recover(_) => Ok(()),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::config::ConfigError;
 use crate::delta::DeltaError;
 use crate::error_chain::chain;
 use crate::publisher::PublisherError;
+use crate::recover::RecoverError;
 use crate::serve::ServeError;
 
 /// Refused by state or policy.
@@ -104,6 +105,18 @@ impl From<DeltaError> for Failure {
 
 impl From<PublisherError> for Failure {
     fn from(error: PublisherError) -> Failure {
+        Failure {
+            hint: error.hint(),
+            ..Failure::of(error.exit_code(), &error)
+        }
+    }
+}
+
+impl From<RecoverError> for Failure {
+    fn from(error: RecoverError) -> Failure {
+        if let RecoverError::Output(error) = error {
+            return error.into();
+        }
         Failure {
             hint: error.hint(),
             ..Failure::of(error.exit_code(), &error)
