@@ -239,7 +239,7 @@ impl Upload {
         self.offset += writing.at;
         // What the client sent of the image belongs at its beginning.
         match writing.at {
-            0 => self.take_image(device, writing, &bytes[taken..]),
+            0 => self.take_image(device, writing, bytes.get(taken..).unwrap_or_default()),
             _ => {
                 self.state = State::Image(writing);
                 Ok(())
@@ -281,7 +281,8 @@ impl Upload {
             bytes = rest;
             if in_page + 1 == PAGE_BYTES || writing.at == writing.bytes {
                 let used = (in_page + 1).next_multiple_of(F::WRITE_SIZE);
-                slot.program_image(ImageOffset(writing.at - 1 - in_page as u32), &self.page[..used])?;
+                let page = self.page.get(..used).unwrap_or(&self.page);
+                slot.program_image(ImageOffset(writing.at - 1 - in_page as u32), page)?;
             }
         }
         Ok(())
