@@ -110,6 +110,7 @@ impl Rig {
             bootloader: config.firmware.bootloader(config.board)?,
             flash,
             serial_log: directory.path().join("uart.log"),
+            serial_socket: directory.path().join("uart"),
             network: (bridge.qemu_path().to_owned(), bridge.bridge_path().to_owned()),
             mac: config.device.mac_text(),
         })?;

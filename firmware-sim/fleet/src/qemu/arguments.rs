@@ -12,8 +12,14 @@ impl MachineConfig {
             "none",
             "-monitor",
             "none",
+            // What the device says goes to the log and to whoever has called.
+            "-chardev",
+            &format!(
+                "socket,id=serial,path={},server=on,wait=off,logfile=/dev/stdout,logappend=on",
+                self.serial_socket.display()
+            ),
             "-serial",
-            "stdio",
+            "chardev:serial",
         ]
         .map(str::to_owned)
         .to_vec();

@@ -27,6 +27,8 @@ pub struct MachineConfig {
     pub flash: PathBuf,
     /// Where the serial log is appended.
     pub serial_log: PathBuf,
+    /// The unix socket that is the other end of the serial line, for one caller at a time; QEMU binds it.
+    pub serial_socket: PathBuf,
     /// The unix socket QEMU binds and the one it sends frames to.
     pub network: (PathBuf, PathBuf),
     /// Hardware address in QEMU's notation.
@@ -107,6 +109,11 @@ impl Machine {
     /// How often the core locked up and was switched off and on.
     pub fn power_cycles(&self) -> u32 {
         self.power_cycles.get()
+    }
+
+    /// The serial line, as `deltagate device recover` takes it.
+    pub fn serial_line(&self) -> String {
+        format!("unix:{}", self.config.serial_socket.display())
     }
 
     /// The flash file.
