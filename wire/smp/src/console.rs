@@ -336,7 +336,11 @@ mod tests {
         for cut in 0..whole.len() - 1 {
             let mut bytes = whole[..cut].to_vec();
             bytes.extend_from_slice(&whole);
-            assert_eq!(read(&mut MessageReader::<256>::new(), &bytes), [[3; 150]], "{cut}");
+            assert_eq!(
+                read(&mut MessageReader::<256>::new(), &bytes),
+                [[3; 150]],
+                "{cut}"
+            );
         }
     }
 
