@@ -4,12 +4,12 @@
 //! factory image no device could have written does not exist.
 
 use crate::board::Board;
-use deltagate_flash::sim::{SimFlash, SimFlashError};
+use deltagate_flash::sim::{Rewrites, SimFlash};
 use deltagate_flash::{
     AppendError, BootLog, BootRecord, FlashError, ImageOffset, Layout, Provision, Region, Slot,
     SlotHeaderFault, SlotRegion, TRUST_ANCHORS_MAX,
 };
-use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
+use embedded_storage::nor_flash::NorFlash;
 use std::cell::RefCell;
 use std::io;
 use std::path::Path;
@@ -70,15 +70,22 @@ pub fn flash(layout: &Layout, shipped: &Shipped<'_>) -> Result<SimFlash, Factory
 /// Writes a board's flash file for a shipped device.
 pub fn write_flash_file(path: &Path, board: Board, shipped: &Shipped<'_>) -> Result<(), FactoryError> {
     let layout = board.layout();
-    let blank = SimFlash::new(layout.end_bytes());
-    let flash = match layout.sector_bytes as usize {
-        SimFlash::ERASE_SIZE => fill(blank, &layout, shipped)?,
-        LargeSectors::ERASE_SIZE => fill(LargeSectors(blank), &layout, shipped)?.0,
+    let mut bytes = match layout.sector_bytes as usize {
+        SMALL_SECTOR_BYTES => flash_bytes::<SMALL_SECTOR_BYTES>(&layout, shipped)?,
+        LARGE_SECTOR_BYTES => flash_bytes::<LARGE_SECTOR_BYTES>(&layout, shipped)?,
         other => unreachable!("no board has sectors of {other} bytes"),
     };
-    let mut bytes = flash.bytes().to_vec();
     bytes.resize(board.flash_file_bytes(), 0xFF);
     Ok(std::fs::write(path, bytes)?)
+}
+
+const SMALL_SECTOR_BYTES: usize = Layout::EMULATED.sector_bytes as usize;
+const LARGE_SECTOR_BYTES: usize = Layout::EMULATED_CFI.sector_bytes as usize;
+
+/// What is in a part with such sectors.
+fn flash_bytes<const SECTOR: usize>(layout: &Layout, shipped: &Shipped<'_>) -> Result<Vec<u8>, FactoryError> {
+    let blank = SimFlash::<4, SECTOR>::part(layout.end_bytes(), Rewrites::Bitwise);
+    Ok(fill(blank, layout, shipped)?.bytes().to_vec())
 }
 
 /// Puts everything into a blank part.
@@ -116,45 +123,6 @@ fn fill<F: NorFlash>(blank: F, layout: &Layout, shipped: &Shipped<'_>) -> Result
         .settle()
         .map_err(FactoryError::BootLog)?;
     Ok(flash.into_inner())
-}
-
-/// The simulated part with the sectors of the CFI flash.
-struct LargeSectors(SimFlash);
-
-impl ErrorType for LargeSectors {
-    type Error = SimFlashError;
-}
-
-impl ReadNorFlash for LargeSectors {
-    const READ_SIZE: usize = SimFlash::READ_SIZE;
-
-    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), SimFlashError> {
-        self.0.read(offset, bytes)
-    }
-
-    fn capacity(&self) -> usize {
-        self.0.capacity()
-    }
-}
-
-impl NorFlash for LargeSectors {
-    const WRITE_SIZE: usize = SimFlash::WRITE_SIZE;
-    const ERASE_SIZE: usize = Layout::EMULATED_CFI.sector_bytes as usize;
-
-    fn erase(&mut self, from: u32, to: u32) -> Result<(), SimFlashError> {
-        let whole = [from, to]
-            .iter()
-            .all(|at| at.is_multiple_of(Self::ERASE_SIZE as u32));
-        if whole {
-            self.0.erase(from, to)
-        } else {
-            Err(SimFlashError::NotAligned)
-        }
-    }
-
-    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), SimFlashError> {
-        self.0.write(offset, bytes)
-    }
 }
 
 #[cfg(test)]
