@@ -12,6 +12,10 @@
 //! Left out: wear levelling beyond the two banks of a log, bad blocks (NAND), and any knowledge of what an
 //! envelope or an image contains.
 //!
+//! What a part must do: program whole units and erase whole sectors, leave other units alone when the power goes away in
+//! between, and read back what it can. A unit torn by a power cut may read as anything, and differently each time; a driver for
+//! a part whose ECC notices that gives the bytes all the same, or any others, and no error.
+//!
 //! All integers are little-endian. Every structure carries a CRC-32 (ISO-HDLC), which finds what a power cut tore;
 //! it protects against accidents only, signatures against people.
 //!
