@@ -392,6 +392,42 @@ fn attempts_are_bounded_whatever_the_power_does() {
     }
 }
 
+/// The story: a confirmation torn in its last bits counted at one boot, so that the agent erased the old image, and did not at
+/// the next; or the other way round, after the image had been reverted.
+#[test]
+fn a_torn_confirmation_is_decided_once() {
+    let mut decided = [0, 0];
+    for seed in 0..48 {
+        let device = Device::updated();
+        device.boot().unwrap();
+        let mut flash = device.0.into_inner();
+        flash.seed(seed);
+        explore_power_cuts(
+            &flash,
+            &[0, 60, 63],
+            |flash| {
+                let cell = RefCell::new(flash);
+                let region = Region::new(&cell, LAYOUT.boot_log);
+                let _ = BootLog::open(region)
+                    .unwrap()
+                    .append(BootRecord::Confirmed { sequence: 2 });
+            },
+            |flash, cut| {
+                let device = Device(RefCell::new(flash.clone()));
+                let first = device.boot().unwrap().info;
+                let confirmed = if first.on_trial { 1 } else { 2 };
+                decided[usize::from(first.on_trial)] += 1;
+                for _ in 0..8 {
+                    assert_eq!(device.state().confirmed, Some(confirmed), "{cut:?}, seed {seed}");
+                    let booted = sequence(device.boot());
+                    assert!(booted >= confirmed, "{cut:?}, seed {seed}");
+                }
+            },
+        );
+    }
+    assert!(decided[0] > 0 && decided[1] > 0, "both happened: {decided:?}");
+}
+
 /// The boot log full to the last cell, so that the attempt's record is also a compaction.
 #[test]
 fn a_cut_while_the_boot_log_is_compacted_loses_no_decision() {
