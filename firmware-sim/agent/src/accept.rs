@@ -125,8 +125,12 @@ fn place_payload(device: &Device<'_>, job: &Job, image: &Image) -> Result<Place,
             detail: u32::try_from(missing).ok(),
         }),
     };
-    let image_bytes = u64::from(image.bytes).next_multiple_of(u64::from(device.sector_bytes));
-    let payload_bytes = u64::from(job.payload_bytes).next_multiple_of(u64::from(device.sector_bytes));
+    // A sector of no bytes would be a part that no driver has; nothing fits it.
+    let sectors = |bytes: u32| {
+        let whole = u64::from(bytes).checked_next_multiple_of(u64::from(device.sector_bytes));
+        whole.unwrap_or(u64::from(u32::MAX) + 1)
+    };
+    let (image_bytes, payload_bytes) = (sectors(image.bytes), sectors(job.payload_bytes));
     if job.payload_bytes == 0 || image.bytes == 0 {
         return Err(Outcome::RefusedUnsupported.into());
     }

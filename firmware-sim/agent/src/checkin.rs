@@ -37,13 +37,17 @@ impl<'m, F: NorFlash> Core<'m, F> {
             on_trial: self.trial.is_some(),
         };
         let mut buffer = [0; CHECK_IN_BYTES_MAX];
-        let body = check_in
-            .encode(&mut buffer)
-            .expect("the buffer holds any check-in");
-        self.client
-            .post_check_in(now_ms, body)
-            .expect("the request buffer holds any check-in");
-        Ok(State::CheckingIn { reporting })
+        // Both buffers hold any check-in. Were that not so, a later one may fit, and a panic would be worse.
+        let sent = match check_in.encode(&mut buffer) {
+            Ok(body) => self.client.post_check_in(now_ms, body).is_ok(),
+            Err(_) => false,
+        };
+        Ok(match sent {
+            true => State::CheckingIn { reporting },
+            false => State::Idle {
+                until_ms: self.back_off(now_ms),
+            },
+        })
     }
 
     /// Takes the response to a check-in.

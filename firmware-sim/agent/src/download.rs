@@ -38,7 +38,12 @@ impl<'m, F: NorFlash> Core<'m, F> {
             offset: 0,
             size: self.config.block_size_max,
         };
-        let fetch = Block2Fetch::new(plan).expect("a transfer may begin at 0");
+        let Ok(fetch) = Block2Fetch::new(plan) else {
+            // A transfer may always begin at 0.
+            return Ok(State::Idle {
+                until_ms: self.back_off(now_ms),
+            });
+        };
         let mut transfer = Transfer::new(fetch);
         self.request_block(now_ms, &job, true, &mut transfer);
         Ok(State::FetchingManifest {
@@ -140,11 +145,12 @@ impl<'m, F: NorFlash> Core<'m, F> {
         if last {
             transfer.filling.finish(region)?;
         }
-        let block_bytes = transfer.fetch.size().bytes();
-        let count = update.job.payload_bytes.div_ceil(block_bytes);
+        let size = transfer.fetch.size();
         self.effects.event(Event::Block {
-            number: offset / block_bytes + 1,
-            count,
+            number: size.blocks(offset).saturating_add(1),
+            count: size
+                .blocks(update.job.payload_bytes.saturating_sub(1))
+                .saturating_add(1),
         });
         if transfer.fetch.size() < self.config.block_size_max {
             // A restart then need not go back by a whole block of the size the device would have liked.
@@ -192,7 +198,10 @@ impl<'m, F: NorFlash> Core<'m, F> {
         transfer.paused_until_ms = None;
         if let Some(block) = transfer.fetch.next_request() {
             let request = self.client.get(now_ms, job.path.as_str(), manifest, block);
-            request.expect("the request buffer holds any GET");
+            if request.is_err() {
+                // The request buffer holds any GET; were that not so, the transfer waits instead of hanging.
+                transfer.paused_until_ms = Some(self.back_off(now_ms));
+            }
         }
     }
 

@@ -110,7 +110,7 @@ pub(crate) fn staged<F: NorFlash>(
         region.read(end - step, part)?;
         if let Some(last) = part.iter().rposition(|byte| *byte != 0xFF) {
             let at = end - step + last as u32;
-            return Ok(at - at % block_bytes);
+            return Ok(at - at.checked_rem(block_bytes).unwrap_or(at));
         }
         end -= step;
     }

@@ -32,7 +32,7 @@ impl DeviceId {
 
     /// The id's bytes, as on the wire.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 }
 

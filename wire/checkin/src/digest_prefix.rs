@@ -42,7 +42,7 @@ impl DigestPrefix {
 
     /// The prefix's bytes, as on the wire.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 
     /// Whether `digest` begins with this prefix.

@@ -41,6 +41,11 @@ impl BlockSize {
         16 << self.0
     }
 
+    /// How many whole blocks are in `bytes`. A shift, and so without the panic of a division that nobody proves possible.
+    pub const fn blocks(self, bytes: u32) -> u32 {
+        bytes >> 4 >> self.0
+    }
+
     /// The largest size of at most `bytes` bytes; `None` below 16.
     pub const fn largest_within(bytes: u32) -> Option<BlockSize> {
         match bytes {
@@ -78,8 +83,8 @@ impl BlockNumber {
 
     /// The block that begins at byte `offset`; `None` when none does or when its number exceeds 20 bits.
     pub const fn at_offset(offset: u32, size: BlockSize) -> Option<BlockNumber> {
-        if offset.is_multiple_of(size.bytes()) {
-            BlockNumber::new(offset / size.bytes())
+        if offset & (size.bytes() - 1) == 0 {
+            BlockNumber::new(size.blocks(offset))
         } else {
             None
         }

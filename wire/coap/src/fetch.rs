@@ -86,7 +86,7 @@ pub enum Taken {
 impl Block2Fetch {
     /// Begins or resumes a transfer.
     pub fn new(plan: FetchPlan) -> Result<Block2Fetch, FetchError> {
-        let offset = plan.offset - plan.offset % plan.size.bytes();
+        let offset = plan.offset & !(plan.size.bytes() - 1);
         if plan.total.is_some_and(|total| offset != 0 && offset >= total) {
             return Err(FetchError::Overrun);
         }

@@ -74,16 +74,23 @@ impl<'b> Writer<'b> {
             .ok_or(WriteError::OutOfOrder)?;
         let (delta_nibble, delta_extension) = Extension::of(usize::from(delta))?;
         let (length_nibble, length_extension) = Extension::of(value.len())?;
-        let (delta_extension, length_extension) = (delta_extension.as_bytes(), length_extension.as_bytes());
-        let head = 1 + delta_extension.len() + length_extension.len();
-        let space = self.reserve(head + value.len())?;
-        let (head, rest) = space.split_at_mut(1);
-        head.fill(delta_nibble << 4 | length_nibble);
-        let (delta_space, rest) = rest.split_at_mut(delta_extension.len());
-        delta_space.copy_from_slice(delta_extension);
-        let (length_space, rest) = rest.split_at_mut(length_extension.len());
-        length_space.copy_from_slice(length_extension);
-        rest.copy_from_slice(value);
+        let parts = [
+            &[delta_nibble << 4 | length_nibble],
+            delta_extension.as_bytes(),
+            length_extension.as_bytes(),
+            value,
+        ];
+        // All of it or nothing.
+        if parts.iter().map(|part| part.len()).sum::<usize>() > self.remaining() {
+            return Err(WriteError::BufferTooSmall);
+        }
+        for part in parts {
+            let space = self.reserve(part.len())?;
+            space
+                .iter_mut()
+                .zip(part)
+                .for_each(|(place, &byte)| *place = byte);
+        }
         self.number = number;
         Ok(())
     }
