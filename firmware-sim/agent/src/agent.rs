@@ -67,7 +67,6 @@ impl<'m, F: NorFlash> Agent<'m, F> {
     ///
     /// # Errors
     /// [`StartError`]: nothing was written, and an image on trial that cannot start its agent is one to revert.
-    #[inline(never)]
     pub fn new(
         config: Config,
         provision: Provision,
@@ -77,9 +76,39 @@ impl<'m, F: NorFlash> Agent<'m, F> {
         seed: u64,
         now_ms: u64,
     ) -> Result<Self, StartError> {
+        // The signature check takes the most stack there is; nothing large lies below it.
+        let running = running_image(&config, &provision, flash, boot)?;
+        // Resumed where the caller wants it, not moved there afterwards.
+        let mut started = Self::assembled(
+            config,
+            provision,
+            flash,
+            boot,
+            running,
+            decoder_memory,
+            seed,
+            now_ms,
+        );
+        if let Ok(agent) = &mut started {
+            agent.resume(now_ms);
+        }
+        started
+    }
+
+    #[inline(never)]
+    #[expect(clippy::too_many_arguments, reason = "those of `new`, and what it found")]
+    fn assembled(
+        config: Config,
+        provision: Provision,
+        flash: &'m RefCell<F>,
+        boot: BootInfo,
+        running: Running,
+        decoder_memory: &'m mut [u8],
+        seed: u64,
+        now_ms: u64,
+    ) -> Result<Self, StartError> {
         let mut journal = Journal::open(Region::new(flash, config.layout.journal))?;
         let boot_log = BootLog::open(Region::new(flash, config.layout.boot_log))?.state();
-        let running = running_image(&config, &provision, flash, boot)?;
         let counted = journal.count_start();
         let seed = seed_of_start(seed, journal.state().starts);
         let link = journal.state().link;
@@ -112,12 +141,15 @@ impl<'m, F: NorFlash> Agent<'m, F> {
             // Message ids may be those of the last start; a device that cannot report it would be worse.
             core.effects.event(Event::FlashFailed);
         }
-        let mut agent = Self {
+        Ok(Self {
             core,
             state: State::Idle { until_ms: now_ms },
-        };
-        agent.step(now_ms, |core, idle| Ok(core.resume(now_ms)?.unwrap_or(idle)));
-        Ok(agent)
+        })
+    }
+
+    #[inline(never)]
+    fn resume(&mut self, now_ms: u64) {
+        self.step(now_ms, |core, idle| Ok(core.resume(now_ms)?.unwrap_or(idle)));
     }
 
     /// Takes a datagram from the gateway. Anything at all may be in it.
@@ -272,6 +304,7 @@ const fn seed_of_start(seed: u64, starts: u32) -> u64 {
 }
 
 /// The running image as its own manifest describes it: the bootloader checked the bytes, this only reads.
+#[inline(never)]
 fn running_image<F: NorFlash>(
     config: &Config,
     provision: &Provision,

@@ -34,8 +34,13 @@ pub(crate) fn verify(key: &[u8; 32], message: &[u8], signature: &[u8]) -> bool {
         return false;
     };
     let k = hash(r, key, message);
-    // R as computed is encoded canonically, so a given R that is not differs from it.
-    (times(&s, &ED25519_BASEPOINT_POINT) - times(&k, &a)).compress().0 == *r
+    encoded_difference(&times(&s, &ED25519_BASEPOINT_POINT), &times(&k, &a)) == *r
+}
+
+/// In its canonical encoding, from which a given R that is not canonical differs.
+#[inline(never)]
+fn encoded_difference(point: &EdwardsPoint, other: &EdwardsPoint) -> [u8; 32] {
+    (point - other).compress().0
 }
 
 /// RFC 8032 §5.1.3: y is below p = 2²⁵⁵ − 19. The decoder we use takes greater ones modulo p (ZIP 215). The other encoding

@@ -55,6 +55,8 @@ pub struct Manifest {
 
 impl Manifest {
     /// Reads the bytes of a manifest (without the header of their byte string) in our profile.
+    // Not inlined: a caller that checks a signature next would carry its stack.
+    #[inline(never)]
     pub fn interpret(bytes: &[u8]) -> Result<Unverified<Self>, ManifestError> {
         let mut reader = Reader::new(bytes);
         if reader.peek()? == wire_cbor::Kind::Tag {
