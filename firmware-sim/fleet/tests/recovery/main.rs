@@ -17,7 +17,7 @@ use std::process::{Child, Command, Output, Stdio};
 use deltagate_flash::{Layout, Slot};
 use fleet::gateway::Deltagate;
 use fleet::link::LinkProfile;
-use fleet::rig::{CLASS, Rig};
+use fleet::rig::Rig;
 
 /// A device that ran version 1 and has nothing to start now, at its mark in the serial log.
 fn stranded() -> (Rig, usize) {
@@ -135,7 +135,7 @@ fn what_is_not_for_the_device_is_refused_with_the_next_step() {
     let stranger = rig.stranger().unwrap();
     let other_class = rig.sign_as(&rig.publisher, "barometer", "v2.bin", 2).unwrap();
     let older = rig.sign("v1.bin", 0).unwrap();
-    let forged = rig.sign_as(&stranger, CLASS, "v2.bin", 3).unwrap();
+    let forged = rig.sign_as(&stranger, rig.class(), "v2.bin", 3).unwrap();
     for (file, problem, hint) in [
         (
             &other_class,
@@ -203,7 +203,7 @@ fn smp_client(rig: &Rig, file: &Path) -> Vec<String> {
 fn an_smp_client_that_is_not_ours_recovers_the_device() {
     let (rig, mark) = stranded();
     let stranger = rig.stranger().unwrap();
-    let forged = rig.sign_as(&stranger, CLASS, "v2.bin", 2).unwrap();
+    let forged = rig.sign_as(&stranger, rig.class(), "v2.bin", 2).unwrap();
     assert_eq!(
         smp_client(&rig, &forged).last().unwrap(),
         "refused 11 no signature is by a trusted key"
