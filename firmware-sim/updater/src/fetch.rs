@@ -31,9 +31,6 @@ impl<'a, F: NorFlash> Updater<'a, F> {
         if image.bytes == 0 || image.bytes > self.slot().capacity_bytes() {
             return Ok(Err(Outcome::NoRoom));
         }
-        // What comes next must not depend on a record that reads differently the next time.
-        self.journal.affirm()?;
-        self.affirmed = true;
         let there = sectors.saturating_mul(Region::<F>::SECTOR_BYTES).min(image.bytes);
         let known = accepted == Some(image.digest) && self.staged_image()? == Ok(image);
         if !known {

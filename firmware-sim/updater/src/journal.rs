@@ -149,11 +149,6 @@ impl JournalState {
             ],
         }
     }
-
-    /// The record that says again how far things are.
-    fn last(self) -> Option<Entry> {
-        self.live().into_iter().flatten().last()
-    }
 }
 
 const LIVE_MAX: usize = 4;
@@ -287,27 +282,31 @@ impl<'f, F: NorFlash> Journal<'f, F> {
 
     /// Appends a record, atomically.
     pub(crate) fn append(&mut self, entry: Entry) -> Result<(), AppendError> {
-        let misuse = AppendError::TooManyLive;
-        let record = entry.encode().ok_or(misuse)?;
-        let mut live = [record; LIVE_MAX];
-        let mut count = 0;
-        let kept = self.state.live();
-        for (place, entry) in live.iter_mut().zip(kept.into_iter().flatten()) {
-            *place = entry.encode().ok_or(misuse)?;
-            count += 1;
-        }
-        self.records.append(&record, live.get(..count).ok_or(misuse)?)?;
+        let record = entry.encode().ok_or(AppendError::TooManyLive)?;
+        let (live, count) = self.live()?;
+        self.records.append(&record, live.get(..count).unwrap_or(&[]))?;
         self.state = self.state.after(entry);
         Ok(())
     }
 
-    /// Says again how far things are. What was read after a power cut may be a record that was half written and reads
-    /// differently the next time; what is erased next must not depend on it.
-    pub(crate) fn affirm(&mut self) -> Result<(), AppendError> {
-        match self.state.last() {
-            Some(entry) if !matches!(self.state, JournalState::Idle(_)) => self.append(entry),
-            _ => Ok(()),
+    /// Makes up its mind about a newest record that was half written when the power went away, and might read differently the
+    /// next time: what is erased next must not depend on it.
+    pub(crate) fn settle(&mut self) -> Result<(), AppendError> {
+        let (live, count) = self.live()?;
+        self.records.settle(live.get(..count).unwrap_or(&[]))
+    }
+
+    /// The records that the state consists of, and how many.
+    fn live(&self) -> Result<([Record; LIVE_MAX], usize), AppendError> {
+        let misuse = AppendError::TooManyLive;
+        let blank = Entry::Written.encode().ok_or(misuse)?;
+        let mut live = [blank; LIVE_MAX];
+        let mut count = 0;
+        for (place, entry) in live.iter_mut().zip(self.state.live().into_iter().flatten()) {
+            *place = entry.encode().ok_or(misuse)?;
+            count += 1;
         }
+        Ok((live, count))
     }
 }
 

@@ -1,13 +1,13 @@
 //! Where a device with a single slot keeps what.
 
-use deltagate_flash::Partition;
+use deltagate_flash::{Partition, log_bank_bytes, slot_header_bytes};
 use wire_patch::CHECKPOINT_STATE_BYTES;
 
 /// The partitions of a device with a single slot. Each is whole sectors; the order is the caller's.
 ///
 /// ```text
 /// provision │ boot log │ journal │ checkpoints │ staging           │ slot
-/// 1 sector    2          2         two places    envelope │ patch    header │ image … │ room to move
+/// 1 sector    2 banks    2 banks   two places    envelope │ patch    header │ image … │ room to move
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SingleSlot {
@@ -15,13 +15,13 @@ pub struct SingleSlot {
     pub sector_bytes: u32,
     /// Identity and trust anchors, written in the factory. One sector.
     pub provision: Partition,
-    /// From which the bootloader decides. Two sectors.
+    /// From which the bootloader decides. Two banks.
     pub boot_log: Partition,
-    /// The updater's own log. Two sectors.
+    /// The updater's own log. Two banks.
     pub journal: Partition,
     /// Two places of [`checkpoint_bytes`] each, whole sectors.
     pub checkpoints: Partition,
-    /// The new image's envelope in a sector of its own, and behind it the patch.
+    /// Like a slot: a header with the new image's envelope, and behind it the patch.
     pub staging: Partition,
     /// A header sector with the envelope, the image, and room for it to move up.
     pub slot: Partition,
@@ -35,17 +35,18 @@ pub const fn checkpoint_bytes(memory_bytes: u32, sector_bytes: u32) -> u32 {
 
 impl SingleSlot {
     /// All of it packed closely from offset 0 on, for patches of up to `patch_bytes` and decoders of `memory_bytes`, with a slot
-    /// of `slot_bytes`, header sector included.
+    /// of `slot_bytes`, header included.
     #[must_use]
     pub const fn packed(sector_bytes: u32, memory_bytes: u32, patch_bytes: u32, slot_bytes: u32) -> Self {
         let checkpoints = 2 * checkpoint_bytes(memory_bytes, sector_bytes);
-        let staging = sector_bytes + patch_bytes.next_multiple_of(sector_bytes);
-        let at = 5 * sector_bytes;
+        let staging = slot_header_bytes(sector_bytes) + patch_bytes.next_multiple_of(sector_bytes);
+        let log = 2 * log_bank_bytes(sector_bytes);
+        let at = sector_bytes + 2 * log;
         Self {
             sector_bytes,
             provision: Partition::new(0, sector_bytes),
-            boot_log: Partition::new(sector_bytes, 2 * sector_bytes),
-            journal: Partition::new(3 * sector_bytes, 2 * sector_bytes),
+            boot_log: Partition::new(sector_bytes, log),
+            journal: Partition::new(sector_bytes + log, log),
             checkpoints: Partition::new(at, checkpoints),
             staging: Partition::new(at + checkpoints, staging),
             slot: Partition::new(at + checkpoints + staging, slot_bytes),
@@ -55,7 +56,10 @@ impl SingleSlot {
     /// Sectors that the slot has for an image and its room to move.
     #[must_use]
     pub const fn image_sectors(&self) -> u32 {
-        (self.slot.bytes / self.sector_bytes).saturating_sub(1)
+        self.slot
+            .bytes
+            .saturating_sub(slot_header_bytes(self.sector_bytes))
+            / self.sector_bytes
     }
 
     /// Bytes from the start of the part to the end of the last partition.
@@ -96,11 +100,12 @@ impl SingleSlot {
             }
             at += 1;
         }
-        self.boot_log.bytes == 2 * self.sector_bytes
-            && self.journal.bytes == 2 * self.sector_bytes
+        let header = slot_header_bytes(self.sector_bytes);
+        self.boot_log.bytes == 2 * log_bank_bytes(self.sector_bytes)
+            && self.journal.bytes == self.boot_log.bytes
             && self.checkpoints.bytes.is_multiple_of(2 * self.sector_bytes)
-            && self.staging.bytes >= 2 * self.sector_bytes
-            && self.slot.bytes >= 2 * self.sector_bytes
+            && self.staging.bytes > header
+            && self.slot.bytes > header
     }
 
     const fn parts(&self) -> [Partition; 6] {

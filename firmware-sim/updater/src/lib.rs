@@ -26,8 +26,8 @@
 //! - Between two checkpoints the result is written over `interval` sectors. The part of the base that lies there is further back than the
 //!   patch's reach, which the format promises to be needed no more: `gap` = reach + `interval`, as `wire-patch` explains.
 //! - Two checkpoints lie in two places: the last one is there until the next one is complete.
-//! - The first record that a power-on appends says again what the last one said: one that was half written when the power went away may
-//!   read differently the next time, and nothing is erased on its word.
+//! - Before its first step after a power-on the journal is settled: a record that was half written when the power went away may read
+//!   differently the next time, and nothing is erased on its word.
 //!
 //! # Who can do what
 //!
@@ -42,7 +42,7 @@
 //! # Sizes
 //!
 //! Flash besides the slot: two checkpoints of decoder memory and 384 bytes each, in whole sectors; the patch and a sector; a journal
-//! of two sectors. RAM: the decoder's memory and [`Updater`] itself; stack at its peak is the signature check's. Erases of an update:
+//! of two banks. RAM: the decoder's memory and [`Updater`] itself; stack at its peak is the signature check's. Erases of an update:
 //! each sector of the base once (where it moves to), each of the result once, those of a checkpoint for every interval.
 //!
 //! | module | knows |

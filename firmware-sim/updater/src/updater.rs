@@ -58,13 +58,11 @@ pub struct Updater<'a, F> {
     /// The decoder's, when it has it not.
     pub(crate) memory: Option<&'a mut [u8]>,
     memory_bytes: u32,
-    /// Whether the journal's last record is one that this run wrote, or read and wrote again.
-    pub(crate) affirmed: bool,
     pub(crate) task: Task<'a>,
 }
 
 impl<'a, F: NorFlash> Updater<'a, F> {
-    /// Reads the journal. `memory` is for the decoder: the larger, the more patches can be applied.
+    /// Reads the journal, and makes it of one mind. `memory` is for the decoder: the larger, the more patches can be applied.
     ///
     /// # Errors
     /// [`Fault::NotProvisioned`], [`Fault::Misuse`] if the layout is not sound, or the flash's.
@@ -77,14 +75,15 @@ impl<'a, F: NorFlash> Updater<'a, F> {
                 ProvisionFault::Flash(error) => Fault::Flash(error),
                 _ => Fault::NotProvisioned,
             })?;
+        let mut journal = Journal::open(Region::new(flash, layout.journal))?;
+        journal.settle()?;
         Ok(Self {
             flash,
             layout,
             provision,
-            journal: Journal::open(Region::new(flash, layout.journal))?,
+            journal,
             memory_bytes: u32::try_from(memory.len()).unwrap_or(u32::MAX),
             memory: Some(memory),
-            affirmed: false,
             task: Task::Fresh,
         })
     }
@@ -134,10 +133,6 @@ impl<'a, F: NorFlash> Updater<'a, F> {
         let task = core::mem::replace(&mut self.task, Task::Stopped);
         if let Task::Stopped = task {
             return Err(Fault::Misuse);
-        }
-        if !self.affirmed {
-            self.journal.affirm()?;
-            self.affirmed = true;
         }
         match (self.journal.state(), task) {
             (JournalState::Idle(_), _) => self.task = Task::Fresh,
@@ -264,6 +259,7 @@ impl<'a, F: NorFlash> Updater<'a, F> {
             slot: Slot::A,
         };
         let mut boot_log = self.boot_log()?;
+        boot_log.settle()?;
         let state = boot_log.state();
         if Some(image.sequence) > state.confirmed && state.trial != Some(trial) {
             boot_log.append(BootRecord::Trial {
@@ -285,7 +281,6 @@ impl<'a, F: NorFlash> Updater<'a, F> {
     /// Appends to the journal; what was worked on is done with.
     pub(crate) fn record(&mut self, entry: Entry) -> Result<(), Fault> {
         self.journal.append(entry)?;
-        self.affirmed = true;
         self.task = Task::Fresh;
         Ok(())
     }

@@ -1,8 +1,6 @@
 //! A device with a single slot: factory, update, power-on.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-pub(crate) mod forks;
-
 use std::cell::RefCell;
 
 use deltagate_flash::{BootLog, BootLogState, BootRecord, Provision, Region, SlotRegion};
