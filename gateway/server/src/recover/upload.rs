@@ -229,7 +229,7 @@ fn asked(
 ) -> Result<Answer, RecoverError> {
     let answer = client.ask(request, ANSWER_WAIT, ANSWER_TRIES);
     let answer = answer.map_err(|source| line_lost(client, source))?;
-    answer.ok_or_else(|| RecoverError::Interrupted {
+    answer.ok_or(RecoverError::Interrupted {
         done_bytes: so_far.0,
         bytes: so_far.1.bytes.len() as u32,
     })
