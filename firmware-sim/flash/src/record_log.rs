@@ -118,10 +118,8 @@ impl Record {
     fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<(u16, Self)> {
         let length = usize::from(bytes[1]);
         let payload = bytes.get(PAYLOAD_AT..BODY_BYTES)?.get(..length)?;
-        let record = is_sealed(bytes)
-            .then(|| Self::of_kind(bytes[0], payload))
-            .flatten()?;
-        Some((u16::from_le_bytes([bytes[2], bytes[3]]), record))
+        let record = is_sealed(bytes).then(|| Self::of_kind(bytes[0], payload));
+        Some((u16::from_le_bytes([bytes[2], bytes[3]]), record.flatten()?))
     }
 }
 
