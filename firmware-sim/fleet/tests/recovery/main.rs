@@ -65,13 +65,15 @@ fn begun(rig: &Rig, file: &Path, percent: u32) -> Child {
         let words: Vec<&str> = line.split_whitespace().collect();
         matches!(words[..], ["sent", sent, "%", ..] if sent.parse::<u32>().unwrap() >= percent)
     };
-    for line in lines.by_ref().map_while(Result::ok) {
-        if is_there(&line) {
-            return child;
-        }
-        all += &line;
+    let there = lines.by_ref().map_while(Result::ok).find(|line| {
+        all += line;
+        is_there(line)
+    });
+    if there.is_none() {
+        let _ = child.wait();
+        panic!("it ended early: {all}");
     }
-    panic!("it ended early: {all}");
+    child
 }
 
 /// The image that was brought proves itself as after any update.
