@@ -103,6 +103,8 @@ fn device() -> SimFlash {
     let mut log = BootLog::open(Region::new(&flash, LAYOUT.boot_log)).unwrap();
     log.append(BootRecord::Confirmed { sequence: 5 }).unwrap();
     let mut flash = flash.into_inner();
+    // What lies in the slots is not blank: what order sectors are erased in shows.
+    flash.bytes_mut()[LAYOUT.slot_a.offset as usize..].fill(0x33);
     flash.restart();
     flash
 }
