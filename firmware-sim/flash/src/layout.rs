@@ -10,7 +10,12 @@ pub const fn log_bank_bytes(sector_bytes: u32) -> u32 {
 /// What a slot's header takes on a part with sectors of so many bytes: whole sectors for the longest envelope.
 #[must_use]
 pub const fn slot_header_bytes(sector_bytes: u32) -> u32 {
-    crate::slot::WRITTEN_BYTES_MAX.next_multiple_of(sector_bytes)
+    let written_bytes = crate::slot::WRITTEN_BYTES_MAX;
+    // Devices ask this of a layout at run time: sectors of no bytes, which no sound layout has, are no reason to panic.
+    match written_bytes.checked_next_multiple_of(sector_bytes) {
+        Some(bytes) => bytes,
+        None => written_bytes,
+    }
 }
 
 /// A range of the flash part, both numbers in bytes and multiples of the sector.
