@@ -16,7 +16,7 @@ use crate::thermometer::Thermometer;
 const VERSION: &str = env!("DELTAGATE_APP_VERSION");
 
 /// The board's.
-const LAYOUT: Layout = Layout::emulated(Nor::ERASE_SIZE);
+pub(crate) const LAYOUT: Layout = Layout::emulated(Nor::ERASE_SIZE);
 /// What the patch decoder may use, reported at check-in.
 const DECODER_BYTES: usize = 16 * 1024;
 /// How long an image on trial may be without contact.
@@ -28,12 +28,17 @@ const CONTACT_MS_MAX: u64 = match u16::from_str_radix(env!("DELTAGATE_APP_CONTAC
 pub(crate) const SLEEP_MS_MAX: u64 = 500;
 
 /// What the agent needs besides its own state, which lies on the stack. scripts/firmware finds both by name.
-static DECODER_MEMORY: Once<[u8; DECODER_BYTES]> = Once::new([0; DECODER_BYTES]);
-static DATAGRAM: Once<[u8; DATAGRAM_BYTES_MAX]> = Once::new([0; DATAGRAM_BYTES_MAX]);
+pub(crate) static DECODER_MEMORY: Once<[u8; DECODER_BYTES]> = Once::new([0; DECODER_BYTES]);
+pub(crate) static DATAGRAM: Once<[u8; DATAGRAM_BYTES_MAX]> = Once::new([0; DATAGRAM_BYTES_MAX]);
 
 board::entry!(main);
 
 fn main() -> ! {
+    #[cfg(target_arch = "arm")]
+    if cfg!(behaviour = "bare") {
+        let _ = crate::bare::run();
+        board::reset()
+    }
     let mut board = Board::take().expect("the first to ask");
     board.watchdog.feed();
     let _ = writeln!(board.uart, "app: version {VERSION}");
@@ -143,7 +148,7 @@ fn carry_out(effect: Effect, agent_bytes: usize, uart: &mut Uart) {
 
 /// The board has no source of randomness. Devices differ in their address, which keeps a fleet that is switched on at
 /// once from asking at once; the agent makes one start differ from the next.
-fn seed(address: [u8; 6]) -> u64 {
+pub(crate) fn seed(address: [u8; 6]) -> u64 {
     let [a, b, c, d, e, f] = address;
     u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
 }

@@ -4,6 +4,8 @@
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
+#[cfg(all(target_os = "none", target_arch = "arm"))]
+mod bare;
 #[cfg(target_os = "none")]
 mod baseline;
 #[cfg(target_os = "none")]

@@ -46,6 +46,8 @@ mod register;
 #[cfg(target_os = "none")]
 mod stack;
 
+#[cfg(all(target_os = "none", target_arch = "arm"))]
+pub use parts::{bootloader_stack_reached, stack_in_use_bytes, ticks_since_bootloader};
 #[cfg(target_os = "none")]
 pub use {
     board::Board,

@@ -2,12 +2,18 @@
 #![expect(unsafe_code, reason = "reads the stack's memory beside Rust")]
 
 /// What an unused word of the stack holds; each board's start-up code says the same.
-const PAINT: u32 = 0x5AFE_57AC;
+pub(crate) const PAINT: u32 = 0x5AFE_57AC;
 
 unsafe extern "C" {
     // SAFETY: the linker script defines both around the stack; only their addresses are used.
     safe static _stack_end: u32;
     safe static _stack_top: u32;
+}
+
+/// The address behind the stack, where it begins.
+#[cfg(target_arch = "arm")]
+pub(crate) fn top() -> usize {
+    (&raw const _stack_top).addr()
 }
 
 /// How many bytes of the stack were ever used since reset, and how many there are.

@@ -46,7 +46,7 @@ impl Uart {
     }
 
     /// Sends `word` as `0x` and eight digits, for programs too small to format.
-    pub(super) fn send_hex(&mut self, word: u32) {
+    pub fn send_hex(&mut self, word: u32) {
         self.send(b"0x");
         for nibble in (0..8).rev().map(|place| (word >> (4 * place) & 0xF) as u8) {
             let letter = if nibble < 10 { b'0' } else { b'a' - 10 };
