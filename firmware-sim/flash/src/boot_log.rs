@@ -35,6 +35,8 @@ pub enum RevertReason {
     Fault = 12,
     /// What lay in the slot did not verify when it was to be booted.
     BootVerification = 13,
+    /// The image ran and did not pass its application's self-test, or not in time.
+    SelfTest = 16,
 }
 
 impl RevertReason {
@@ -52,6 +54,7 @@ impl RevertReason {
             11 => Some(Self::Watchdog),
             12 => Some(Self::Fault),
             13 => Some(Self::BootVerification),
+            16 => Some(Self::SelfTest),
             _ => None,
         }
     }
@@ -66,6 +69,7 @@ impl RevertReason {
             Self::Watchdog => "watchdog",
             Self::Fault => "fault",
             Self::BootVerification => "boot verification",
+            Self::SelfTest => "self-test",
         }
     }
 }

@@ -36,6 +36,10 @@ pub enum Outcome {
     Cancelled,
     /// 15: the payload vanished or changed on the gateway during the transfer.
     PayloadChanged,
+    /// 16: reverted, as the new image did not pass the application's self-test.
+    RevertedSelfTest,
+    /// 17: the flash part failed again and again while the update was under way.
+    FlashFailed,
     /// A code of a later version. Displayed as its number.
     Other(u8),
 }
@@ -59,6 +63,8 @@ impl Outcome {
             Self::RevertedVerification => 13,
             Self::Cancelled => 14,
             Self::PayloadChanged => 15,
+            Self::RevertedSelfTest => 16,
+            Self::FlashFailed => 17,
             Self::Other(code) => code,
         }
     }
@@ -81,6 +87,8 @@ impl Outcome {
             13 => Self::RevertedVerification,
             14 => Self::Cancelled,
             15 => Self::PayloadChanged,
+            16 => Self::RevertedSelfTest,
+            17 => Self::FlashFailed,
             other => Self::Other(other),
         }
     }
@@ -101,7 +109,30 @@ impl Outcome {
                 | Self::RevertedWatchdog
                 | Self::RevertedFault
                 | Self::RevertedVerification
+                | Self::RevertedSelfTest
         )
+    }
+
+    /// What LwM2M's Firmware Update object says of the same end: its resource 5, "Update Result", as of version 1.2 of
+    /// object 5. 0, nothing ended yet, and 11, put off, are no outcomes: see [`crate::Deferral::OBJECT5_RESULT`].
+    pub const fn object5_result(self) -> u8 {
+        match self {
+            Self::Confirmed => 1,
+            Self::NoSpace => 2,
+            Self::DecoderMemory => 3,
+            Self::RefusedSignature | Self::DigestMismatch | Self::PayloadChanged => 5,
+            Self::RefusedClass | Self::RefusedUnsupported => 6,
+            Self::RefusedSequenceNumber
+            | Self::PatchFailed
+            | Self::RevertedNoContact
+            | Self::RevertedWatchdog
+            | Self::RevertedFault
+            | Self::RevertedVerification
+            | Self::RevertedSelfTest
+            | Self::FlashFailed
+            | Self::Other(_) => 8,
+            Self::Cancelled => 10,
+        }
     }
 }
 
@@ -123,6 +154,8 @@ impl fmt::Display for Outcome {
             Self::RevertedVerification => "reverted: boot verification",
             Self::Cancelled => "cancelled",
             Self::PayloadChanged => "payload gone or changed",
+            Self::RevertedSelfTest => "reverted: self-test",
+            Self::FlashFailed => "flash failed",
             Self::Other(code) => return write!(f, "outcome {code}"),
         })
     }
@@ -149,7 +182,7 @@ mod tests {
             assert_eq!(Outcome::from_code(code).code(), code);
             assert_eq!(
                 matches!(Outcome::from_code(code), Outcome::Other(_)),
-                !(1..=15).contains(&code)
+                !(1..=17).contains(&code)
             );
         }
     }
@@ -166,13 +199,29 @@ mod tests {
     }
 
     #[test]
-    fn only_ten_to_thirteen_are_reverts() {
+    fn only_ten_to_thirteen_and_sixteen_are_reverts() {
         for code in 0..=u8::MAX {
             assert_eq!(
                 Outcome::from_code(code).is_revert(),
-                (10..=13).contains(&code),
+                (10..=13).contains(&code) || code == 16,
                 "{code}"
             );
+        }
+    }
+
+    /// The table of docs/protocol.md, cell by cell.
+    #[test]
+    fn every_outcome_has_its_result_of_object_5() {
+        let results = [1, 5, 6, 8, 6, 2, 3, 8, 5, 8, 8, 8, 8, 10, 5, 8, 8];
+        for (code, result) in (1..).zip(results) {
+            assert_eq!(Outcome::from_code(code).object5_result(), result, "{code}");
+        }
+        assert_eq!(Outcome::Other(99).object5_result(), 8);
+        let documented = include_str!("../../../docs/protocol.md");
+        for (code, result) in (1..).zip(results) {
+            let row = |line: &&str| line.starts_with(&std::format!("| {code} |"));
+            let row = documented.lines().find(row).unwrap();
+            assert!(row.ends_with(&std::format!("| {result} |")), "{row}");
         }
     }
 }

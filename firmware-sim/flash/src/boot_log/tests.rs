@@ -166,6 +166,7 @@ fn the_numbers_of_reasons_are_those_of_the_protocol() {
         (RevertReason::Watchdog, 11),
         (RevertReason::Fault, 12),
         (RevertReason::BootVerification, 13),
+        (RevertReason::SelfTest, 16),
     ] {
         assert_eq!(reason.code(), code);
         assert_eq!(RevertReason::from_code(code), Some(reason));
@@ -414,14 +415,15 @@ fn the_codec_takes_what_it_gives_out_and_nothing_else() {
         }
     }
     // The last byte is free in a confirmation and in an attempt: a bootloader that did not count a confirmation because of it
-    // would let an older image run. It is a slot in a trial, and one of four reasons in a revert. Four numbers each.
+    // would let an older image run. It is a slot in a trial, and one of five reasons in a revert. Four numbers each.
     // Five bytes, or more of a later version.
-    assert_eq!(taken, (256 + 256 + 2 + 4) * 4 * 2);
+    assert_eq!(taken, (256 + 256 + 2 + 5) * 4 * 2);
 }
 
 fn any_record() -> impl Strategy<Value = BootRecord> {
     let slot = prop_oneof![Just(Slot::A), Just(Slot::B)];
-    let reason = (10u8..=13).prop_map(|code| RevertReason::from_code(code).unwrap());
+    let reason = proptest::sample::select(&[10u8, 11, 12, 13, 16][..])
+        .prop_map(|code| RevertReason::from_code(code).unwrap());
     let sequence = 0u32..6;
     prop_oneof![
         sequence
