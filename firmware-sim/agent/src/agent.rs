@@ -7,6 +7,7 @@ use deltagate_flash::{
     BootInfo, BootLog, ENVELOPE_BYTES_MAX, FlashError, Provision, Region, SlotHeaderFault, SlotRegion,
 };
 use embedded_storage::nor_flash::NorFlash;
+use wire_checkin::DeferralStage;
 use wire_coap::Message;
 
 use crate::accept::{Running, authenticate};
@@ -14,7 +15,8 @@ use crate::client::{Client, Incoming};
 use crate::config::Config;
 use crate::core::{Core, Effects, FlashFailed, Setbacks, TrialLimit};
 use crate::event::{Effect, Event, Stats};
-use crate::journal::Journal;
+use crate::gate::Gate;
+use crate::journal::{Journal, JournalRecord};
 use crate::state::State;
 
 /// Upper bound of the size of [`Agent`], besides the decoder memory it borrows: an envelope of 512 bytes, a request of
@@ -109,7 +111,9 @@ impl<'m, F: NorFlash> Agent<'m, F> {
     ) -> Result<Self, StartError> {
         let mut journal = Journal::open(Region::new(flash, config.layout.journal))?;
         let boot_log = BootLog::open(Region::new(flash, config.layout.boot_log))?.state();
-        let counted = journal.count_start();
+        let counted = journal
+            .count_start()
+            .and_then(|()| journal.restart_deferral(now_ms));
         let seed = seed_of_start(seed, journal.state().starts);
         let link = journal.state().link;
         let ack_timeout_ms = link.map_or(config.ack_timeout_ms, |link| link.ack_timeout_ms);
@@ -126,9 +130,16 @@ impl<'m, F: NorFlash> Agent<'m, F> {
             memory: Some(decoder_memory),
             trial: boot
                 .on_trial
-                .then(|| TrialLimit::new(boot.attempt, now_ms, config.contact_ms_max)),
+                .then(|| TrialLimit::new(boot.attempt, now_ms, &config)),
             unanswered: 0,
+            called_ms: now_ms,
             setbacks: Setbacks::default(),
+            offered: None,
+            flash_failures: 0,
+            unwritten: None,
+            gate: Gate::CLEAR,
+            put_off: None,
+            checkin_interval_s: 0,
             link_kept_until_ms: now_ms,
             seed,
             config,
@@ -172,13 +183,15 @@ impl<'m, F: NorFlash> Agent<'m, F> {
         if matches!(self.state, State::Rebooting) {
             return;
         }
+        self.core.called_ms = now_ms;
         if self.core.trial_is_over(now_ms) {
-            self.state = self.core.give_up();
+            self.state = self.core.give_up(self.core.lacking());
             return;
         }
         if self.core.client.handle_timeout(now_ms) {
             self.step(now_ms, |core, state| Ok(core.handle_no_answer(now_ms, state)));
         }
+        self.go_on(now_ms);
         if self.state.due_ms().is_some_and(|due_ms| due_ms <= now_ms) {
             self.step(now_ms, |core, state| core.handle_due(now_ms, state));
         }
@@ -192,6 +205,51 @@ impl<'m, F: NorFlash> Agent<'m, F> {
             self.step(now_ms, |core, state| core.work(now_ms, state));
         }
         self.state.has_work()
+    }
+
+    /// Takes the application's say on updates, which holds until it says otherwise or the agent starts anew. What it puts
+    /// off goes on as soon as it is clear again, or when the longest deferral is over.
+    ///
+    /// To be called after every start before [`Agent::work`] or [`Agent::handle_timeout`], and whenever it changes.
+    pub fn set_gate(&mut self, now_ms: u64, gate: Gate) {
+        self.core.gate = gate;
+        self.go_on(now_ms);
+    }
+
+    /// Ends the agent of a device that is about to lose its RAM on purpose; the time at which to start one again, which
+    /// goes on where this one ended. What it has programmed is not fetched again.
+    ///
+    /// To be called when [`Agent::work`] says that there is no more to do, and the last request was answered or is
+    /// not sent yet: an answer that comes later finds nobody. Not on trial, where each start is one of a few.
+    pub fn suspend(mut self, now_ms: u64) -> u64 {
+        if let State::Fetching { transfer, .. } = &self.state {
+            let firm_bytes = transfer.filling.firm_bytes();
+            // Unwritten it costs a block: what is found in flash may be torn at its end.
+            let _ = self.core.journal.append(JournalRecord::Firm(firm_bytes));
+        }
+        let due_ms = self.state.due_ms().unwrap_or(now_ms);
+        let times = [self.core.deferred_until_ms(), self.core.trial_deadline_ms()];
+        times.into_iter().flatten().fold(due_ms, u64::min)
+    }
+
+    /// Takes the verdict of the application's self-test on the running image. One on trial that did not pass is given up
+    /// at once; one that passed is confirmed when it also has had contact. A confirmed image stays, whatever is said.
+    pub fn handle_self_test(&mut self, now_ms: u64, passed: bool) {
+        if !matches!(self.state, State::Rebooting) {
+            self.step(now_ms, |core, state| {
+                Ok(core.self_tested(passed)?.unwrap_or(state))
+            });
+        }
+    }
+
+    /// Whether the watchdog may be fed: always by a confirmed image; by one on trial only while its agent is at work, that
+    /// is while [`Agent::handle_timeout`] was called within [`Config::silence_ms_max`] and the trial is not over. So an
+    /// image that runs without its agent ends in the watchdog instead of staying on trial for ever.
+    #[must_use]
+    pub fn may_feed_watchdog(&self, now_ms: u64) -> bool {
+        let silent_ms = now_ms.saturating_sub(self.core.called_ms);
+        let at_work = silent_ms <= self.core.config.silence_ms_max && !self.core.trial_is_over(now_ms);
+        self.core.trial.is_none() || at_work
     }
 
     /// Writes the next datagram for the gateway into `into`, which holds [`crate::DATAGRAM_BYTES_MAX`]; its length.
@@ -215,6 +273,7 @@ impl<'m, F: NorFlash> Agent<'m, F> {
             self.state.due_ms(),
             self.core.client.poll_timeout(),
             self.core.trial_deadline_ms(),
+            self.core.deferred_until_ms().filter(|_| self.state.may_go_on()),
         ];
         times.into_iter().flatten().min()
     }
@@ -223,6 +282,24 @@ impl<'m, F: NorFlash> Agent<'m, F> {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.core.client.stats()
+    }
+
+    /// Goes on with an update that was put off, if it may.
+    fn go_on(&mut self, now_ms: u64) {
+        if !self.state.may_go_on() {
+            return;
+        }
+        match self.core.let_go(now_ms) {
+            Some(DeferralStage::Restart) => self.step(now_ms, |core, _| {
+                core.client.cancel();
+                let idle = State::Idle { until_ms: now_ms };
+                Ok(core.resume(now_ms)?.unwrap_or(idle))
+            }),
+            Some(DeferralStage::Download) if matches!(self.state, State::Idle { .. }) => {
+                self.step(now_ms, |core, _| core.check_in(now_ms));
+            }
+            _ => {}
+        }
     }
 
     fn step(

@@ -1,7 +1,9 @@
 //! The check-in: what is said, and what its answer starts.
 
 use embedded_storage::nor_flash::NorFlash;
-use wire_checkin::{Answer, CHECK_IN_BYTES_MAX, CheckIn, DigestPrefix, Job, LastUpdate};
+use wire_checkin::{
+    Answer, CHECK_IN_BYTES_MAX, CheckIn, DeferralStage, DigestPrefix, Job, LastUpdate, Outcome,
+};
 use wire_coap::{Code, Message};
 
 use deltagate_flash::Region;
@@ -35,6 +37,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
             formats: self.formats(),
             last_update: reporting,
             on_trial: self.trial.is_some(),
+            deferral: self.deferral(now_ms),
         };
         let mut buffer = [0; CHECK_IN_BYTES_MAX];
         // Both buffers hold any check-in. Were that not so, a later one may fit, and a panic would be worse.
@@ -80,15 +83,28 @@ impl<'m, F: NorFlash> Core<'m, F> {
         answer: &Answer<'_>,
     ) -> Result<State<'m>, FlashFailed> {
         self.unanswered = 0;
-        self.confirm()?;
-        self.learn_link(now_ms, answer)?;
+        self.had_contact()?;
+        if self.learn_link(now_ms, answer).is_err() {
+            // Not worth the answer: at the next start the timing is learned again.
+            self.effects.event(Event::FlashFailed);
+        }
         if let Some(update) = reporting {
+            self.unwritten = self.unwritten.filter(|unwritten| *unwritten != update);
             self.journal.append(JournalRecord::Reported(Told::of(&update)))?;
             let sequence = narrow(update.sequence_number);
             self.effects.event(Event::Reported {
                 sequence,
                 outcome: update.outcome,
             });
+        }
+        self.checkin_interval_s = answer.next_check_in_s;
+        if answer.job.is_none() {
+            self.put_off = None;
+            if self.is_verified()
+                && let Some(known) = self.journal.state().job
+            {
+                return self.drop_update(now_ms, known.job.sequence_number, Outcome::Cancelled.into());
+            }
         }
         let Some(job) = answer.job.filter(|_| self.may_update()) else {
             self.effects.event(Event::CheckedIn {
@@ -103,13 +119,18 @@ impl<'m, F: NorFlash> Core<'m, F> {
             sequence: narrow(job.sequence_number),
             format: job.format,
             payload_bytes: job.payload_bytes,
+            severity: job.severity,
         });
+        self.begin(job.sequence_number);
         if let Some(state) = self.resume_offered(now_ms, &job)? {
             return Ok(state);
         }
         match answer.envelope {
             Some(envelope) => self.consider(now_ms, &job, envelope),
-            None => self.fetch_manifest(now_ms, job),
+            None => match self.put_off(now_ms, DeferralStage::Download, &job)? {
+                Some(state) => Ok(state),
+                None => self.fetch_manifest(now_ms, job),
+            },
         }
     }
 
@@ -144,6 +165,9 @@ impl<'m, F: NorFlash> Core<'m, F> {
         let judged = judge(&self.device(), job, envelope);
         match judged.map(|update| kept.append(envelope).map(|()| update)) {
             Ok(Some(update)) => {
+                if let Some(state) = self.put_off(now_ms, DeferralStage::Download, job)? {
+                    return Ok(state);
+                }
                 self.journal.append(JournalRecord::JobEnded)?;
                 self.effects.event(Event::Accepted {
                     sequence: update.image.sequence,
@@ -155,7 +179,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
                 })
             }
             Ok(None) => {
-                let refusal = wire_checkin::Outcome::RefusedUnsupported.into();
+                let refusal = Outcome::RefusedUnsupported.into();
                 self.drop_update(now_ms, job.sequence_number, refusal)
             }
             Err(refusal) => self.drop_update(now_ms, job.sequence_number, refusal),

@@ -26,8 +26,17 @@ pub struct Config {
     pub program_once: bool,
     /// RFC 7252 §4.8 ACK_TIMEOUT until the first check-in tells the link's, ms. 15 s is the practice on NB-IoT.
     pub ack_timeout_ms: u32,
-    /// How long an image on trial may be without contact before it is given up, ms.
+    /// How long an image on trial may be without contact, and without its self-test passed, before it is given up, ms.
     pub contact_ms_max: u64,
+    /// Whether an image on trial is confirmed only after the application said with [`crate::Agent::handle_self_test`]
+    /// that it works.
+    pub self_test: bool,
+    /// How long after a call of [`crate::Agent::handle_timeout`] an image on trial may still feed its watchdog, ms.
+    pub silence_ms_max: u64,
+    /// How long the application may put an update off whatever the gateway says, seconds.
+    pub defer_s_min: u32,
+    /// How long it may at most, whatever the gateway says, seconds.
+    pub defer_s_max: u32,
     /// When to check in again while the gateway has not said, seconds.
     pub checkin_interval_s: u32,
     /// The first wait after an attempt that nobody answered, ms; doubled each time.
@@ -43,17 +52,27 @@ impl Config {
     /// A device with this layout and id, and otherwise the defaults; `None` unless the id has 1 to 16 bytes.
     #[must_use]
     pub fn new(layout: Layout, device_id: &[u8]) -> Option<Self> {
-        Some(Self {
-            device_id: DeviceId::new(device_id)?,
+        Some(Self::of(layout, DeviceId::new(device_id)?))
+    }
+
+    /// A device with this layout and id, and otherwise the defaults: what an application's own `const` begins with.
+    #[must_use]
+    pub const fn of(layout: Layout, device_id: DeviceId) -> Self {
+        Self {
+            device_id,
             layout,
             block_size_max: BlockSize::B1024,
             formats: Self::FORMATS_DECODED,
             program_once: false,
             ack_timeout_ms: 15_000,
             contact_ms_max: 600_000,
+            self_test: false,
+            silence_ms_max: 60_000,
+            defer_s_min: 0,
+            defer_s_max: 7 * 24 * 3_600,
             checkin_interval_s: 3_600,
             backoff_ms_min: 15_000,
             backoff_ms_max: 3_600_000,
-        })
+        }
     }
 }

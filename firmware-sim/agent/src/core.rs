@@ -13,6 +13,7 @@ use crate::accept::{Device, Place, Refusal, Running, Update};
 use crate::client::Client;
 use crate::config::Config;
 use crate::event::{Effect, Event};
+use crate::gate::{Gate, PutOff};
 use crate::journal::{Journal, JournalRecord, Link, Told};
 use crate::state::State;
 
@@ -27,6 +28,10 @@ const WAIT_S_MAX: u32 = 7 * 24 * 3_600;
 /// spare slot an erase; with waits that grow to [`Config::backoff_ms_max`], an hour, and are forgotten after a day
 /// without failure, that is 34 a day at most, and eight years of a sector that bears 100,000.
 const SETBACKS_FORGOTTEN_MS: u64 = 24 * 3_600_000;
+
+/// How often the flash may fail under way to one image, in one uptime, before the update is given up. Single failures are
+/// a sagging supply's; five, with waits that double between them, are a part's that is worn out, and each costs an erase.
+const FLASH_FAILURES_MAX: u8 = 5;
 
 /// How often the link's timing may be written at most: a gateway that changes its mind with each answer would wear the
 /// journal out in months.
@@ -66,8 +71,22 @@ pub(crate) struct Core<'m, F> {
     pub(crate) trial: Option<TrialLimit>,
     /// Requests in a row that nobody answered usably.
     pub(crate) unanswered: u8,
+    /// When [`crate::Agent::handle_timeout`] was called last.
+    pub(crate) called_ms: u64,
+    /// The application's say.
+    pub(crate) gate: Gate,
+    /// The update that waits for it.
+    pub(crate) put_off: Option<PutOff>,
+    /// How long until the next check-in, as the gateway said last, seconds.
+    pub(crate) checkin_interval_s: u32,
     /// Updates that ended without an image, and flash failures.
     pub(crate) setbacks: Setbacks,
+    /// The image last offered or gone on with.
+    pub(crate) offered: Option<u64>,
+    /// How often the flash failed under way to it.
+    pub(crate) flash_failures: u8,
+    /// An outcome that the journal did not take.
+    pub(crate) unwritten: Option<LastUpdate>,
     /// When the link's timing may be written again.
     pub(crate) link_kept_until_ms: u64,
     pub(crate) seed: u64,
@@ -80,11 +99,15 @@ pub(crate) struct Setbacks {
     last_ms: u64,
 }
 
-/// How long the running image may be without contact.
+/// What the running image still has to prove, and by when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TrialLimit {
     /// `None` when there is nothing to go back to.
     pub(crate) deadline_ms: Option<u64>,
+    /// The gateway answered.
+    pub(crate) contact: bool,
+    /// The application passed its self-test, or needs none.
+    pub(crate) self_test: bool,
 }
 
 impl<'m, F: NorFlash> Core<'m, F> {
@@ -176,6 +199,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
         reverted
             .filter(|update| journal.reported != Some(Told::of(update)))
             .or(journal.outcome)
+            .or(self.unwritten)
     }
 
     /// Ends an update without an image: the outcome is kept until it is reported, which is tried at once, unless
@@ -188,6 +212,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
     ) -> Result<State<'m>, FlashFailed> {
         let Refusal { outcome, detail } = refusal;
         self.client.cancel();
+        self.put_off = None;
         self.effects.event(Event::Dropped {
             sequence: narrow(sequence_number),
             outcome,
@@ -219,10 +244,48 @@ impl<'m, F: NorFlash> Core<'m, F> {
     pub(crate) fn flash_failed(&mut self, now_ms: u64) -> State<'m> {
         self.client.cancel();
         self.effects.event(Event::FlashFailed);
+        self.count_flash_failure();
         let earlier = self.set_back(now_ms);
         State::Idle {
             until_ms: now_ms.saturating_add(self.backoff_ms(earlier)),
         }
+    }
+
+    /// Notes which image is under way.
+    pub(crate) fn begin(&mut self, sequence_number: u64) {
+        if self.offered != Some(sequence_number) {
+            self.offered = Some(sequence_number);
+            self.flash_failures = 0;
+        }
+    }
+
+    /// Ends an update under way to which the flash failed too often. The outcome is told even if it cannot be kept: a
+    /// flash that takes no record is what it is about.
+    fn count_flash_failure(&mut self) {
+        let Some(sequence_number) = self.offered else {
+            return;
+        };
+        self.flash_failures = self.flash_failures.saturating_add(1);
+        if self.flash_failures < FLASH_FAILURES_MAX {
+            return;
+        }
+        let update = LastUpdate {
+            sequence_number,
+            outcome: Outcome::FlashFailed,
+            detail: None,
+        };
+        let kept = self.journal.append(JournalRecord::Outcome(update));
+        if kept
+            .and_then(|()| self.journal.append(JournalRecord::JobEnded))
+            .is_err()
+        {
+            self.unwritten = Some(update);
+        }
+        self.offered = None;
+        self.effects.event(Event::Dropped {
+            sequence: narrow(sequence_number),
+            outcome: Outcome::FlashFailed,
+        });
     }
 
     /// Counts a setback; how many there were before it.

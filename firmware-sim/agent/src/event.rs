@@ -3,7 +3,7 @@
 use core::fmt;
 
 use deltagate_flash::RevertReason;
-use wire_checkin::{Format, Outcome};
+use wire_checkin::{DeferralReason, DeferralStage, Format, Outcome, Severity};
 
 /// What the caller has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub enum Event {
         format: Format,
         /// Bytes to fetch.
         payload_bytes: u32,
+        /// How much the operator wants it.
+        severity: Severity,
     },
     /// The manifest's signature, vendor, class and sequence number are right; the spare slot is being erased.
     Accepted {
@@ -71,6 +73,17 @@ pub enum Event {
     Verified {
         /// Of the new image.
         sequence: u32,
+    },
+    /// The application puts the update off.
+    Deferred {
+        /// Of the image.
+        sequence: u32,
+        /// How much the operator wants it.
+        severity: Severity,
+        /// Where it waits.
+        stage: DeferralStage,
+        /// Why.
+        reason: DeferralReason,
     },
     /// The running image proved itself: the gateway answered it.
     Confirmed {
@@ -124,6 +137,7 @@ impl fmt::Display for Event {
                 sequence,
                 format,
                 payload_bytes,
+                ..
             } => {
                 write!(
                     f,
@@ -147,6 +161,12 @@ impl fmt::Display for Event {
             Self::Staged => f.write_str("payload complete"),
             Self::Applying => f.write_str("applying"),
             Self::Verified { sequence } => write!(f, "sequence {sequence} verified, rebooting into trial"),
+            Self::Deferred {
+                sequence,
+                stage,
+                reason,
+                ..
+            } => write!(f, "update to sequence {sequence} put off {stage}: {reason}"),
             Self::Confirmed { sequence } => write!(f, "sequence {sequence} confirmed"),
             Self::Dropped { sequence, outcome } => {
                 write!(f, "update to sequence {sequence} dropped: {outcome}")
@@ -205,6 +225,7 @@ mod tests {
             sequence: 2,
             format: Format::Patch,
             payload_bytes: 2_913,
+            severity: Severity::Mandatory,
         };
         assert_eq!(
             event.to_string(),

@@ -2,7 +2,7 @@
 
 use deltagate_flash::{AppendError, FlashError, Record, RecordLog, Region};
 use embedded_storage::nor_flash::NorFlash;
-use wire_checkin::{Format, Job, JobPath, LastUpdate, Outcome};
+use wire_checkin::{Format, Job, JobPath, LastUpdate, Outcome, Severity};
 use wire_coap::BlockSize;
 
 const LINK: u8 = 1;
@@ -16,6 +16,9 @@ const SMALLER_BLOCKS: u8 = 8;
 const STARTED: u8 = 9;
 const MENDING: u8 = 10;
 const FIRM: u8 = 11;
+const VERIFIED: u8 = 12;
+const TERMS: u8 = 13;
+const DEFERRED: u8 = 14;
 
 /// The timing of the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +38,14 @@ pub(crate) enum JournalRecord {
     SmallerBlocks(BlockSize),
     /// The payload is complete and its digest right.
     Staged,
+    /// The image is verified, and put off.
+    Verified,
     /// The image is verified; the boot log's Trial record comes next.
     Armed,
+    /// How urgent the update is and how long it may wait, when that is not the default.
+    Terms(Terms),
+    /// Since when an update is put off.
+    Deferred(Deferred),
     /// There is no update under way any more.
     JobEnded,
     /// How an update ended.
@@ -49,6 +58,43 @@ pub(crate) enum JournalRecord {
     Firm(u32),
     /// The agent started, for this many times in all, modulo 2^32.
     Started(u32),
+}
+
+/// What the gateway says of an update's urgency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
+    pub(crate) severity: Severity,
+    pub(crate) defer_s_max: Option<u32>,
+}
+
+impl Terms {
+    pub(crate) const fn of(job: &Job) -> Self {
+        Self {
+            severity: job.severity,
+            defer_s_max: job.defer_s_max,
+        }
+    }
+
+    const DEFAULT: Self = Self {
+        severity: Severity::Mandatory,
+        defer_s_max: None,
+    };
+
+    /// The job with these terms.
+    const fn on(self, job: Job) -> Job {
+        Job {
+            severity: self.severity,
+            defer_s_max: self.defer_s_max,
+            ..job
+        }
+    }
+}
+
+/// Since when an image is put off, by the caller's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Deferred {
+    pub(crate) sequence_number: u64,
+    pub(crate) since_ms: u64,
 }
 
 /// Identifies an outcome that was reported.
@@ -72,7 +118,19 @@ impl Told {
 pub(crate) enum Stage {
     Started,
     Staged,
+    Verified,
     Armed,
+}
+
+impl Stage {
+    /// How far an update is that is offered anew: one that was tried may be tried again from what is staged, for its
+    /// image may be what was wrong; one that was put off is still verified.
+    const fn before_trial(self) -> Self {
+        match self {
+            Self::Armed => Self::Staged,
+            earlier => earlier,
+        }
+    }
 }
 
 /// An update under way.
@@ -99,6 +157,8 @@ pub(crate) struct JournalState {
     /// is tried again, not when something else is reported: the gateway, told of the revert twice, would undo its
     /// operator's `update retry`.
     pub(crate) reported: Option<Told>,
+    /// The image put off last, until it is tried or its update has ended.
+    pub(crate) deferred: Option<Deferred>,
     /// How often the agent started, modulo 2^32.
     pub(crate) starts: u32,
 }
@@ -110,10 +170,11 @@ impl JournalState {
             JournalRecord::JobStarted(job) => {
                 // The same under another path goes on where it is.
                 let known = self.job.filter(|known| is_same_payload(&known.job, &job));
+                // Read back, the record says nothing of terms: they have one of their own.
+                let terms = known.map_or(Terms::DEFAULT, |known| Terms::of(&known.job));
                 self.job = Some(JournalJob {
-                    job,
-                    // What was tried may be tried again from what is staged.
-                    stage: known.map_or(Stage::Started, |known| known.stage.min(Stage::Staged)),
+                    job: terms.on(job),
+                    stage: known.map_or(Stage::Started, |known| known.stage.before_trial()),
                     block_size: known.and_then(|known| known.block_size),
                     mending: known.and_then(|known| known.mending),
                     firm_bytes: known.map_or(0, |known| known.firm_bytes),
@@ -131,14 +192,28 @@ impl JournalState {
                     job.firm_bytes = bytes;
                 }
             }
+            JournalRecord::Terms(terms) => {
+                if let Some(known) = &mut self.job {
+                    known.job = terms.on(known.job);
+                }
+            }
+            JournalRecord::Deferred(deferred) => self.deferred = Some(deferred),
             JournalRecord::Staged => self.advance(Stage::Staged),
+            JournalRecord::Verified => self.advance(Stage::Verified),
             JournalRecord::Armed => {
                 self.advance(Stage::Armed);
                 let tried = self.job.map(|job| job.job.sequence_number);
                 self.reported = self.reported.filter(|told| Some(told.sequence) != tried);
+                self.deferred = self
+                    .deferred
+                    .filter(|put_off| Some(put_off.sequence_number) != tried);
             }
             JournalRecord::JobEnded => self.job = None,
-            JournalRecord::Outcome(outcome) => self.outcome = Some(outcome),
+            JournalRecord::Outcome(outcome) => {
+                self.outcome = Some(outcome);
+                let ended = outcome.sequence_number;
+                self.deferred = self.deferred.filter(|put_off| put_off.sequence_number != ended);
+            }
             JournalRecord::Reported(told) => {
                 self.outcome = self.outcome.filter(|outcome| Told::of(outcome) != told);
                 if Outcome::from_code(told.code).is_revert() {
@@ -173,19 +248,25 @@ impl JournalState {
                 .and_then(|job| job.block_size)
                 .map(JournalRecord::SmallerBlocks),
             self.job
+                .map(|job| Terms::of(&job.job))
+                .filter(|terms| *terms != Terms::DEFAULT)
+                .map(JournalRecord::Terms),
+            self.job
                 .filter(|job| job.firm_bytes > 0)
                 .map(|job| JournalRecord::Firm(job.firm_bytes)),
             self.job.and_then(|job| job.mending).map(JournalRecord::Mending),
             reached(Stage::Staged).then_some(JournalRecord::Staged),
+            reached(Stage::Verified).then_some(JournalRecord::Verified),
             reached(Stage::Armed).then_some(JournalRecord::Armed),
             self.reported.map(JournalRecord::Reported),
             self.outcome.map(JournalRecord::Outcome),
+            self.deferred.map(JournalRecord::Deferred),
         ]
     }
 }
 
-/// One record for each field of the state, and five for those of the job.
-const LIVE_MAX: usize = 10;
+/// One record for each of the six fields of the state, and seven beside JobStarted for those of the job.
+const LIVE_MAX: usize = 13;
 const _: () = assert!(LIVE_MAX <= deltagate_flash::RECORD_LIVE_MAX);
 
 /// The journal, opened: its state, and the way to add to it.
@@ -220,6 +301,17 @@ impl<'f, F: NorFlash> Journal<'f, F> {
         self.append(JournalRecord::Started(self.state.starts.wrapping_add(1)))
     }
 
+    /// An update put off at a time that this start's clock has not reached is put off since now: the clock began anew.
+    pub(crate) fn restart_deferral(&mut self, now_ms: u64) -> Result<(), FlashError> {
+        match self.state.deferred {
+            Some(deferred) if deferred.since_ms > now_ms => self.append(JournalRecord::Deferred(Deferred {
+                since_ms: now_ms,
+                ..deferred
+            })),
+            _ => Ok(()),
+        }
+    }
+
     /// Appends `record`, atomically, unless it would change nothing.
     pub(crate) fn append(&mut self, record: JournalRecord) -> Result<(), FlashError> {
         let after = self.state.after(record);
@@ -247,11 +339,11 @@ impl<'f, F: NorFlash> Journal<'f, F> {
     }
 }
 
-/// Whether two jobs are one, under whatever path: what is fetched is known by its digest.
+/// Whether two jobs are one, under whatever path and terms: what is fetched is known by its digest.
 pub(crate) fn is_same_payload(one: &Job, other: &Job) -> bool {
     *one == Job {
         path: one.path,
-        ..*other
+        ..Terms::of(one).on(*other)
     }
 }
 
@@ -287,7 +379,18 @@ impl JournalRecord {
                 bytes.put(&[size.szx()]);
                 SMALLER_BLOCKS
             }
+            Self::Terms(terms) => {
+                bytes.put(&[terms.severity.code(), u8::from(terms.defer_s_max.is_some())]);
+                bytes.put(&terms.defer_s_max.unwrap_or(0).to_le_bytes());
+                TERMS
+            }
+            Self::Deferred(deferred) => {
+                bytes.put(&deferred.sequence_number.to_le_bytes());
+                bytes.put(&deferred.since_ms.to_le_bytes());
+                DEFERRED
+            }
             Self::Staged => STAGED,
+            Self::Verified => VERIFIED,
             Self::Armed => ARMED,
             Self::JobEnded => JOB_ENDED,
             Self::Outcome(update) => {
@@ -332,9 +435,24 @@ impl JournalRecord {
                 payload_bytes: u32::from_le_bytes(take(&mut bytes)?),
                 sequence_number: u64::from_le_bytes(take(&mut bytes)?),
                 path: JobPath::new(core::str::from_utf8(core::mem::take(&mut bytes)).ok()?)?,
+                severity: Terms::DEFAULT.severity,
+                defer_s_max: Terms::DEFAULT.defer_s_max,
             }),
             SMALLER_BLOCKS => Self::SmallerBlocks(BlockSize::from_szx(u8::from_le_bytes(take(&mut bytes)?))?),
+            TERMS => {
+                let [severity, has_longest] = take(&mut bytes)?;
+                let longest_s = u32::from_le_bytes(take(&mut bytes)?);
+                Self::Terms(Terms {
+                    severity: Severity::from_code(severity)?,
+                    defer_s_max: (has_longest == 1).then_some(longest_s),
+                })
+            }
+            DEFERRED => Self::Deferred(Deferred {
+                sequence_number: u64::from_le_bytes(take(&mut bytes)?),
+                since_ms: u64::from_le_bytes(take(&mut bytes)?),
+            }),
             STAGED => Self::Staged,
+            VERIFIED => Self::Verified,
             ARMED => Self::Armed,
             JOB_ENDED => Self::JobEnded,
             OUTCOME => {
@@ -404,6 +522,8 @@ mod tests {
             payload_bytes: 2_913,
             artefact_digest: core::array::from_fn(|i| i as u8),
             sequence_number,
+            severity: Severity::Mandatory,
+            defer_s_max: None,
         }
     }
 
@@ -425,7 +545,17 @@ mod tests {
             JournalRecord::JobStarted(job(u64::MAX)),
             JournalRecord::SmallerBlocks(BlockSize::B128),
             JournalRecord::Staged,
+            JournalRecord::Verified,
             JournalRecord::Armed,
+            JournalRecord::Terms(Terms {
+                severity: Severity::Critical,
+                defer_s_max: Some(3_600),
+            }),
+            JournalRecord::Terms(Terms::DEFAULT),
+            JournalRecord::Deferred(Deferred {
+                sequence_number: u64::MAX,
+                since_ms: 77,
+            }),
             JournalRecord::JobEnded,
             JournalRecord::Outcome(refusal(9)),
             JournalRecord::Outcome(LastUpdate {
@@ -480,6 +610,48 @@ mod tests {
             .after(JournalRecord::JobStarted(job(3)))
             .after(JournalRecord::Armed);
         assert_eq!(other.reported, Some(told));
+    }
+
+    #[test]
+    fn the_same_under_another_path_and_terms_goes_on_where_it_is() {
+        let terms = Terms {
+            severity: Severity::Optional,
+            defer_s_max: Some(60),
+        };
+        let known = [
+            JournalRecord::JobStarted(job(2)),
+            JournalRecord::Terms(terms),
+            JournalRecord::SmallerBlocks(BlockSize::B128),
+            JournalRecord::Firm(256),
+            JournalRecord::Mending(128),
+        ];
+        let known = known
+            .into_iter()
+            .fold(JournalState::default(), JournalState::after);
+        let elsewhere = Job {
+            path: JobPath::new("elsewhr").unwrap(),
+            ..job(2)
+        };
+        for (reached, goes_on_from) in [
+            (None, Stage::Started),
+            (Some(JournalRecord::Staged), Stage::Staged),
+            (Some(JournalRecord::Verified), Stage::Verified),
+            (Some(JournalRecord::Armed), Stage::Staged),
+        ] {
+            let known = reached.map_or(known, |record| known.after(record));
+            let there = JournalJob {
+                job: terms.on(elsewhere),
+                stage: goes_on_from,
+                ..known.job.unwrap()
+            };
+            assert_eq!(known.after(JournalRecord::JobStarted(elsewhere)).job, Some(there));
+        }
+        let other = known.after(JournalRecord::JobStarted(job(3))).job.unwrap();
+        assert_eq!((other.job, other.stage), (job(3), Stage::Started));
+        assert_eq!(
+            (other.block_size, other.mending, other.firm_bytes),
+            (None, None, 0)
+        );
     }
 
     #[test]

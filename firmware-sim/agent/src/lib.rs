@@ -13,8 +13,9 @@
 //! | state | event | becomes | output |
 //! |---|---|---|---|
 //! | Idle | its time has come | CheckingIn | `POST /c` |
-//! | CheckingIn | any 2.04 with a valid body | as below | on trial: first of all `Confirmed` in the boot log |
-//! | CheckingIn | … without job | Idle (next check-in) | |
+//! | CheckingIn | any 2.04 with a valid body | as below | on trial: the contact, before anything else |
+//! | CheckingIn | … without job | Idle (next check-in) | what waited for its restart is outcome 14 |
+//! | CheckingIn | … with another job, download deferred | Idle (next check-in) | nothing erased or asked for; a manifest in the answer is judged |
 //! | CheckingIn | … with the job in the journal | as after a restart, below | |
 //! | CheckingIn | … with another job, manifest in it | Preparing, or Idle if refused | verified before anything is erased or asked for; a refusal is reported as outcome 2 to 7 or 9 |
 //! | CheckingIn | … with another job, no manifest | FetchingManifest | `GET /path/m` |
@@ -42,16 +43,22 @@
 //! | Decoding | decoder failed | Idle | outcome 8 |
 //! | Verifying | work | Verifying | hashes the image |
 //! | Verifying | digest wrong | Idle | outcome 9; 15 for `full`, whose payload is the image |
-//! | Verifying | digest right | Rebooting | Armed into the journal, Trial into the boot log, [`Effect::Reboot`] |
+//! | Verifying | digest right, restart clear | Rebooting | Armed into the journal, Trial into the boot log, [`Effect::Reboot`] |
+//! | Verifying | digest right, restart deferred | Idle (next check-in) | Verified and Deferred into the journal |
 //! | Rebooting | anything | Rebooting | |
-//! | any, on trial | no contact within the limit | Rebooting | Reverted (no contact), [`Effect::Reboot`] |
-//! | any | flash failed | Idle (back-off) | [`Event::FlashFailed`] |
+//! | Idle, CheckingIn | the restart is clear again, or its deferral over | Verifying | nothing on the air |
+//! | Idle, CheckingIn | the download is clear again, or its deferral over | CheckingIn | `POST /c` |
+//! | any, on trial | contact had and self-test passed, where one is asked for | the same | `Confirmed` in the boot log |
+//! | any, on trial | self-test failed | Rebooting | Reverted (self-test), [`Effect::Reboot`] |
+//! | any, on trial | one of the two not had within the limit | Rebooting | Reverted (no contact, or self-test), [`Effect::Reboot`] |
+//! | any | flash failed | Idle (back-off) | [`Event::FlashFailed`]; the fifth time for one image outcome 17 |
 //!
 //! An outcome goes into the journal and is reported with a check-in at once; from the second within a day on, after a
 //! back-off. Every wait that a gateway asks for ends within a week, every back-off within the configured bound.
 //!
 //! After a restart the journal says where to begin: nothing or an ended job: Idle; a started job: Fetching at the
-//! block that holds the last programmed byte, after Mending where words can be programmed only once; a staged one: Clearing; an armed one that was not tried: Verifying. Its
+//! block that holds the last programmed byte, after Mending where words can be programmed only once; a staged one: Clearing;
+//! one verified or armed that was not tried: Verifying. Its
 //! manifest is judged again first. An image on trial begins in Idle, and resumes or starts no update before it is
 //! confirmed.
 //!
@@ -72,6 +79,9 @@
 //! 9 Started        0 starts u32     how often the agent started; no two starts send the same message ids
 //! 10 Mending       0 good u32       (of the job started last: its good bytes; those of the last sector are in the scratch sector)
 //! 11 Firm          0 good u32       (of the job started last: no mending is under way, and so many bytes need not be looked for)
+//! 12 Verified      (of the job started last: its image is verified, and the application puts the restart off)
+//! 13 Terms         0 severity u8   1 has longest u8   2 longest deferral s u32     (of the job started last; absent: 1, none)
+//! 14 Deferred      0 sequence u64   8 since ms u64     by the caller's clock; until it is tried or its update ended
 //! ```
 
 #![no_std]
@@ -81,7 +91,7 @@
 extern crate std;
 
 // Modules, from the outside in: `agent` (the public object), `state`, `core` (what all states share), `checkin`,
-// `download`, `update`, `trial` (the events of those states), `accept` (the judgement of an offer), `client` (CoAP),
+// `download`, `update`, `trial`, `gate` (the events of those states), `accept` (the judgement of an offer), `client` (CoAP),
 // `journal`, `staging`, `mend`, `apply` (flash), `config`, `event`.
 mod accept;
 mod agent;
@@ -92,6 +102,7 @@ mod config;
 mod core;
 mod download;
 mod event;
+mod gate;
 mod journal;
 mod mend;
 mod staging;
@@ -102,3 +113,5 @@ mod update;
 pub use agent::{AGENT_BYTES_MAX, Agent, StartError};
 pub use config::{Config, DATAGRAM_BYTES_MAX};
 pub use event::{Effect, Event, Stats};
+pub use gate::{Gate, Verdict};
+pub use wire_checkin::{DeferralReason, DeferralStage, Severity};

@@ -66,6 +66,11 @@ impl State<'_> {
         )
     }
 
+    /// Whether an update that was put off can go on from here.
+    pub(crate) const fn may_go_on(&self) -> bool {
+        matches!(self, Self::Idle { .. } | Self::CheckingIn { .. })
+    }
+
     /// When something is due besides the exchange.
     pub(crate) const fn due_ms(&self) -> Option<u64> {
         match self {

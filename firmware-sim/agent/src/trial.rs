@@ -4,16 +4,39 @@ use deltagate_flash::{BootRecord, RevertReason};
 use embedded_storage::nor_flash::NorFlash;
 use wire_checkin::{LastUpdate, Outcome};
 
+use crate::config::Config;
 use crate::core::{Core, FlashFailed, TrialLimit};
 use crate::event::Event;
 use crate::journal::JournalRecord;
 use crate::state::State;
 
 impl<'m, F: NorFlash> Core<'m, F> {
-    /// The gateway answered: an image on trial is confirmed by one record in the boot log. That it is, is reported
+    /// The gateway answered.
+    pub(crate) fn had_contact(&mut self) -> Result<(), FlashFailed> {
+        if let Some(limit) = &mut self.trial {
+            limit.contact = true;
+        }
+        self.confirm()
+    }
+
+    /// The application judged itself. One that fails is given up at once, asked for or not, where there is another
+    /// image to go back to.
+    pub(crate) fn self_tested(&mut self, passed: bool) -> Result<Option<State<'m>>, FlashFailed> {
+        match &mut self.trial {
+            Some(limit) if passed => limit.self_test = true,
+            Some(limit) if limit.deadline_ms.is_some() => {
+                return Ok(Some(self.give_up(RevertReason::SelfTest)));
+            }
+            _ => {}
+        }
+        self.confirm()?;
+        Ok(None)
+    }
+
+    /// An image on trial that has proved itself is confirmed by one record in the boot log. That it is, is reported
     /// with the next check-in.
-    pub(crate) fn confirm(&mut self) -> Result<(), FlashFailed> {
-        if self.trial.is_none() {
+    fn confirm(&mut self) -> Result<(), FlashFailed> {
+        if !self.trial.is_some_and(|limit| limit.contact && limit.self_test) {
             return Ok(());
         }
         let sequence = self.running.sequence;
@@ -45,9 +68,17 @@ impl<'m, F: NorFlash> Core<'m, F> {
         self.trial.and_then(|limit| limit.deadline_ms)
     }
 
+    /// Why the image on trial is given up when its time is over.
+    pub(crate) fn lacking(&self) -> RevertReason {
+        match self.trial {
+            Some(limit) if limit.contact => RevertReason::SelfTest,
+            _ => RevertReason::NoContact,
+        }
+    }
+
     /// Gives the running image up. Should the record not be written, the bootloader's count of attempts does it.
-    pub(crate) fn give_up(&mut self) -> State<'m> {
-        let (sequence, reason) = (self.running.sequence, RevertReason::NoContact);
+    pub(crate) fn give_up(&mut self, reason: RevertReason) -> State<'m> {
+        let sequence = self.running.sequence;
         let written = self.append_boot_record(BootRecord::Reverted { sequence, reason });
         if written.is_err() {
             self.effects.event(Event::FlashFailed);
@@ -62,9 +93,11 @@ impl<'m, F: NorFlash> Core<'m, F> {
 impl TrialLimit {
     /// The limit of an image started at `now_ms`. The bootloader counts no attempts of a last resort: there is
     /// nothing to go back to, so that image keeps trying.
-    pub(crate) fn new(attempt: u8, now_ms: u64, contact_ms_max: u64) -> Self {
+    pub(crate) fn new(attempt: u8, now_ms: u64, config: &Config) -> Self {
         Self {
-            deadline_ms: (attempt > 0).then(|| now_ms.saturating_add(contact_ms_max)),
+            deadline_ms: (attempt > 0).then(|| now_ms.saturating_add(config.contact_ms_max)),
+            contact: false,
+            self_test: !config.self_test,
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use deltagate_flash::{BootRecord, ENVELOPE_BYTES_MAX, Region, SlotHeaderFault};
 use embedded_storage::nor_flash::NorFlash;
-use wire_checkin::{Format, Job, Outcome};
+use wire_checkin::{DeferralStage, Format, Job, Outcome};
 use wire_coap::BlockSize;
 use wire_patch::{DecodeError, Decoder, HEADER_BYTES, Progress};
 
@@ -11,7 +11,7 @@ use crate::accept::{Refusal, Update, check_patch, judge};
 use crate::apply::{Erasing, Hashing, Source, Target};
 use crate::core::{Core, FlashFailed};
 use crate::event::Event;
-use crate::journal::{JournalJob, JournalRecord, Stage, is_same_payload};
+use crate::journal::{JournalJob, JournalRecord, Stage, Terms, is_same_payload};
 use crate::mend::Mend;
 use crate::staging;
 use crate::state::{Envelope, State};
@@ -74,6 +74,8 @@ impl<'m, F: NorFlash> Core<'m, F> {
         }
         slot.write_envelope(envelope.as_bytes())?;
         self.journal.append(JournalRecord::JobStarted(update.job))?;
+        self.journal
+            .append(JournalRecord::Terms(Terms::of(&update.job)))?;
         self.fetch_payload(now_ms, update, 0, self.config.block_size_max)
     }
 
@@ -190,12 +192,21 @@ impl<'m, F: NorFlash> Core<'m, F> {
         update: Update,
         mut hashing: Hashing,
     ) -> Result<State<'m>, FlashFailed> {
+        if self.is_verified()
+            && let Some(state) = self.put_off(now_ms, DeferralStage::Restart, &update.job)?
+        {
+            return Ok(state);
+        }
         let image = self.spare_slot().image()?;
         let Some(digest) = hashing.step(image)? else {
             return Ok(State::Verifying { update, hashing });
         };
         if digest == update.image.digest {
-            return self.arm(&update);
+            let Some(state) = self.put_off(now_ms, DeferralStage::Restart, &update.job)? else {
+                return self.arm(&update);
+            };
+            self.journal.append(JournalRecord::Verified)?;
+            return Ok(state);
         }
         // Of a full image the job names the digest too: bytes that differ from the job's are the link's fault.
         let is_payload = update.job.format == Format::Full;
@@ -225,6 +236,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
 
     /// The state in which an update that the journal knows goes on; `None` when there is none, or it is over.
     pub(crate) fn resume(&mut self, now_ms: u64) -> Result<Option<State<'m>>, FlashFailed> {
+        self.put_off = self.put_off.filter(|_| self.is_verified());
         let Some(JournalJob {
             job,
             stage,
@@ -243,6 +255,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
             }
         };
         let sequence = update.image.sequence;
+        self.begin(job.sequence_number);
         match stage {
             Stage::Started => {
                 let largest = self.config.block_size_max;
@@ -267,7 +280,12 @@ impl<'m, F: NorFlash> Core<'m, F> {
                 }
                 self.resume_fetching(now_ms, update, staged_bytes, size).map(Some)
             }
-            Stage::Staged | Stage::Armed => {
+            Stage::Staged | Stage::Verified | Stage::Armed => {
+                if stage >= Stage::Verified
+                    && let Some(state) = self.put_off(now_ms, DeferralStage::Restart, &update.job)?
+                {
+                    return Ok(Some(state));
+                }
                 let staged_bytes = update.job.payload_bytes;
                 self.effects.event(Event::Resumed {
                     sequence,
@@ -336,6 +354,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
         if known.job.path != job.path {
             self.journal.append(JournalRecord::JobStarted(*job))?;
         }
+        self.journal.append(JournalRecord::Terms(Terms::of(job)))?;
         self.resume(now_ms)
     }
 }

@@ -11,7 +11,7 @@ use deltagate_flash::sim::{SimFlash, SimFlashError};
 use deltagate_flash::{BootInfo, Slot};
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 use support::{Device, Gateway, LAYOUT, Offer, Vendor, image};
-use wire_checkin::JobPath;
+use wire_checkin::{JobPath, Outcome};
 
 /// Refuses one operation, then works again.
 struct Flaky {
@@ -83,7 +83,7 @@ fn update(flash: &RefCell<Flaky>, gateway: &mut Gateway, replacement: Option<&Of
                 Effect::Reboot => return said,
             }
         }
-        if said.contains(&Event::FlashFailed)
+        if said.last() == Some(&Event::FlashFailed)
             && let Some(offer) = replacement
         {
             gateway.offer = Some(offer.clone());
@@ -124,7 +124,10 @@ fn whatever_operation_fails_the_update_goes_on_and_staged_blocks_are_kept() {
                 break;
             }
             assert!(said.contains(&Event::FlashFailed) && said.contains(&Event::Verified { sequence: 2 }));
-            assert!(!said.iter().any(|event| matches!(event, Event::Dropped { .. })));
+            assert!(
+                !said.iter().any(|event| matches!(event, Event::Dropped { .. })),
+                "{failing} {said:?}"
+            );
             let resumed = said.iter().any(|event| matches!(event, Event::Resumed { .. }));
             let asked = gateway.blocks().len();
             assert!(
@@ -166,5 +169,114 @@ fn whatever_operation_fails_another_payload_is_fetched_from_its_beginning() {
             "operation {failing}: {:?}",
             gateway.blocks()
         );
+    }
+}
+
+/// A part that takes nothing any more: no program and no erase. Each row fails from another operation on.
+#[test]
+fn a_flash_that_keeps_failing_ends_the_update_and_is_reported() {
+    let v1 = Vendor::OURS.release(1, image(1, 5_003));
+    let v2 = Vendor::OURS.release(2, image(2, 5_003));
+    for works_for in [1, 8, 20, 60] {
+        let mut gateway = Gateway::new(Some(Offer::patch(&v1, &v2)));
+        let Device { flash, .. } = Device::new(&v1, Gateway::new(None));
+        let flash = RefCell::new(Worn {
+            inner: flash.into_inner(),
+            operations_left: works_for,
+            refused: 0,
+        });
+        let mut memory = vec![0; 4_096];
+        let config = Config::new(LAYOUT, &[1]).unwrap();
+        let boot = BootInfo {
+            slot: Slot::A,
+            on_trial: false,
+            attempt: 0,
+            sequence: 1,
+        };
+        let provision = Vendor::OURS.provision();
+        let mut agent = Agent::new(config, provision, &flash, boot, &mut memory, 3, 0).unwrap();
+        let (mut now_ms, mut failures, mut dropped) = (0, 0, 0);
+        for _ in 0..400 {
+            while agent.work(now_ms) {}
+            while let Some(effect) = agent.poll_effect() {
+                match effect {
+                    Effect::Event(Event::FlashFailed) => failures += 1,
+                    Effect::Event(Event::Dropped { outcome, .. }) => {
+                        assert_eq!(outcome, Outcome::FlashFailed);
+                        dropped += 1;
+                    }
+                    Effect::Event(_) => {}
+                    Effect::Reboot => panic!("no image was made"),
+                }
+            }
+            let mut buffer = [0; DATAGRAM_BYTES_MAX];
+            if let Some(length) = agent.poll_transmit(&mut buffer) {
+                for reply in gateway.handle(&buffer[..length]) {
+                    agent.handle_datagram(now_ms, &reply);
+                }
+            } else if let Some(at_ms) = agent.poll_timeout() {
+                now_ms = now_ms.max(at_ms);
+                agent.handle_timeout(now_ms);
+            }
+        }
+        let reports: Vec<_> = gateway
+            .check_ins()
+            .iter()
+            .filter_map(|said| said.last_update)
+            .collect();
+        assert_eq!(dropped, 1, "works for {works_for}");
+        assert_eq!((reports.len(), reports[0].outcome), (1, Outcome::FlashFailed));
+        assert!(gateway.check_ins().len() > 50, "the device stays in touch");
+        assert!((5..=12).contains(&failures), "works for {works_for}: {failures}");
+        assert!(flash.borrow().refused < 40, "{}", flash.borrow().refused);
+    }
+}
+
+/// Refuses every operation from one on.
+struct Worn {
+    inner: SimFlash,
+    operations_left: u64,
+    refused: u64,
+}
+
+impl Worn {
+    fn operate(&mut self) -> Result<(), SimFlashError> {
+        if self.operations_left == 0 {
+            self.refused += 1;
+            return Err(SimFlashError::OutOfBounds);
+        }
+        self.operations_left -= 1;
+        Ok(())
+    }
+}
+
+impl ErrorType for Worn {
+    type Error = SimFlashError;
+}
+
+impl ReadNorFlash for Worn {
+    const READ_SIZE: usize = 1;
+
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), SimFlashError> {
+        self.inner.read(offset, bytes)
+    }
+
+    fn capacity(&self) -> usize {
+        self.inner.capacity()
+    }
+}
+
+impl NorFlash for Worn {
+    const WRITE_SIZE: usize = <SimFlash>::WRITE_SIZE;
+    const ERASE_SIZE: usize = <SimFlash>::ERASE_SIZE;
+
+    fn erase(&mut self, from: u32, to: u32) -> Result<(), SimFlashError> {
+        self.operate()?;
+        self.inner.erase(from, to)
+    }
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), SimFlashError> {
+        self.operate()?;
+        self.inner.write(offset, bytes)
     }
 }

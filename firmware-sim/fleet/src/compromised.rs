@@ -8,7 +8,7 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use wire_checkin::{ANSWER_BYTES_MAX, Answer, CheckIn, Format, Job, JobPath, LastUpdate};
+use wire_checkin::{ANSWER_BYTES_MAX, Answer, CheckIn, Format, Job, JobPath, LastUpdate, Severity};
 use wire_coap::{Code, ContentFormat, Kind, Message, Writer};
 
 /// Largest datagram it reads or writes.
@@ -129,6 +129,8 @@ fn answer(datagram: &[u8], bait: &Bait, heard: &Watched<Heard>) -> Option<Vec<u8
             payload_bytes: bait.payload_bytes,
             artefact_digest: [0x5a; 16],
             sequence_number: bait.sequence_number,
+            severity: Severity::Critical,
+            defer_s_max: Some(0),
         }),
         envelope: Some(&bait.envelope),
         ..Answer::idle(CHECK_IN_INTERVAL_S)

@@ -239,7 +239,7 @@ fn offer(request: &Request, body: &[u8]) -> Option<Offer> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire_checkin::{ANSWER_BYTES_MAX, Job, JobPath};
+    use wire_checkin::{ANSWER_BYTES_MAX, Job, JobPath, Severity};
     use wire_coap::{BlockSize, BlockValue, OptionNumber, Writer};
 
     fn message(kind: Kind, code: Code, id: u16, path: &[&str], payload: &[u8]) -> Vec<u8> {
@@ -267,6 +267,8 @@ mod tests {
                 payload_bytes: 700,
                 artefact_digest: [1; 16],
                 sequence_number,
+                severity: Severity::default(),
+                defer_s_max: None,
             }),
             ..Answer::idle(60)
         }

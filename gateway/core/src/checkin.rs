@@ -10,7 +10,7 @@ use crate::meter::Meter;
 use crate::offers;
 use crate::records::{ArtefactRecord, DeviceRecord, DeviceReport, ImageRecord, OfferPath};
 use crate::units::{Bytes, Now};
-use wire_checkin::{ANSWER_BYTES_MAX, Answer, CheckIn, Job, JobPath};
+use wire_checkin::{ANSWER_BYTES_MAX, Answer, CheckIn, Job, JobPath, Severity};
 
 /// What a check-in led to.
 pub(crate) struct CheckedIn {
@@ -181,6 +181,8 @@ fn with_job(
         payload_bytes: u32::try_from(artefact.size.0).unwrap_or(u32::MAX),
         artefact_digest: [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p],
         sequence_number: image.sequence_number,
+        severity: Severity::default(),
+        defer_s_max: None,
     };
     let without = Answer {
         job: Some(job),

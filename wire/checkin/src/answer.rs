@@ -8,7 +8,7 @@ use wire_cbor::Writer;
 use crate::check_in::required;
 use crate::reader::{Known, Reader};
 use crate::writer::encode;
-use crate::{DecodeError, EncodeError, Format};
+use crate::{DecodeError, EncodeError, Format, Severity};
 
 /// Longest path segment of a job: with the slash, 8 characters of the path stay one short option.
 pub const JOB_PATH_BYTES_MAX: usize = 7;
@@ -16,8 +16,8 @@ pub const JOB_PATH_BYTES_MAX: usize = 7;
 /// Longest envelope an answer carries, and a device holds: the bound of our SUIT profile with the text severed.
 pub const ENVELOPE_BYTES_MAX: usize = 512;
 
-/// Longest job: map header, 5 keys of one byte, and the longest value of each key in the order of their numbers.
-const JOB_BYTES_MAX: usize = 1 + 5 + (1 + JOB_PATH_BYTES_MAX) + 1 + 5 + 17 + 9;
+/// Longest job: map header, 7 keys of one byte, and the longest value of each key in the order of their numbers.
+const JOB_BYTES_MAX: usize = 1 + 7 + (1 + JOB_PATH_BYTES_MAX) + 1 + 5 + 17 + 9 + 1 + 5;
 
 /// Longest body [`Answer::encode`] writes: the map header, 4 keys of one byte, and the longest value of each key in
 /// the order of their numbers.
@@ -79,6 +79,11 @@ pub struct Job {
     pub artefact_digest: [u8; 16],
     /// Key 5: sequence number of the image that the payload makes.
     pub sequence_number: u64,
+    /// Key 6: how much the operator wants it; [`Severity::Mandatory`] is not sent.
+    pub severity: Severity,
+    /// Key 7: for how many seconds the device may put it off at most, within bounds of its own; `None`: as long as its
+    /// own bounds allow.
+    pub defer_s_max: Option<u32>,
 }
 
 impl Job {
@@ -175,6 +180,7 @@ impl Job {
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let (mut path, mut format, mut payload_bytes) = (None, None, None);
         let (mut artefact_digest, mut sequence_number) = (None, None);
+        let (mut severity, mut defer_s_max) = (Severity::default(), None);
         reader.map(|reader, key| {
             let out_of_range = DecodeError::OutOfRange { key };
             match key {
@@ -183,6 +189,8 @@ impl Job {
                 3 => payload_bytes = Some(reader.uint_as(key)?),
                 4 => artefact_digest = Some(reader.byte_array(key)?),
                 5 => sequence_number = Some(reader.uint()?),
+                6 => severity = Severity::from_code(reader.uint_as(key)?).ok_or(out_of_range)?,
+                7 => defer_s_max = Some(reader.uint_as(key)?),
                 _ => return Ok(Known::No),
             }
             Ok(Known::Yes)
@@ -193,15 +201,24 @@ impl Job {
             payload_bytes: required(payload_bytes, 3)?,
             artefact_digest: required(artefact_digest, 4)?,
             sequence_number: required(sequence_number, 5)?,
+            severity,
+            defer_s_max,
         })
     }
 
     fn write(&self, writer: &mut Writer<'_>) {
-        writer.map(5);
+        let is_default = self.severity == Severity::default();
+        writer.map(5 + u64::from(!is_default) + u64::from(self.defer_s_max.is_some()));
         writer.uint(1).text(self.path.as_str());
         writer.uint(2).uint(self.format.code().into());
         writer.uint(3).uint(self.payload_bytes.into());
         writer.uint(4).bytes(&self.artefact_digest);
         writer.uint(5).uint(self.sequence_number);
+        if !is_default {
+            writer.uint(6).uint(self.severity.code().into());
+        }
+        if let Some(seconds) = self.defer_s_max {
+            writer.uint(7).uint(seconds.into());
+        }
     }
 }

@@ -4,12 +4,15 @@ use wire_cbor::Writer;
 
 use crate::reader::{Known, Reader};
 use crate::writer::encode;
-use crate::{DecodeError, DeviceId, DigestPrefix, EncodeError, Formats, LastUpdate, Outcome};
+use crate::{
+    DecodeError, Deferral, DeferralReason, DeferralStage, DeviceId, DigestPrefix, EncodeError, Formats,
+    LastUpdate, Outcome,
+};
 
-/// Longest body [`CheckIn::encode`] writes: the map header, 14 keys of one byte, and the longest value of each key in
+/// Longest body [`CheckIn::encode`] writes: the map header, 15 keys of one byte, and the longest value of each key in
 /// the order of their numbers.
 pub const CHECK_IN_BYTES_MAX: usize =
-    1 + 14 + 17 + 17 + 34 + 9 + 5 + 5 + 5 + 1 + 5 + 5 + 5 + (1 + 9 + 2 + 5) + 1 + 17;
+    1 + 15 + 17 + 17 + 34 + 9 + 5 + 5 + 5 + 1 + 5 + 5 + 5 + (1 + 9 + 2 + 5) + 1 + 17 + (1 + 1 + 2 + 5);
 
 /// RFC 7959 §2.2: szx 7 is reserved, so 6 (1,024 bytes) is the largest block.
 const SZX_MAX: u8 = 6;
@@ -45,6 +48,8 @@ pub struct CheckIn {
     pub last_update: Option<LastUpdate>,
     /// Key 13: the running image is on trial and waits for this answer to be confirmed. `false` is not sent.
     pub on_trial: bool,
+    /// Key 15: the device was offered an update and puts it off.
+    pub deferral: Option<Deferral>,
 }
 
 impl CheckIn {
@@ -74,6 +79,7 @@ impl CheckIn {
             self.round_trip_ms != 0,
             self.last_update.is_some(),
             self.on_trial,
+            self.deferral.is_some(),
         ];
         writer.map(10 + optional.iter().filter(|present| **present).count() as u64);
         writer.uint(1).bytes(self.device_id.as_bytes());
@@ -98,6 +104,12 @@ impl CheckIn {
             writer.uint(13).bool(true);
         }
         writer.uint(14).bytes(&self.vendor_id);
+        if let Some(deferral) = self.deferral {
+            writer.uint(15).array(3);
+            writer.uint(deferral.stage.code().into());
+            writer.uint(deferral.reason.code().into());
+            writer.uint(deferral.seconds.into());
+        }
     }
 }
 
@@ -126,6 +138,7 @@ struct Fields {
     formats: Option<Formats>,
     last_update: Option<LastUpdate>,
     on_trial: Option<bool>,
+    deferral: Option<Deferral>,
 }
 
 impl Fields {
@@ -146,6 +159,7 @@ impl Fields {
             12 => self.last_update = Some(read_last_update(reader, key)?),
             13 => self.on_trial = Some(reader.bool()?),
             14 => self.vendor_id = Some(reader.byte_array(key)?),
+            15 => self.deferral = Some(read_deferral(reader, key)?),
             _ => return Ok(Known::No),
         }
         match key {
@@ -171,6 +185,7 @@ impl Fields {
             last_update: self.last_update,
             on_trial: self.on_trial.unwrap_or(false),
             vendor_id: required(self.vendor_id, 14)?,
+            deferral: self.deferral,
         })
     }
 }
@@ -192,5 +207,17 @@ fn read_last_update(reader: &mut Reader<'_>, key: i64) -> Result<LastUpdate, Dec
         } else {
             None
         },
+    })
+}
+
+fn read_deferral(reader: &mut Reader<'_>, key: i64) -> Result<Deferral, DecodeError> {
+    let out_of_range = DecodeError::OutOfRange { key };
+    if reader.array()? != 3 {
+        return Err(out_of_range);
+    }
+    Ok(Deferral {
+        stage: DeferralStage::from_code(reader.uint_as(key)?).ok_or(out_of_range)?,
+        reason: DeferralReason::from_code(reader.uint_as(key)?),
+        seconds: reader.uint_as(key)?,
     })
 }

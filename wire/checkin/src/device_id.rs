@@ -18,12 +18,16 @@ pub struct DeviceId {
 
 impl DeviceId {
     /// The id made of these bytes, or `None` when there are none or more than [`DEVICE_ID_BYTES_MAX`].
-    pub fn new(id: &[u8]) -> Option<Self> {
-        if id.is_empty() {
+    pub const fn new(id: &[u8]) -> Option<Self> {
+        if id.is_empty() || id.len() > DEVICE_ID_BYTES_MAX {
             return None;
         }
         let mut bytes = [0; DEVICE_ID_BYTES_MAX];
-        bytes.get_mut(..id.len())?.copy_from_slice(id);
+        let mut at = 0;
+        while at < id.len() {
+            bytes[at] = id[at];
+            at += 1;
+        }
         Some(Self {
             bytes,
             len: id.len() as u8,

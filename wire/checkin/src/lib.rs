@@ -29,6 +29,7 @@
 //!     formats: Formats::of(&[Format::Full, Format::Patch]),
 //!     last_update: None,
 //!     on_trial: false,
+//!     deferral: None,
 //! };
 //! let mut buffer = [0; CHECK_IN_BYTES_MAX];
 //! let body = check_in.encode(&mut buffer).unwrap();
@@ -44,8 +45,8 @@
 #![doc = include_str!("../../../docs/checkin.cddl")]
 //! ```
 //!
-//! Modules: `check_in` and `answer` (the two bodies), `device_id`, `format`, `outcome` (their parts), `reader` and
-//! `writer` (on top of `wire-cbor`), `error`.
+//! Modules: `check_in` and `answer` (the two bodies), `deferral`, `device_id`, `format`, `outcome` (their parts), `reader`
+//! and `writer` (on top of `wire-cbor`), `error`.
 #![no_std]
 
 #[cfg(test)]
@@ -53,6 +54,7 @@ extern crate std;
 
 mod answer;
 mod check_in;
+mod deferral;
 mod device_id;
 mod digest_prefix;
 mod error;
@@ -63,6 +65,7 @@ mod writer;
 
 pub use answer::{ANSWER_BYTES_MAX, Answer, ENVELOPE_BYTES_MAX, JOB_PATH_BYTES_MAX, Job, JobPath};
 pub use check_in::{CHECK_IN_BYTES_MAX, CheckIn};
+pub use deferral::{Deferral, DeferralReason, DeferralStage, Severity};
 pub use device_id::{DEVICE_ID_BYTES_MAX, DeviceId, NotADeviceId};
 pub use digest_prefix::DigestPrefix;
 pub use error::{DecodeError, EncodeError};

@@ -4,7 +4,7 @@ use wire_cbor::Fault;
 
 use crate::DecodeError;
 
-/// Most entries of one map. Fourteen are defined for a check-in; the rest is room for later versions, and bounds the
+/// Most entries of one map. Fifteen are defined for a check-in; the rest is room for later versions, and bounds the
 /// work one datagram can cause.
 pub const ENTRIES_MAX: usize = 32;
 

@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use wire_checkin::{
-    ANSWER_BYTES_MAX, Answer, CHECK_IN_BYTES_MAX, CheckIn, DeviceId, DigestPrefix, ENVELOPE_BYTES_MAX,
-    Format, Formats, Job, JobPath, LastUpdate, Outcome,
+    ANSWER_BYTES_MAX, Answer, CHECK_IN_BYTES_MAX, CheckIn, Deferral, DeferralReason, DeferralStage, DeviceId,
+    DigestPrefix, ENVELOPE_BYTES_MAX, Format, Formats, Job, JobPath, LastUpdate, Outcome, Severity,
 };
 
 fn hex(digits: &str) -> Vec<u8> {
@@ -33,6 +33,7 @@ fn plain() -> CheckIn {
         formats: Formats::of(&[Format::Full, Format::Patch]),
         last_update: None,
         on_trial: false,
+        deferral: None,
     }
 }
 
@@ -49,10 +50,11 @@ fn a_plain_check_in_is_these_75_bytes() {
 }
 
 const FULL: &str = "
-    ae 01 50 000102030405060708090a0b0c0d0e0f 02 50 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
+    af 01 50 000102030405060708090a0b0c0d0e0f 02 50 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
     03 58 20 1111111111111111111111111111111111111111111111111111111111111111
     04 1b ffffffffffffffff 05 1a ffffffff 06 1a ffffffff 07 1a ffffffff 08 06 09 1a ffffffff 0a 1a ffffffff
-    0b 1a ffffffff 0c 83 1b ffffffffffffffff 18 ff 1a ffffffff 0d f5 0e 50 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    0b 1a ffffffff 0c 83 1b ffffffffffffffff 18 ff 1a ffffffff 0d f5 0e 50 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    0f 83 01 18ff 1a ffffffff";
 
 #[test]
 fn the_longest_check_in_has_the_length_its_bound_says() {
@@ -73,6 +75,11 @@ fn the_longest_check_in_has_the_length_its_bound_says() {
             detail: Some(u32::MAX),
         }),
         on_trial: true,
+        deferral: Some(Deferral {
+            stage: DeferralStage::Restart,
+            reason: DeferralReason::Other(255),
+            seconds: u32::MAX,
+        }),
         ..plain()
     };
     let mut buffer = [0; CHECK_IN_BYTES_MAX];
@@ -89,6 +96,8 @@ fn job() -> Job {
         payload_bytes: 2_748,
         artefact_digest: [0xd0; 16],
         sequence_number: 2,
+        severity: Severity::Mandatory,
+        defer_s_max: None,
     }
 }
 
@@ -126,6 +135,8 @@ fn the_longest_answer_has_the_length_its_bound_says() {
             path: JobPath::new("ZZZZZZZ").unwrap(),
             payload_bytes: u32::MAX,
             sequence_number: u64::MAX,
+            severity: Severity::Optional,
+            defer_s_max: Some(u32::MAX),
             ..job()
         }),
         envelope: Some(&[0; ENVELOPE_BYTES_MAX]),
@@ -134,4 +145,22 @@ fn the_longest_answer_has_the_length_its_bound_says() {
     let body = answer.encode(&mut buffer).unwrap();
     assert_eq!(body.len(), ANSWER_BYTES_MAX);
     assert_eq!(Answer::decode(body), Ok(answer));
+}
+
+const TERMS: &str = "
+    a2 01 19 0e10 03 a7 01 64 61314232 02 03 03 19 0abc 04 50 d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0 05 02 06 00 07 19 0e10";
+
+#[test]
+fn a_critical_job_that_may_wait_an_hour_is_these_bytes() {
+    let answer = Answer {
+        job: Some(Job {
+            severity: Severity::Critical,
+            defer_s_max: Some(3_600),
+            ..job()
+        }),
+        ..Answer::idle(3_600)
+    };
+    let mut buffer = [0; ANSWER_BYTES_MAX];
+    assert_eq!(answer.encode(&mut buffer).unwrap(), hex(TERMS));
+    assert_eq!(Answer::decode(&hex(TERMS)), Ok(answer));
 }

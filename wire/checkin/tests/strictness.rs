@@ -4,8 +4,9 @@
 use minicbor::data::Type;
 use proptest::prelude::*;
 use wire_checkin::{
-    ANSWER_BYTES_MAX, Answer, CHECK_IN_BYTES_MAX, CheckIn, DecodeError, DeviceId, DigestPrefix, ENTRIES_MAX,
-    ENVELOPE_BYTES_MAX, EncodeError, Format, Formats, Job, JobPath, LastUpdate, Outcome,
+    ANSWER_BYTES_MAX, Answer, CHECK_IN_BYTES_MAX, CheckIn, DecodeError, Deferral, DeferralReason,
+    DeferralStage, DeviceId, DigestPrefix, ENTRIES_MAX, ENVELOPE_BYTES_MAX, EncodeError, Format, Formats,
+    Job, JobPath, LastUpdate, Outcome, Severity,
 };
 
 fn check_in() -> CheckIn {
@@ -28,6 +29,7 @@ fn check_in() -> CheckIn {
             detail: None,
         }),
         on_trial: true,
+        deferral: None,
     }
 }
 
@@ -138,11 +140,11 @@ fn indefinite_lengths_are_refused() {
 #[test]
 fn every_mandatory_key_is_asked_for() {
     for (key, optional) in (1..=14).map(|key| (key, [6, 9, 12, 13].contains(&key))) {
-        // Key k becomes the unknown key 15, whose value is passed over.
+        // Key k becomes the unknown key 23, whose value is passed over.
         let body = body();
         let at = entry_position(&body, key);
         let mut without = body.clone();
-        without[at] = 15;
+        without[at] = 23;
         match optional {
             true => assert!(CheckIn::decode(&without).is_ok(), "{key}"),
             false => assert_eq!(
@@ -291,9 +293,14 @@ fn any_check_in() -> impl Strategy<Value = CheckIn> {
         any::<([u8; 16], [u8; 16])>(),
     );
     let numbers = any::<(u64, u32, Option<u32>, u32, u32, u32, bool)>();
-    let rest = (1..=u32::MAX, 0u8..=6, proptest::option::of(any_last_update()));
+    let rest = (
+        1..=u32::MAX,
+        0u8..=6,
+        proptest::option::of(any_last_update()),
+        proptest::option::of(any_deferral()),
+    );
     (names, numbers, rest).prop_map(
-        |((id, digest, (vendor_id, class_id)), numbers, (sector, szx, last))| CheckIn {
+        |((id, digest, (vendor_id, class_id)), numbers, (sector, szx, last, deferral))| CheckIn {
             device_id: DeviceId::new(&id).unwrap(),
             vendor_id,
             class_id,
@@ -308,17 +315,44 @@ fn any_check_in() -> impl Strategy<Value = CheckIn> {
             formats: Formats::from_bits(numbers.5),
             last_update: last,
             on_trial: numbers.6,
+            deferral,
         },
     )
 }
 
+fn any_deferral() -> impl Strategy<Value = Deferral> {
+    any::<(bool, u8, u32)>().prop_map(|(restart, reason, seconds)| Deferral {
+        stage: DeferralStage::from_code(restart.into()).unwrap(),
+        reason: DeferralReason::from_code(reason),
+        seconds,
+    })
+}
+
+#[test]
+fn a_deferral_of_an_unknown_stage_or_another_length_is_refused() {
+    let out_of_range = Err(DecodeError::OutOfRange { key: 15 });
+    for entry in [
+        &[0x0F, 0x83, 2, 0, 0][..],
+        &[0x0F, 0x82, 1, 0],
+        &[0x0F, 0x84, 1, 0, 0, 0],
+    ] {
+        assert_eq!(CheckIn::decode(&with_entry(entry)), out_of_range);
+    }
+    let known = CheckIn::decode(&with_entry(&[0x0F, 0x83, 1, 0, 23])).unwrap();
+    assert_eq!(known.deferral.map(|deferral| deferral.seconds), Some(23));
+}
+
 fn any_job() -> impl Strategy<Value = Job> {
-    ("[0-9A-Za-z]{1,7}", 0u8..4, any::<(u32, [u8; 16], u64)>()).prop_map(|(path, format, rest)| Job {
+    let terms = (0u8..3, any::<Option<u32>>());
+    let names = ("[0-9A-Za-z]{1,7}", 0u8..4, any::<(u32, [u8; 16], u64)>());
+    (names, terms).prop_map(|((path, format, rest), terms)| Job {
         path: JobPath::new(&path).unwrap(),
         format: Format::from_code(format).unwrap(),
         payload_bytes: rest.0,
         artefact_digest: rest.1,
         sequence_number: rest.2,
+        severity: Severity::from_code(terms.0).unwrap(),
+        defer_s_max: terms.1,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use deltagate_agent::{Agent, Config, DATAGRAM_BYTES_MAX, Effect, Event, Stats};
+use deltagate_agent::{Agent, Config, DATAGRAM_BYTES_MAX, Effect, Event, Gate, Stats};
 use deltagate_flash::sim::{PowerCut, SimFlash};
 use deltagate_flash::{BootInfo, BootLog, BootLogState, BootRecord, Layout, Region, Slot, SlotRegion};
 use wire_coap::BlockSize;
@@ -79,6 +79,16 @@ pub struct Device {
     pub stats: Stats,
     /// The image of this sequence number has no network.
     pub deaf_sequence: Option<u32>,
+    /// The verdict of the application's self-test on an image on trial, and so long after its start.
+    pub self_test: Option<(u64, bool)>,
+    /// What the application says to updates.
+    pub gate: Gate,
+    /// What it says from these times on, earliest first.
+    pub gates: Vec<(u64, Gate)>,
+    /// The agent is ended and started anew after every datagram that reaches it.
+    pub forgetful: bool,
+    /// How often that was done.
+    pub sleeps: usize,
     /// The next power cut, in flash operations from the next boot on.
     pub cut: Option<PowerCut>,
     /// The one after that, from the boot after it on.
@@ -98,6 +108,7 @@ enum Ended {
     Reboot,
     PowerLost,
     Done,
+    Asleep,
 }
 
 impl Device {
@@ -147,6 +158,11 @@ impl Device {
             events: Vec::new(),
             stats: Stats::default(),
             deaf_sequence: None,
+            self_test: None,
+            gate: Gate::CLEAR,
+            gates: Vec::new(),
+            forgetful: false,
+            sleeps: 0,
             cut: None,
             cut_again: None,
             power_cuts: 0,
@@ -171,7 +187,7 @@ impl Device {
         loop {
             match self.power_on(&mut memory, &done) {
                 Ended::Done => return,
-                Ended::Reboot => {}
+                Ended::Reboot | Ended::Asleep => {}
                 Ended::PowerLost => {
                     self.flash.borrow_mut().restart();
                     self.power_cuts += 1;
@@ -219,22 +235,47 @@ impl Device {
         boot: BootInfo,
         done: &impl Fn(&Device) -> bool,
     ) -> Ended {
-        let provision = Vendor::OURS.provision();
-        let agent = Agent::new(
-            self.config,
-            provision,
-            flash,
-            boot,
-            memory,
-            self.seed,
-            self.now_ms,
-        );
-        if !flash.borrow().is_powered() {
-            return Ended::PowerLost;
-        }
-        let mut agent = agent.expect("the agent starts");
         loop {
-            let reboot = self.drain(&mut agent, boot.sequence);
+            let provision = Vendor::OURS.provision();
+            let (config, seed) = (self.config, self.seed);
+            let agent = Agent::new(config, provision, flash, boot, &mut *memory, seed, self.now_ms);
+            if !flash.borrow().is_powered() {
+                return Ended::PowerLost;
+            }
+            let mut agent = agent.expect("the agent starts");
+            match self.live(&mut agent, flash, boot, done) {
+                Ended::Asleep => self.now_ms = self.now_ms.max(agent.suspend(self.now_ms)),
+                ended => return ended,
+            }
+            self.sleeps += 1;
+            self.seed += 1;
+        }
+    }
+
+    fn live(
+        &mut self,
+        agent: &mut Agent<'_, SimFlash>,
+        flash: &RefCell<SimFlash>,
+        boot: BootInfo,
+        done: &impl Fn(&Device) -> bool,
+    ) -> Ended {
+        agent.set_gate(self.now_ms, self.gate);
+        let mut self_test_ms = boot
+            .on_trial
+            .then_some(self.self_test)
+            .flatten()
+            .map(|(after_ms, _)| self.now_ms + after_ms);
+        loop {
+            if self_test_ms.is_some_and(|at_ms| at_ms <= self.now_ms) {
+                self_test_ms = None;
+                let (_, passed) = self.self_test.unwrap();
+                agent.handle_self_test(self.now_ms, passed);
+            }
+            while self.gates.first().is_some_and(|(at_ms, _)| *at_ms <= self.now_ms) {
+                self.gate = self.gates.remove(0).1;
+                agent.set_gate(self.now_ms, self.gate);
+            }
+            let reboot = self.drain(agent, boot.sequence);
             self.stats = agent.stats();
             if !flash.borrow().is_powered() {
                 return Ended::PowerLost;
@@ -250,37 +291,50 @@ impl Device {
                 self.now_ms += 2;
                 continue;
             }
-            let reboot = self.drain(&mut agent, boot.sequence);
+            let reboot = self.drain(agent, boot.sequence);
             if reboot || !flash.borrow().is_powered() {
                 return Ended::Reboot;
             }
-            self.advance(&mut agent);
+            let said = self.gates.first().map(|(at_ms, _)| *at_ms);
+            let reached = self.advance(agent, said.into_iter().chain(self_test_ms).min());
+            if reached && self.forgetful && !boot.on_trial {
+                while agent.work(self.now_ms) {
+                    self.now_ms += 2;
+                }
+                let reboot = self.take_effects(agent);
+                return if reboot { Ended::Reboot } else { Ended::Asleep };
+            }
         }
     }
 
-    /// Lets the next thing happen.
-    fn advance(&mut self, agent: &mut Agent<'_, SimFlash>) {
+    /// Lets the next thing happen, at the latest at `until_ms`; whether a datagram reached the agent.
+    fn advance(&mut self, agent: &mut Agent<'_, SimFlash>, until_ms: Option<u64>) -> bool {
         let arrival = self.on_way.first_key_value().map(|((at_ms, _), _)| *at_ms);
         let timeout = agent.poll_timeout();
         let next = arrival
             .into_iter()
             .chain(timeout)
+            .chain(until_ms)
             .min()
             .expect("the agent is never without a time");
         self.now_ms = self.now_ms.max(next);
         if arrival != Some(next) {
             agent.handle_timeout(self.now_ms);
-            return;
+            return false;
         }
         let (_, (end, datagram)) = self.on_way.pop_first().unwrap();
         match end {
-            End::Device => agent.handle_datagram(self.now_ms, &datagram),
+            End::Device => {
+                agent.handle_datagram(self.now_ms, &datagram);
+                return true;
+            }
             End::Gateway => {
                 for reply in self.gateway.handle(&datagram) {
                     self.send(End::Device, reply);
                 }
             }
         }
+        false
     }
 
     fn drain(&mut self, agent: &mut Agent<'_, SimFlash>, sequence: u32) -> bool {
@@ -290,6 +344,10 @@ impl Device {
                 self.send(End::Gateway, buffer[..length].to_vec());
             }
         }
+        self.take_effects(agent)
+    }
+
+    fn take_effects(&mut self, agent: &mut Agent<'_, SimFlash>) -> bool {
         let mut reboot = false;
         while let Some(effect) = agent.poll_effect() {
             match effect {

@@ -1,7 +1,7 @@
 //! A gateway of a few lines: it answers check-ins and blocks, keeps account, and misbehaves where it is told to.
 
 use sha2::{Digest, Sha256};
-use wire_checkin::{ANSWER_BYTES_MAX, Answer, CheckIn, Format, Job, JobPath};
+use wire_checkin::{ANSWER_BYTES_MAX, Answer, CheckIn, Format, Job, JobPath, Severity};
 use wire_coap::{BlockSize, Code, ContentFormat, ETag, Kind, Message, OptionNumber, Writer, slice};
 
 use super::{Release, patch};
@@ -23,6 +23,8 @@ impl Offer {
             payload_bytes: payload.len() as u32,
             artefact_digest: digest[..16].try_into().unwrap(),
             sequence_number: release.sequence.into(),
+            severity: Severity::default(),
+            defer_s_max: None,
         };
         Self {
             job,

@@ -106,6 +106,7 @@ pub(crate) fn check_in(number: u8, running: u64) -> CheckIn {
         formats: Formats::of(&[Format::Full, Format::Lz4, Format::Patch]),
         last_update: None,
         on_trial: false,
+        deferral: None,
     }
 }
 

@@ -63,6 +63,7 @@ impl Device {
             formats: Formats::of(&[Format::Full, Format::Patch]),
             last_update: None,
             on_trial: false,
+            deferral: None,
         };
         Device {
             socket,
