@@ -15,7 +15,7 @@ use fleet::sim::{
     Behaviour, CLASS_ID, Fault, Hardware, LAYOUT, Moment, Publisher, Scenario, SignedImage, VENDOR_ID, World,
     similar_images,
 };
-use gateway_core::{ClassId, Command, CoreConfig, LinkConfig, Selector};
+use gateway_core::{ClassId, Command, CoreConfig, LinkConfig, Selector, Terms};
 
 const SECOND_US: u64 = 1_000_000;
 const HOUR_US: u64 = 3_600 * SECOND_US;
@@ -113,7 +113,10 @@ fn assign(world: &mut World<'_>, release: &SignedImage) {
     let selector = Selector::Class(ClassId(CLASS_ID));
     world
         .gateway()
-        .command(now_us, Command::Assign(selector, release.digest()))
+        .command(
+            now_us,
+            Command::Assign(selector, release.digest(), Terms::default()),
+        )
         .unwrap();
 }
 

@@ -8,9 +8,9 @@ use crate::identity::{ClassId, VendorId};
 use crate::journal::Journal;
 use crate::meter::Meter;
 use crate::offers;
-use crate::records::{ArtefactRecord, DeviceRecord, DeviceReport, ImageRecord, OfferPath};
+use crate::records::{ArtefactRecord, DeviceRecord, DeviceReport, ImageRecord, OfferPath, Terms};
 use crate::units::{Bytes, Now};
-use wire_checkin::{ANSWER_BYTES_MAX, Answer, CheckIn, Job, JobPath, Severity};
+use wire_checkin::{ANSWER_BYTES_MAX, Answer, CheckIn, Deferral, Job, JobPath};
 
 /// What a check-in led to.
 pub(crate) struct CheckedIn {
@@ -53,8 +53,14 @@ pub(crate) fn handle(
         }
         Decision::Offer { target, artefact, .. } => {
             let (image, artefact) = (target.image.clone(), artefact.clone());
+            let terms = target.by.terms;
             let path = offers::offer(journal, now, device.id, &artefact);
-            with_job(&idle, &image, &artefact, path, limit(&device, link))
+            let limit = match said.deferral {
+                // It has what it needs, or asks again when it wants it.
+                Some(_) => 0,
+                None => limit(&device, link),
+            };
+            with_job(&idle, &image, terms, &artefact, path, limit)
         }
         _ => encode(&idle),
     };
@@ -66,8 +72,8 @@ pub(crate) fn handle(
 
 /// Notes what the device says. `None` when it is unknown and the list of unclaimed devices is full.
 ///
-/// A row is stored at once only when something is decided from it: strangers who change their story, and round trips,
-/// which are never twice the same, are noted and stored with the counters. So nobody makes us write for every datagram.
+/// A row is stored at once only when something is decided from it: strangers who change their story, and round trips and
+/// times put off, which are never twice the same, are noted and stored with the counters. So nobody makes us write for every datagram.
 fn record(
     journal: &mut Journal,
     meter: &mut Meter,
@@ -102,7 +108,7 @@ fn record(
     };
     match known {
         Some(old) if *old == device => {}
-        Some(old) if !old.claimed || differ_in_round_trip_only(old, &device) => {
+        Some(old) if !old.claimed || differ_in_figures_only(old, &device) => {
             meter.heard(journal, device.clone());
         }
         _ => journal.record(Change::Device(device.clone())),
@@ -110,11 +116,15 @@ fn record(
     Some(device)
 }
 
-fn differ_in_round_trip_only(old: &DeviceRecord, new: &DeviceRecord) -> bool {
+fn differ_in_figures_only(old: &DeviceRecord, new: &DeviceRecord) -> bool {
     let without = |device: &DeviceRecord| {
         let report = device.report.clone();
         let report = report.map(|report| DeviceReport {
             round_trip_ms: 0,
+            deferral: report.deferral.map(|deferral| Deferral {
+                seconds: 0,
+                ..deferral
+            }),
             ..report
         });
         DeviceRecord {
@@ -139,6 +149,7 @@ fn report(said: &CheckIn, link: &LinkConfig) -> DeviceReport {
         decoder_memory: Bytes(said.decoder_memory_bytes.into()),
         formats: said.formats,
         on_trial: said.on_trial,
+        deferral: said.deferral,
         link: link.name.clone(),
     }
 }
@@ -170,6 +181,7 @@ fn limit(device: &DeviceRecord, link: &LinkConfig) -> usize {
 fn with_job(
     idle: &Answer<'_>,
     image: &ImageRecord,
+    terms: Terms,
     artefact: &ArtefactRecord,
     path: OfferPath,
     limit: usize,
@@ -181,8 +193,8 @@ fn with_job(
         payload_bytes: u32::try_from(artefact.size.0).unwrap_or(u32::MAX),
         artefact_digest: [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p],
         sequence_number: image.sequence_number,
-        severity: Severity::default(),
-        defer_s_max: None,
+        severity: terms.severity,
+        defer_s_max: terms.defer_s_max,
     };
     let without = Answer {
         job: Some(job),

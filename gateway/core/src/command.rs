@@ -1,7 +1,7 @@
 //! What an operator may ask, and how the core refuses.
 
 use crate::identity::{ClassId, ImageDigest, VendorId};
-use crate::records::{GroupName, ImageRecord, Selector};
+use crate::records::{GroupName, ImageRecord, Selector, Terms};
 use core::fmt;
 use wire_checkin::DeviceId;
 
@@ -22,8 +22,8 @@ pub enum Command {
     AddToGroup(GroupName, DeviceId),
     /// Removes a device from a group.
     RemoveFromGroup(GroupName, DeviceId),
-    /// Says what devices should run. Naming one device claims it.
-    Assign(Selector, ImageDigest),
+    /// Says what devices should run, and how urgent that is. Naming one device claims it.
+    Assign(Selector, ImageDigest, Terms),
     /// Ends an assignment and withdraws the offers made because of it.
     Cancel(Selector),
     /// Lets a withheld image be offered to the device again, and failed builds for it be tried again.

@@ -3,7 +3,8 @@
 use crate::choice::Verdict;
 use crate::config::LinkConfig;
 use crate::decision::{Decision, Target};
-use crate::records::{DeviceRecord, ImageRecord};
+use crate::deferral::DeferralView;
+use crate::records::{DeviceRecord, ImageRecord, Selector};
 use crate::views::{NextStep, TransferView};
 
 /// One causal chain, first cause first.
@@ -13,6 +14,7 @@ pub(crate) fn chain(
     link: &LinkConfig,
     decision: &Decision<'_>,
     transfer: Option<&TransferView>,
+    deferral: Option<&DeferralView>,
 ) -> Vec<String> {
     let mut chain = vec![who(device, link)];
     if let Some(report) = &device.report {
@@ -42,6 +44,7 @@ pub(crate) fn chain(
             transfer.path
         )
     }));
+    chain.extend(deferral.map(|deferral| format!("it waits for the device: {deferral}")));
     chain
 }
 
@@ -131,7 +134,11 @@ fn reasons(decision: &Decision<'_>) -> Vec<String> {
 }
 
 /// The one thing to do.
-pub(crate) fn next_step(device: &DeviceRecord, decision: &Decision<'_>) -> Option<NextStep> {
+pub(crate) fn next_step(
+    device: &DeviceRecord,
+    decision: &Decision<'_>,
+    deferral: Option<&DeferralView>,
+) -> Option<NextStep> {
     let id = device.id;
     let step = |why: &str, command: String| {
         Some(NextStep {
@@ -175,8 +182,21 @@ pub(crate) fn next_step(device: &DeviceRecord, decision: &Decision<'_>) -> Optio
             },
             "deltagate image list".into(),
         ),
+        Decision::Offer { target, .. } if deferral.is_some_and(DeferralView::is_overdue) => step(
+            "its author lets it wait longer than you asked: see to the device, or take the update back",
+            format!("deltagate update cancel --{}", option(&target.by.selector)),
+        ),
         Decision::Unheard | Decision::UpToDate(_) | Decision::NeedsBuilds { .. } | Decision::Offer { .. } => {
             None
         }
+    }
+}
+
+/// A selector as the option that names it.
+fn option(selector: &Selector) -> String {
+    match selector {
+        Selector::Device(id) => format!("device {id}"),
+        Selector::Group(name) => format!("group {name}"),
+        Selector::Class(class) => format!("class {class}"),
     }
 }

@@ -43,6 +43,7 @@ mod choice;
 mod command;
 mod config;
 mod decision;
+mod deferral;
 mod effect;
 mod explain;
 mod gateway;
@@ -66,6 +67,7 @@ pub use change::Change;
 pub use choice::{Candidate, Verdict};
 pub use command::{Command, Refusal, Reply};
 pub use config::{BLOCK_OVERHEAD_BYTES_MAX, CoreConfig, LinkConfig, LinkName, Prefix, PrefixError};
+pub use deferral::DeferralView;
 pub use effect::{
     BuildFormats, BuildKey, BuildOutcome, BuildRequest, Effect, PayloadError, Payloads, Transmit,
 };
@@ -73,7 +75,7 @@ pub use gateway::Gateway;
 pub use identity::{ArtefactDigest, ClassId, ImageDigest, VendorId};
 pub use records::{
     ArtefactRecord, Assignment, Counters, DeviceRecord, DeviceReport, GroupName, ImageRecord, LinkEvents,
-    Offer, OfferPath, Progress, Selector, Traffic, UpdateRecord, UpdateState,
+    Offer, OfferPath, Progress, Selector, Terms, Traffic, UpdateRecord, UpdateState,
 };
 pub use units::{AirTime, BitsPerSecond, Bytes, Now};
 pub use views::{

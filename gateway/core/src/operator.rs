@@ -10,7 +10,9 @@ use crate::identity::ImageDigest;
 use crate::journal::Journal;
 use crate::links::Links;
 use crate::offers;
-use crate::records::{Assignment, DeviceRecord, GroupName, ImageRecord, Selector, UpdateRecord, UpdateState};
+use crate::records::{
+    Assignment, DeviceRecord, GroupName, ImageRecord, Selector, Terms, UpdateRecord, UpdateState,
+};
 use crate::state::State;
 use crate::units::Now;
 use wire_checkin::{DeviceId, ENVELOPE_BYTES_MAX};
@@ -37,7 +39,7 @@ pub(crate) fn handle(
         Command::RemoveGroup(name) => operator.remove_group(name),
         Command::AddToGroup(name, id) => operator.add_to_group(name, id),
         Command::RemoveFromGroup(name, id) => operator.remove_from_group(name, id),
-        Command::Assign(selector, image) => operator.assign(selector, image),
+        Command::Assign(selector, image, terms) => operator.assign(selector, image, terms),
         Command::Cancel(selector) => operator.cancel(selector),
         Command::Retry(id, image) => operator.retry(id, image),
     }
@@ -197,19 +199,20 @@ impl Operator<'_> {
         Ok(Reply::Done)
     }
 
-    fn assign(&mut self, selector: Selector, digest: ImageDigest) -> Result<Reply, Refusal> {
+    fn assign(&mut self, selector: Selector, digest: ImageDigest, terms: Terms) -> Result<Reply, Refusal> {
         self.check_assignment(&selector, self.image(digest)?)?;
         if let Selector::Device(id) = &selector {
             self.claim(*id);
         }
         let devices = assign::covered(self.state(), &selector);
         let known = self.state().assignments.get(&selector);
-        if known.is_none_or(|known| known.image != digest) {
+        if known.is_none_or(|known| (known.image, known.terms) != (digest, terms)) {
             let assigned_unix_s = self.now.unix_s;
             self.journal.record(Change::Assigned(Assignment {
                 selector,
                 image: digest,
                 assigned_unix_s,
+                terms,
             }));
         }
         self.retarget(&devices);

@@ -4,6 +4,7 @@ use crate::assign;
 use crate::choice::{self, Candidate};
 use crate::config::LinkConfig;
 use crate::decision::{self, Decision};
+use crate::deferral::DeferralView;
 use crate::explain;
 use crate::gateway::Gateway;
 use crate::identity::ImageDigest;
@@ -75,7 +76,8 @@ impl Gateway {
 
     /// The whole gateway in numbers.
     pub fn status(&self) -> StatusView {
-        let state = self.state();
+        let (state, updates) = (self.state(), self.updates());
+        let overdue = |update: &&UpdateView| update.deferral.is_some_and(|deferral| deferral.is_overdue());
         StatusView {
             claimed: state.claimed_count(),
             unclaimed: state.unclaimed_count(),
@@ -85,7 +87,8 @@ impl Gateway {
             building: self.journal.building().len(),
             failed_builds: state.failed_builds.len(),
             assignments: state.assignments.values().cloned().collect(),
-            updates: self.updates(),
+            overdue: updates.iter().filter(overdue).count(),
+            updates,
         }
     }
 
@@ -100,11 +103,19 @@ impl Gateway {
         let (target, running) = (target_of(state, device), running(state, device));
         let transfer = self.transfer(device, link);
         let counters = state.device_counters.get(&device.id).copied().unwrap_or_default();
+        let deferral = deferral(device, &decision);
         DeviceView {
             running: running.map(|image| image.digest),
             groups: state.groups_of(device.id).cloned().collect(),
-            chain: explain::chain(running, device, link, &decision, transfer.as_ref()),
-            next_step: explain::next_step(device, &decision),
+            chain: explain::chain(
+                running,
+                device,
+                link,
+                &decision,
+                transfer.as_ref(),
+                deferral.as_ref(),
+            ),
+            next_step: explain::next_step(device, &decision, deferral.as_ref()),
             candidates: candidates(state, device, link, &decision),
             updates: state.updates_of(device.id).cloned().collect(),
             counters: counters.counters,
@@ -112,6 +123,7 @@ impl Gateway {
             device: device.clone(),
             target,
             transfer,
+            deferral,
         }
     }
 
@@ -151,7 +163,12 @@ impl Gateway {
         let image = target_of(state, device)?.image;
         let link = self.links.of_device(device);
         let transfer = self.transfer(device, link);
-        let stage = stage(&decision::decide(state, device, link), transfer.as_ref());
+        let decision = decision::decide(state, device, link);
+        let deferral = deferral(device, &decision);
+        let stage = match deferral {
+            Some(_) => Stage::Deferred,
+            None => stage(&decision, transfer.as_ref()),
+        };
         let offers = state
             .updates
             .get(&(device.id, image))
@@ -162,6 +179,7 @@ impl Gateway {
             stage,
             offers,
             transfer,
+            deferral,
         })
     }
 
@@ -235,6 +253,14 @@ fn target_of(state: &State, device: &DeviceRecord) -> Option<TargetView> {
         image: assignment.image,
         by: assignment.selector.clone(),
     })
+}
+
+/// What the device waits for, where it was offered something.
+fn deferral(device: &DeviceRecord, decision: &Decision<'_>) -> Option<DeferralView> {
+    match decision {
+        Decision::Offer { target, .. } => DeferralView::of(device, &target.by.terms),
+        _ => None,
+    }
 }
 
 fn running<'a>(state: &'a State, device: &DeviceRecord) -> Option<&'a ImageRecord> {

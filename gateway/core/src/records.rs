@@ -4,7 +4,7 @@ use crate::config::LinkName;
 use crate::identity::{ArtefactDigest, ClassId, ImageDigest, VendorId};
 use crate::units::{AirTime, Bytes};
 use core::fmt;
-use wire_checkin::{DeviceId, DigestPrefix, Format, Formats, Outcome};
+use wire_checkin::{Deferral, DeviceId, DigestPrefix, Format, Formats, Outcome, Severity};
 
 /// A verified image. The raw bytes are with the shell; the envelope is small and kept here, to be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +77,8 @@ pub struct DeviceReport {
     pub formats: Formats,
     /// Whether the running image is not confirmed yet.
     pub on_trial: bool,
+    /// What it says of an update that it puts off.
+    pub deferral: Option<Deferral>,
     /// The link it was heard on.
     pub link: LinkName,
 }
@@ -160,6 +162,17 @@ pub struct Assignment {
     pub image: ImageDigest,
     /// When it was assigned.
     pub assigned_unix_s: u64,
+    /// How urgent it is.
+    pub terms: Terms,
+}
+
+/// What an operator says of an update's urgency, for the devices' applications to heed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// How much it is wanted.
+    pub severity: Severity,
+    /// For how many seconds a device may put it off; `None`: as long as its own bounds allow.
+    pub defer_s_max: Option<u32>,
 }
 
 /// The short name of a payload: 7 characters of `[0-9A-Za-z]`, one per device and artefact.
@@ -233,7 +246,7 @@ pub struct UpdateRecord {
 /// |---|---|---|
 /// | none, `Released` | check-in, artefact ready | `Offered` |
 /// | `Offered` | check-in from the image | `Confirmed` |
-/// | `Offered`, `Confirmed` | outcome 2..=13 | `Withheld` |
+/// | `Offered`, `Confirmed` | outcome 2..=13, 16 or 17 | `Withheld` |
 /// | `Offered` | outcome 14 or 15 (the fifth time `Withheld`), `update cancel`, another image assigned | `Released` |
 /// | `Withheld` | `update retry` | `Released` |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use crate::choice::Candidate;
 use crate::config::LinkConfig;
+use crate::deferral::DeferralView;
 use crate::effect::BuildKey;
 use crate::identity::ImageDigest;
 use crate::records::{
@@ -31,6 +32,8 @@ pub struct DeviceView {
     pub candidates: Vec<Candidate>,
     /// The open transfer.
     pub transfer: Option<TransferView>,
+    /// Why it puts the update off.
+    pub deferral: Option<DeferralView>,
     /// Every image ever offered to it.
     pub updates: Vec<UpdateRecord>,
     /// Bytes and airtime.
@@ -142,6 +145,8 @@ pub struct UpdateView {
     pub offers: u32,
     /// The open transfer.
     pub transfer: Option<TransferView>,
+    /// Why the device puts it off.
+    pub deferral: Option<DeferralView>,
 }
 
 /// Where a device's update stands.
@@ -161,6 +166,8 @@ pub enum Stage {
     Transferring,
     /// Everything was served; it applies, reboots and is awaited.
     Installing,
+    /// The device puts it off.
+    Deferred,
     /// The image is withheld until `update retry`.
     Withheld,
     /// Something that waiting does not solve: see `device show`.
@@ -177,6 +184,7 @@ impl fmt::Display for Stage {
             Stage::Offered => "offered",
             Stage::Transferring => "transferring",
             Stage::Installing => "installing",
+            Stage::Deferred => "deferred",
             Stage::Withheld => "withheld",
             Stage::Blocked => "blocked",
         })
@@ -202,6 +210,8 @@ pub struct StatusView {
     pub failed_builds: usize,
     /// Assignments.
     pub assignments: Vec<Assignment>,
+    /// Claimed devices that put an update off for longer than they were asked: they need a person.
+    pub overdue: usize,
     /// Updates of every claimed device that has a target.
     pub updates: Vec<UpdateView>,
 }

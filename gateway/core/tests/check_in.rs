@@ -4,8 +4,8 @@
 mod common;
 
 use common::*;
-use gateway_core::{Change, Command, CoreConfig, Reply, Selector, Stage, UpdateState, Verdict};
-use wire_checkin::{Format, Formats, Outcome};
+use gateway_core::{Change, Command, CoreConfig, Reply, Selector, Stage, Terms, UpdateState, Verdict};
+use wire_checkin::{CheckIn, Deferral, DeferralReason, DeferralStage, Format, Formats, Outcome, Severity};
 use wire_coap::{Code, Message};
 
 #[test]
@@ -29,7 +29,11 @@ fn an_unknown_device_is_listed_and_gets_nothing() {
 fn a_class_assignment_serves_claimed_devices_only() {
     let mut shell = Shell::ready(CoreConfig::default());
     shell
-        .command(Command::Assign(Selector::Class(CLASS), digest(2)))
+        .command(Command::Assign(
+            Selector::Class(CLASS),
+            digest(2),
+            Terms::default(),
+        ))
         .unwrap();
     assert_eq!(shell.check_in(2, 1, &check_in(2, 1)).job, None);
     shell.command(Command::ClaimDevice(id(2))).unwrap();
@@ -210,7 +214,11 @@ fn one_build_serves_any_number_of_devices() {
     }
     shell.command(Command::Cancel(Selector::Device(id(1)))).unwrap();
     shell
-        .command(Command::Assign(Selector::Class(CLASS), digest(3)))
+        .command(Command::Assign(
+            Selector::Class(CLASS),
+            digest(3),
+            Terms::default(),
+        ))
         .unwrap();
     assert_eq!(shell.builds.len(), 1);
     let told = shell.check_in(5, 2, &check_in(5, 1));
@@ -226,7 +234,11 @@ fn a_failed_patch_does_not_become_a_full_image_in_silence() {
     shell.import(3);
     shell.build_all();
     shell
-        .command(Command::Assign(Selector::Device(id(1)), digest(3)))
+        .command(Command::Assign(
+            Selector::Device(id(1)),
+            digest(3),
+            Terms::default(),
+        ))
         .unwrap();
     let key = shell.builds.pop().unwrap();
     shell.built(key, Err("the patch did not give the image back".into()));
@@ -327,7 +339,11 @@ fn a_claimed_device_that_changes_class_is_reported_and_gets_nothing() {
 fn an_image_that_is_not_newer_is_never_offered() {
     let mut shell = Shell::ready(CoreConfig::default());
     shell
-        .command(Command::Assign(Selector::Class(CLASS), digest(1)))
+        .command(Command::Assign(
+            Selector::Class(CLASS),
+            digest(1),
+            Terms::default(),
+        ))
         .unwrap();
     shell.command(Command::Cancel(Selector::Device(id(1)))).unwrap();
     let mut newer = check_in(1, 2);
@@ -425,4 +441,74 @@ fn strangers_cannot_make_the_gateway_write_for_every_datagram() {
     let told = shell.gateway.device(id(1)).unwrap().device.report.unwrap();
     shell.restart();
     assert_eq!(shell.gateway.device(id(1)).unwrap().device.report, Some(told));
+}
+
+/// A device that puts its update off, from the offer to a deferral that is longer than asked.
+#[test]
+fn a_deferral_is_named_and_an_overdue_one_counted() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let terms = Terms {
+        severity: Severity::Optional,
+        defer_s_max: Some(24 * 3_600),
+    };
+    let to_device = Selector::Device(id(1));
+    shell
+        .command(Command::Assign(to_device.clone(), digest(2), terms))
+        .unwrap();
+    let told = shell.check_in(1, 2, &check_in(1, 1));
+    let job = told.job.unwrap();
+    assert_eq!(
+        (job.severity, job.defer_s_max),
+        (Severity::Optional, Some(86_400))
+    );
+    assert!(told.envelope.is_some());
+
+    let waits = |seconds| CheckIn {
+        deferral: Some(Deferral {
+            stage: DeferralStage::Restart,
+            reason: DeferralReason::Battery,
+            seconds,
+        }),
+        ..check_in(1, 1)
+    };
+    let told = shell.check_in(1, 3, &waits(7_200));
+    assert_eq!(told.job.map(|job| job.path), Some(job.path), "the same offer");
+    assert!(
+        told.envelope.is_none(),
+        "it has the manifest, or asks again when it wants it"
+    );
+    let view = shell.gateway.device(id(1)).unwrap();
+    let words = "it waits for the device: battery, before restart, for 2 h of at most 24 h";
+    assert_eq!(view.chain.last().unwrap(), words);
+    assert_eq!(view.next_step, None);
+    let status = shell.gateway.status();
+    assert_eq!((status.updates[0].stage, status.overdue), (Stage::Deferred, 0));
+
+    let stored = shell.changes.len();
+    shell.check_in(1, 4, &waits(10_800));
+    let rows = shell.changes[stored..].iter();
+    let devices = rows.filter(|change| matches!(change, Change::Device(_))).count();
+    assert_eq!(devices, 0, "a clock that goes on is no reason to write");
+
+    shell.check_in(1, 5, &waits(86_401));
+    assert_eq!(shell.gateway.status().overdue, 1);
+    let step = shell.gateway.device(id(1)).unwrap().next_step.unwrap();
+    assert_eq!(
+        step.command,
+        format!("deltagate update cancel --device {}", id(1))
+    );
+
+    // The operator's change of mind reaches the device with its next check-in, and counts at once.
+    let terms = Terms {
+        severity: Severity::Critical,
+        defer_s_max: None,
+    };
+    shell
+        .command(Command::Assign(to_device, digest(2), terms))
+        .unwrap();
+    assert_eq!(shell.gateway.status().overdue, 0);
+    let told = shell.check_in(1, 6, &waits(86_500)).job.unwrap();
+    assert_eq!((told.severity, told.defer_s_max), (Severity::Critical, None));
+    shell.check_in(1, 7, &check_in(1, 2));
+    assert_eq!(shell.gateway.updates()[0].stage, Stage::UpToDate);
 }

@@ -6,7 +6,7 @@ mod common;
 use common::*;
 use gateway_core::{
     ArtefactDigest, ArtefactRecord, BuildFormats, BuildKey, Bytes, ClassId, Command, CoreConfig, GroupName,
-    ImageRecord, Refusal, Reply, Selector, Stage, UpdateState,
+    ImageRecord, Refusal, Reply, Selector, Stage, Terms, UpdateState,
 };
 use wire_checkin::Format;
 use wire_coap::Code;
@@ -25,7 +25,7 @@ fn every_command_is_safe_to_repeat() {
         Command::ClaimDevice(id(2)),
         Command::CreateGroup(pumps.clone()),
         Command::AddToGroup(pumps.clone(), id(2)),
-        Command::Assign(Selector::Group(pumps.clone()), digest(3)),
+        Command::Assign(Selector::Group(pumps.clone()), digest(3), Terms::default()),
         Command::Cancel(Selector::Group(pumps.clone())),
         Command::RemoveFromGroup(pumps.clone(), id(2)),
         Command::RemoveGroup(pumps),
@@ -52,15 +52,15 @@ fn what_does_not_exist_is_refused_by_name() {
     let (nobody, nothing, nowhere) = (id(99), digest(50), group("nowhere"));
     let refused = [
         (
-            Command::Assign(Selector::Device(nobody), digest(2)),
+            Command::Assign(Selector::Device(nobody), digest(2), Terms::default()),
             Refusal::UnknownDevice(nobody),
         ),
         (
-            Command::Assign(Selector::Device(id(1)), nothing),
+            Command::Assign(Selector::Device(id(1)), nothing, Terms::default()),
             Refusal::UnknownImage(nothing),
         ),
         (
-            Command::Assign(Selector::Group(nowhere.clone()), digest(2)),
+            Command::Assign(Selector::Group(nowhere.clone()), digest(2), Terms::default()),
             Refusal::UnknownGroup(nowhere.clone()),
         ),
         (
@@ -103,13 +103,29 @@ fn an_image_for_another_class_or_vendor_is_not_assigned() {
     shell.command(Command::CreateGroup(pumps.clone())).unwrap();
     shell.command(Command::AddToGroup(pumps.clone(), id(1))).unwrap();
 
-    let to_device = shell.command(Command::Assign(Selector::Device(id(1)), digest(5)));
+    let to_device = shell.command(Command::Assign(
+        Selector::Device(id(1)),
+        digest(5),
+        Terms::default(),
+    ));
     assert!(matches!(to_device, Err(Refusal::WrongClassOfDevice { .. })));
-    let to_group = shell.command(Command::Assign(Selector::Group(pumps), digest(5)));
+    let to_group = shell.command(Command::Assign(
+        Selector::Group(pumps),
+        digest(5),
+        Terms::default(),
+    ));
     assert!(matches!(to_group, Err(Refusal::WrongClassOfDevice { .. })));
-    let to_class = shell.command(Command::Assign(Selector::Class(CLASS), digest(5)));
+    let to_class = shell.command(Command::Assign(
+        Selector::Class(CLASS),
+        digest(5),
+        Terms::default(),
+    ));
     assert!(matches!(to_class, Err(Refusal::WrongClass { .. })));
-    let vendor = shell.command(Command::Assign(Selector::Device(id(1)), digest(6)));
+    let vendor = shell.command(Command::Assign(
+        Selector::Device(id(1)),
+        digest(6),
+        Terms::default(),
+    ));
     assert!(matches!(vendor, Err(Refusal::WrongVendor { .. })));
     assert_eq!(shell.gateway.status().assignments.len(), 1);
 }
@@ -118,7 +134,11 @@ fn an_image_for_another_class_or_vendor_is_not_assigned() {
 fn an_older_image_is_not_assigned_to_a_device() {
     let mut shell = Shell::ready(CoreConfig::default());
     shell.check_in(1, 2, &check_in(1, 2));
-    let refused = shell.command(Command::Assign(Selector::Device(id(1)), digest(1)));
+    let refused = shell.command(Command::Assign(
+        Selector::Device(id(1)),
+        digest(1),
+        Terms::default(),
+    ));
     assert!(matches!(
         refused,
         Err(Refusal::NotNewer {
@@ -129,7 +149,11 @@ fn an_older_image_is_not_assigned_to_a_device() {
     ));
     assert!(
         shell
-            .command(Command::Assign(Selector::Device(id(1)), digest(2)))
+            .command(Command::Assign(
+                Selector::Device(id(1)),
+                digest(2),
+                Terms::default()
+            ))
             .is_ok()
     );
 }
@@ -141,7 +165,11 @@ fn naming_a_device_claims_it() {
     shell.check_in(2, 1, &check_in(2, 1));
     shell.check_in(3, 1, &check_in(3, 1));
     shell
-        .command(Command::Assign(Selector::Device(id(2)), digest(2)))
+        .command(Command::Assign(
+            Selector::Device(id(2)),
+            digest(2),
+            Terms::default(),
+        ))
         .unwrap();
     shell.command(Command::AddToGroup(group("pumps"), id(3))).unwrap();
     assert!(shell.gateway.device(id(2)).unwrap().device.claimed);
@@ -177,10 +205,18 @@ fn the_narrowest_assignment_decides() {
     shell.command(Command::CreateGroup(pumps.clone())).unwrap();
     shell.command(Command::AddToGroup(pumps.clone(), id(1))).unwrap();
     shell
-        .command(Command::Assign(Selector::Class(CLASS), digest(4)))
+        .command(Command::Assign(
+            Selector::Class(CLASS),
+            digest(4),
+            Terms::default(),
+        ))
         .unwrap();
     shell
-        .command(Command::Assign(Selector::Group(pumps.clone()), digest(3)))
+        .command(Command::Assign(
+            Selector::Group(pumps.clone()),
+            digest(3),
+            Terms::default(),
+        ))
         .unwrap();
     let target = |shell: &Shell| shell.gateway.device(id(1)).unwrap().target.unwrap();
     assert_eq!(target(&shell).by, Selector::Device(id(1)));
@@ -212,7 +248,11 @@ fn another_image_withdraws_the_offer_of_the_first() {
     let path = shell.check_in(1, 2, &check_in(1, 1)).job.unwrap().path;
     shell.import(3);
     shell
-        .command(Command::Assign(Selector::Device(id(1)), digest(3)))
+        .command(Command::Assign(
+            Selector::Device(id(1)),
+            digest(3),
+            Terms::default(),
+        ))
         .unwrap();
     shell.build_all();
     assert_eq!(
@@ -282,7 +322,11 @@ fn a_device_claimed_before_it_was_heard_waits_for_its_first_word() {
     let mut shell = Shell::ready(CoreConfig::default());
     shell.command(Command::ClaimDevice(id(7))).unwrap();
     shell
-        .command(Command::Assign(Selector::Device(id(7)), digest(2)))
+        .command(Command::Assign(
+            Selector::Device(id(7)),
+            digest(2),
+            Terms::default(),
+        ))
         .unwrap();
     let stage = |shell: &Shell| {
         shell

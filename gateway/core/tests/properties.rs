@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use gateway_core::{Change, Command, CoreConfig, GroupName, Offer, Selector, UpdateState};
+use gateway_core::{Change, Command, CoreConfig, GroupName, Offer, Selector, Terms, UpdateState};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use wire_checkin::{DeviceId, Outcome};
@@ -53,9 +53,9 @@ fn command(what: u8, number: u8, sequence_number: u64) -> Command {
         2 => Command::CreateGroup(group),
         3 => Command::AddToGroup(group, id),
         4 => Command::RemoveFromGroup(group, id),
-        5 => Command::Assign(Selector::Device(id), image),
-        6 => Command::Assign(Selector::Group(group), image),
-        7 => Command::Assign(Selector::Class(CLASS), image),
+        5 => Command::Assign(Selector::Device(id), image, Terms::default()),
+        6 => Command::Assign(Selector::Group(group), image, Terms::default()),
+        7 => Command::Assign(Selector::Class(CLASS), image, Terms::default()),
         8 => Command::Cancel(Selector::Device(id)),
         _ => Command::Retry(id, Some(image)),
     }

@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use gateway_core::{Bytes, Change, Command, CoreConfig, Selector, Stage};
+use gateway_core::{Bytes, Change, Command, CoreConfig, Selector, Stage, Terms};
 use proptest::prelude::*;
 use wire_coap::{
     Block2Fetch, BlockNumber, BlockSize, BlockValue, Code, ETag, FetchPlan, FetchedBlock, Message,
@@ -340,7 +340,11 @@ fn a_device_has_one_offer_at_a_time() {
     assert_eq!(code(&shell.ask(peer(1), &get(4, &[&first], None))), Code::CONTENT);
     shell.import(3);
     shell
-        .command(Command::Assign(Selector::Device(id(1)), digest(3)))
+        .command(Command::Assign(
+            Selector::Device(id(1)),
+            digest(3),
+            Terms::default(),
+        ))
         .unwrap();
     shell.build_all();
     assert!(shell.check_in(1, 5, &check_in(1, 2)).job.is_some());

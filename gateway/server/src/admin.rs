@@ -44,6 +44,11 @@ fn is_zero(value: &u64) -> bool {
     *value == 0
 }
 
+/// A question that does not say.
+fn mandatory() -> u8 {
+    wire_checkin::Severity::Mandatory.code()
+}
+
 /// What can be asked. Identifiers travel as typed; the gateway resolves them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -113,6 +118,12 @@ pub enum Ask {
         image: String,
         /// Whom it is for.
         to: Target,
+        /// How much it is wanted: 0 critical, 1 mandatory, 2 optional.
+        #[serde(default = "mandatory")]
+        severity: u8,
+        /// How long a device may put it off.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        defer_s_max: Option<u32>,
     },
     /// Ends an assignment.
     UpdateCancel {

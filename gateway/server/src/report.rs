@@ -151,6 +151,9 @@ pub struct DeviceDetail {
     pub candidates: Vec<CandidateRow>,
     /// The open transfer.
     pub transfer: Option<TransferRow>,
+    /// Why the device puts the update off.
+    #[serde(default)]
+    pub deferral: Option<DeferralRow>,
     /// Every image ever offered.
     pub updates: Vec<HistoryRow>,
     /// Bytes and airtime.
@@ -198,6 +201,21 @@ pub struct TransferRow {
     pub least_left_ms: u64,
     /// Time left at the pace so far.
     pub expected_left_s: Option<u64>,
+}
+
+/// An update that its device puts off.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeferralRow {
+    /// `before download` or `before restart`.
+    pub stage: String,
+    /// `battery`, `signal`, `application`, or a later version's `reason N`.
+    pub reason: String,
+    /// For how long already.
+    pub seconds: u32,
+    /// How long the assignment lets it wait.
+    pub longest_s: Option<u32>,
+    /// Whether that is over.
+    pub overdue: bool,
 }
 
 /// What became of an image on a device.
@@ -268,7 +286,8 @@ pub struct UpdateRow {
     pub image: String,
     /// Version of what it should run.
     pub image_version: String,
-    /// `unheard`, `up to date`, `building`, `ready`, `offered`, `transferring`, `installing`, `withheld`, `blocked`.
+    /// `unheard`, `up to date`, `building`, `ready`, `offered`, `transferring`, `installing`, `deferred`, `withheld`,
+    /// `blocked`.
     pub stage: String,
     /// Whether waiting changes nothing any more: up to date, withheld or blocked.
     pub settled: bool,
@@ -276,6 +295,9 @@ pub struct UpdateRow {
     pub offers: u32,
     /// The open transfer.
     pub transfer: Option<TransferRow>,
+    /// Why the device puts it off.
+    #[serde(default)]
+    pub deferral: Option<DeferralRow>,
 }
 
 /// `link list`
@@ -348,6 +370,9 @@ pub struct Status {
     pub failed_builds: usize,
     /// Datagrams that could not be received or sent.
     pub datagram_errors: u64,
+    /// Devices that put an update off for longer than they were asked.
+    #[serde(default)]
+    pub overdue_deferrals: usize,
     /// Every claimed device that has a target.
     pub updates: Vec<UpdateRow>,
 }

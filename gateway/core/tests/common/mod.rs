@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use gateway_core::{
     ArtefactDigest, ArtefactRecord, BuildKey, BuildOutcome, Bytes, Change, ClassId, Command, CoreConfig,
     Effect, Gateway, ImageDigest, ImageRecord, LinkName, Now, PayloadError, Payloads, Refusal, Reply,
-    Selector, Transmit, UpdateState, VendorId,
+    Selector, Terms, Transmit, UpdateState, VendorId,
 };
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -208,7 +208,11 @@ impl Shell {
         shell.build_all();
         shell.check_in(1, 1, &check_in(1, 1));
         shell
-            .command(Command::Assign(Selector::Device(id(1)), digest(2)))
+            .command(Command::Assign(
+                Selector::Device(id(1)),
+                digest(2),
+                Terms::default(),
+            ))
             .unwrap();
         shell.build_all();
         shell.sleep(1_000_000);

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use wire_checkin::Severity;
+
 use crate::delta::DeltaCommand;
 use crate::publisher::cli::{ImageInspectArgs, ImageSignArgs, KeyGenerateArgs};
 use crate::recover::cli::DeviceRecoverArgs;
@@ -155,6 +157,13 @@ pub enum UpdateCommand {
         /// Whom it is for
         #[command(flatten)]
         to: TargetArgs,
+        /// How much it is wanted, for the device's application to weigh: critical, mandatory or optional
+        #[arg(long, default_value = "mandatory", value_parser = severity)]
+        severity: Severity,
+        /// How long a device may put it off, such as 90min, 24h or 7d, within bounds of its own; without, as long as those
+        /// allow
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        defer_max: Option<u32>,
     },
     /// End an assignment and withdraw what it offered
     Cancel {
@@ -173,6 +182,29 @@ pub enum UpdateCommand {
     },
     /// Every device that has something assigned
     Status,
+}
+
+fn severity(text: &str) -> Result<Severity, String> {
+    let named = |severity: &Severity| severity.name() == text;
+    let found = Severity::ALL.into_iter().find(named);
+    found.ok_or_else(|| "it is one of critical, mandatory and optional".into())
+}
+
+/// Seconds of a number with its unit.
+fn time(text: &str) -> Result<u32, String> {
+    let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(at);
+    let unit_s = match unit {
+        "s" => 1,
+        "min" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ if number == "0" => 1,
+        _ => return Err("it is a number and one of s, min, h and d, such as 24h".into()),
+    };
+    let seconds = number.parse::<u32>().ok();
+    let seconds = seconds.and_then(|number| number.checked_mul(unit_s));
+    seconds.ok_or_else(|| "it is not a number of seconds below 2^32".into())
 }
 
 /// Exactly one of these.
@@ -229,5 +261,24 @@ mod tests {
         assert!(parse("deltagate update assign 3f2a --device 52").is_ok());
         assert!(parse("deltagate update assign 3f2a").is_err());
         assert!(parse("deltagate update assign 3f2a --device 52 --group roof").is_err());
+    }
+
+    #[test]
+    fn a_time_has_a_unit() {
+        for (text, seconds) in [
+            ("0", 0),
+            ("0h", 0),
+            ("45s", 45),
+            ("90min", 5_400),
+            ("24h", 86_400),
+            ("7d", 604_800),
+        ] {
+            assert_eq!(time(text), Ok(seconds), "{text}");
+        }
+        for text in ["", "24", "h", "1w", "-1h", "1.5h", "9999999d", "4294967296s"] {
+            assert!(time(text).is_err(), "{text}");
+        }
+        assert_eq!(severity("critical"), Ok(Severity::Critical));
+        assert!(severity("urgent").is_err());
     }
 }

@@ -193,10 +193,17 @@ fn update(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     match command {
-        UpdateCommand::Assign { image, to } => print(
+        UpdateCommand::Assign {
+            image,
+            to,
+            severity,
+            defer_max,
+        } => print(
             client.ask(Ask::UpdateAssign {
                 image: image.clone(),
                 to: target(to),
+                severity: severity.code(),
+                defer_s_max: *defer_max,
             }),
             style,
             out,

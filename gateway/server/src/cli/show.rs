@@ -187,7 +187,7 @@ pub(super) fn status(status: &Status, style: Style, out: &mut dyn Write) -> io::
     )
 }
 
-/// Two lines.
+/// Two lines, and one more where a person is needed.
 pub(super) fn summary(status: &Status, out: &mut dyn Write) -> io::Result<()> {
     let running = duration(crate::clock::unix_s().saturating_sub(status.started_unix_s));
     writeln!(out, "gateway on coap://{}, running {running}", status.coap)?;
@@ -200,7 +200,14 @@ pub(super) fn summary(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         status.artefacts,
         status.building,
         status.failed_builds
-    )
+    )?;
+    match status.overdue_deferrals {
+        0 => Ok(()),
+        overdue => writeln!(
+            out,
+            "{overdue} devices put an update off for longer than they were asked; see deltagate device show"
+        ),
+    }
 }
 
 fn traffic(name: &str, row: &TrafficRow, out: &mut dyn Write) -> io::Result<()> {

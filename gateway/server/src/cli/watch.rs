@@ -119,6 +119,7 @@ mod tests {
             settled,
             offers: 1,
             transfer: None,
+            deferral: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Technicians' questions: names resolved, commands carried out, views turned into documents.
 
-use gateway_core::{ClassId, Command, GroupName, ImageDigest, ImageRecord, Refusal, Reply, Selector};
-use wire_checkin::DeviceId;
+use gateway_core::{ClassId, Command, GroupName, ImageDigest, ImageRecord, Refusal, Reply, Selector, Terms};
+use wire_checkin::{DeviceId, Severity};
 
 use super::Engine;
 use crate::admin::{AnswerResult, Ask, Target};
@@ -95,9 +95,24 @@ impl Engine {
             Ask::GroupList {} => Ok(document(Groups {
                 groups: self.parts.core.groups().iter().map(Into::into).collect(),
             })),
-            Ask::UpdateAssign { image, to } => {
+            Ask::UpdateAssign {
+                image,
+                to,
+                severity,
+                defer_s_max,
+            } => {
                 let image = self.image_named(&image)?;
-                self.command(Command::Assign(selector(&to)?, image))
+                let unknown = || {
+                    Refused(
+                        format!("severity {severity} is not one of 0, 1 and 2"),
+                        "deltagate update assign --help".into(),
+                    )
+                };
+                let terms = Terms {
+                    severity: Severity::from_code(severity).ok_or_else(unknown)?,
+                    defer_s_max,
+                };
+                self.command(Command::Assign(selector(&to)?, image, terms))
             }
             Ask::UpdateCancel { to } => self.command(Command::Cancel(selector(&to)?)),
             Ask::UpdateRetry { device, image } => {
@@ -204,6 +219,7 @@ impl Engine {
             building: status.building,
             failed_builds: status.failed_builds,
             datagram_errors: self.datagram_errors,
+            overdue_deferrals: status.overdue,
             updates: self.update_rows(),
         }
     }

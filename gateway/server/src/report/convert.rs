@@ -1,13 +1,13 @@
 //! From the core's views to documents.
 
 use gateway_core::{
-    ArtefactRecord, BuildKey, Candidate, Counters, DeviceView, GroupView, ImageRecord, ImageView, LinkView,
-    Stage, TransferView, UpdateRecord, UpdateState, UpdateView, Verdict,
+    ArtefactRecord, BuildKey, Candidate, Counters, DeferralView, DeviceView, GroupView, ImageRecord,
+    ImageView, LinkView, Stage, TransferView, UpdateRecord, UpdateState, UpdateView, Verdict,
 };
 
 use super::{
-    ArtefactRow, CandidateRow, DeviceDetail, DeviceRow, GroupRow, HistoryRow, ImageDetail, ImageRow, LinkRow,
-    Step, TrafficRow, TransferRow, UpdateRow,
+    ArtefactRow, CandidateRow, DeferralRow, DeviceDetail, DeviceRow, GroupRow, HistoryRow, ImageDetail,
+    ImageRow, LinkRow, Step, TrafficRow, TransferRow, UpdateRow,
 };
 
 impl From<&ImageRecord> for ImageRow {
@@ -107,6 +107,7 @@ impl From<&DeviceView> for DeviceDetail {
             next_step: view.next_step.as_ref().map(step),
             candidates: view.candidates.iter().map(Into::into).collect(),
             transfer: view.transfer.as_ref().map(Into::into),
+            deferral: view.deferral.as_ref().map(Into::into),
             updates: view.updates.iter().map(Into::into).collect(),
             traffic: (&view.counters).into(),
         }
@@ -135,6 +136,18 @@ impl From<&TransferView> for TransferRow {
             percent: transfer.percent(),
             least_left_ms: transfer.least_left.micros.div_ceil(1_000),
             expected_left_s: transfer.expected_left_s,
+        }
+    }
+}
+
+impl From<&DeferralView> for DeferralRow {
+    fn from(deferral: &DeferralView) -> DeferralRow {
+        DeferralRow {
+            stage: deferral.stage.to_string(),
+            reason: deferral.reason.to_string(),
+            seconds: deferral.seconds,
+            longest_s: deferral.longest_s,
+            overdue: deferral.is_overdue(),
         }
     }
 }
@@ -195,6 +208,7 @@ impl From<&UpdateView> for UpdateRow {
             settled: matches!(update.stage, Stage::UpToDate | Stage::Withheld | Stage::Blocked),
             offers: update.offers,
             transfer: update.transfer.as_ref().map(Into::into),
+            deferral: update.deferral.as_ref().map(Into::into),
         }
     }
 }

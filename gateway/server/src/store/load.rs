@@ -4,11 +4,13 @@
 use gateway_core::{
     AirTime, ArtefactDigest, ArtefactRecord, Assignment, Bytes, Change, ClassId, Counters, DeviceRecord,
     DeviceReport, GroupName, ImageDigest, ImageRecord, LinkEvents, LinkName, Offer, OfferPath, Progress,
-    Traffic, UpdateRecord, UpdateState, VendorId,
+    Terms, Traffic, UpdateRecord, UpdateState, VendorId,
 };
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
-use wire_checkin::{DeviceId, DigestPrefix, Format, Formats, Outcome};
+use wire_checkin::{
+    Deferral, DeferralReason, DeferralStage, DeviceId, DigestPrefix, Format, Formats, Outcome, Severity,
+};
 
 use super::key::{build_key, selector};
 
@@ -110,7 +112,19 @@ fn report(row: &Row<'_>) -> rusqlite::Result<DeviceReport> {
         formats: Formats::from_bits(row.get(14)?),
         on_trial: row.get(15)?,
         link: LinkName(row.get(16)?),
+        deferral: deferral(row)?,
     })
+}
+
+fn deferral(row: &Row<'_>) -> rusqlite::Result<Option<Deferral>> {
+    let Some(stage) = row.get::<_, Option<u8>>(17)? else {
+        return Ok(None);
+    };
+    Ok(Some(Deferral {
+        stage: sound(17, DeferralStage::from_code(stage))?,
+        reason: DeferralReason::from_code(row.get(18)?),
+        seconds: row.get(19)?,
+    }))
 }
 
 fn assignment(row: &Row<'_>) -> rusqlite::Result<Change> {
@@ -118,6 +132,10 @@ fn assignment(row: &Row<'_>) -> rusqlite::Result<Change> {
         selector: sound(0, selector(&row.get::<_, Vec<u8>>(0)?))?,
         image: ImageDigest(row.get(1)?),
         assigned_unix_s: number(row, 2)?,
+        terms: Terms {
+            severity: sound(3, Severity::from_code(row.get(3)?))?,
+            defer_s_max: row.get(4)?,
+        },
     }))
 }
 

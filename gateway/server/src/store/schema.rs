@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// Step `n` takes a database from version `n` to `n + 1`.
-const MIGRATIONS: [&str; 1] = [V1];
+const MIGRATIONS: [&str; 2] = [V1, V2];
 
 /// Brings a database to this program's version, all or nothing.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
@@ -31,7 +31,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 /// Digests and identifiers are blobs, times are seconds since 1970, traffic is six numbers: datagrams, bytes and
 /// microseconds of airtime down, then up. A selector or a build key is one blob (see `key.rs`), because it is only
 /// ever compared as a whole.
-const V1: &str = "
+pub(super) const V1: &str = "
 CREATE TABLE image (
     digest BLOB PRIMARY KEY, size INTEGER NOT NULL, vendor BLOB NOT NULL, class BLOB NOT NULL,
     sequence_number INTEGER NOT NULL, version TEXT NOT NULL, description TEXT NOT NULL,
@@ -92,4 +92,13 @@ CREATE TABLE audit (
 ) STRICT;
 CREATE TRIGGER audit_is_append_only_1 BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'append-only'); END;
 CREATE TRIGGER audit_is_append_only_2 BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'append-only'); END;
+";
+
+/// How urgent an assignment is, and what a device says of an update that it puts off.
+const V2: &str = "
+ALTER TABLE assignment ADD COLUMN severity INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE assignment ADD COLUMN defer_s_max INTEGER;
+ALTER TABLE report ADD COLUMN deferral_stage INTEGER;
+ALTER TABLE report ADD COLUMN deferral_reason INTEGER;
+ALTER TABLE report ADD COLUMN deferral_s INTEGER;
 ";

@@ -2,9 +2,11 @@ use super::*;
 use gateway_core::{
     AirTime, ArtefactDigest, ArtefactRecord, Assignment, BuildFormats, BuildKey, Bytes, ClassId, Counters,
     DeviceRecord, DeviceReport, GroupName, ImageDigest, ImageRecord, LinkEvents, LinkName, Offer, OfferPath,
-    Progress, Selector, Traffic, UpdateRecord, UpdateState, VendorId,
+    Progress, Selector, Terms, Traffic, UpdateRecord, UpdateState, VendorId,
 };
-use wire_checkin::{DeviceId, DigestPrefix, Format, Formats, Outcome};
+use wire_checkin::{
+    Deferral, DeferralReason, DeferralStage, DeviceId, DigestPrefix, Format, Formats, Outcome, Severity,
+};
 
 const IMAGE: ImageDigest = ImageDigest([1; 32]);
 const OTHER: ImageDigest = ImageDigest([2; 32]);
@@ -61,6 +63,11 @@ fn report() -> DeviceReport {
         decoder_memory: Bytes(16_384),
         formats: Formats::of(&[Format::Full, Format::Patch]),
         on_trial: true,
+        deferral: Some(Deferral {
+            stage: DeferralStage::Restart,
+            reason: DeferralReason::Other(200),
+            seconds: u32::MAX,
+        }),
         link: LinkName("nb-iot".into()),
     }
 }
@@ -91,6 +98,15 @@ fn withheld() -> UpdateRecord {
         state,
         offers: 1,
         changed_unix_s: 12,
+    }
+}
+
+fn assigned_to_device() -> Assignment {
+    Assignment {
+        selector: Selector::Device(device()),
+        image: IMAGE,
+        assigned_unix_s: 7,
+        terms: Terms::default(),
     }
 }
 
@@ -136,7 +152,12 @@ fn rows() -> Vec<Change> {
             selector: Selector::Group(group()),
             image: IMAGE,
             assigned_unix_s: 6,
+            terms: Terms {
+                severity: Severity::Critical,
+                defer_s_max: Some(u32::MAX),
+            },
         }),
+        Change::Assigned(assigned_to_device()),
         Change::Offered(Offer {
             path: path(),
             device: device(),
@@ -205,6 +226,44 @@ async fn every_row_comes_back() {
     assert_eq!(sorted(loaded), sorted(rows()));
 }
 
+/// What the first version wrote reads back as what it meant.
+#[tokio::test]
+async fn a_database_of_the_first_version_is_taken_over() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("db");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(schema::V1).unwrap();
+    let selector = key::selector_bytes(&Selector::Device(device()));
+    old.execute(
+        "INSERT INTO assignment VALUES (?, ?, 7)",
+        rusqlite::params![selector, IMAGE.0],
+    )
+    .unwrap();
+    old.execute(
+        "INSERT INTO device VALUES (?, 1, ?)",
+        rusqlite::params![device().as_bytes(), [3u8; 16]],
+    )
+    .unwrap();
+    old.execute(
+        "INSERT INTO report VALUES (?, ?, ?, ?, 7, 520192, 4096, 4096, 5, 2000, 16384, 9, 1, 'nb-iot')",
+        rusqlite::params![device().as_bytes(), [3u8; 16], [4u8; 16], [1u8; 8]],
+    )
+    .unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    drop(old);
+    let heard = DeviceRecord {
+        id: device(),
+        claimed: true,
+        class: Some(ClassId([3; 16])),
+        report: Some(DeviceReport {
+            deferral: None,
+            ..report()
+        }),
+    };
+    let expected = vec![Change::Device(heard), Change::Assigned(assigned_to_device())];
+    assert_eq!(sorted(after_restart(&path, Vec::new()).await), sorted(expected));
+}
+
 #[tokio::test]
 async fn writing_the_same_rows_again_changes_nothing() {
     let temp = tempfile::tempdir().unwrap();
@@ -222,6 +281,7 @@ async fn removals_leave_nothing_behind() {
         Change::UpdateForgotten(device(), IMAGE),
         Change::UpdateForgotten(device(), OTHER),
         Change::Unassigned(Selector::Group(group())),
+        Change::Unassigned(Selector::Device(device())),
         Change::BuildReleased(BuildKey { base: None, ..key() }),
         Change::DeviceForgotten(device()),
         Change::DeviceForgotten(DeviceId::new(&[1]).unwrap()),

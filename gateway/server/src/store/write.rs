@@ -40,11 +40,13 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Resul
             [text(name.as_str()), blob(id.as_bytes())],
         ),
         Change::Assigned(assignment) => db.run(
-            "INSERT OR REPLACE INTO assignment VALUES (?, ?, ?)",
+            "INSERT OR REPLACE INTO assignment VALUES (?, ?, ?, ?, ?)",
             [
                 blob(&selector_bytes(&assignment.selector)),
                 blob(&assignment.image.0),
                 number(assignment.assigned_unix_s),
+                number(assignment.terms.severity.code().into()),
+                optional(assignment.terms.defer_s_max.map(|seconds| number(seconds.into()))),
             ],
         ),
         Change::Unassigned(selector) => db.run(
@@ -205,8 +207,9 @@ impl Writer<'_> {
     }
 
     fn report(&self, device: Value, report: &DeviceReport) -> rusqlite::Result<()> {
+        let deferral = report.deferral;
         self.run(
-            "INSERT OR REPLACE INTO report VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO report VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 device,
                 blob(&report.class.0),
@@ -222,6 +225,9 @@ impl Writer<'_> {
                 number(report.formats.bits().into()),
                 number(report.on_trial.into()),
                 text(&report.link.0),
+                optional(deferral.map(|deferral| number(deferral.stage.code().into()))),
+                optional(deferral.map(|deferral| number(deferral.reason.code().into()))),
+                optional(deferral.map(|deferral| number(deferral.seconds.into()))),
             ],
         )
     }

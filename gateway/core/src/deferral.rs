@@ -1,0 +1,100 @@
+//! An update that its device puts off: for how long, and whether that is longer than its operator asked.
+
+use crate::records::{DeviceRecord, Terms};
+use core::fmt;
+use wire_checkin::{Deferral, DeferralReason, DeferralStage};
+
+/// What a device says it waits for, beside what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeferralView {
+    /// Where it waits.
+    pub stage: DeferralStage,
+    /// Why.
+    pub reason: DeferralReason,
+    /// For how long already, as the device said at its last check-in.
+    pub seconds: u32,
+    /// How long the assignment lets it wait; `None`: as long as the device's own bounds allow.
+    pub longest_s: Option<u32>,
+}
+
+impl DeferralView {
+    /// What a device said of the update that these terms are of.
+    pub(crate) fn of(device: &DeviceRecord, terms: &Terms) -> Option<DeferralView> {
+        let Deferral {
+            stage,
+            reason,
+            seconds,
+        } = device.report.as_ref()?.deferral?;
+        Some(DeferralView {
+            stage,
+            reason,
+            seconds,
+            longest_s: terms.defer_s_max,
+        })
+    }
+
+    /// Whether the device waits longer than it was asked: its author's bounds allow it, and only a person helps.
+    pub fn is_overdue(&self) -> bool {
+        self.longest_s.is_some_and(|longest_s| self.seconds > longest_s)
+    }
+}
+
+/// `battery, before restart, for 2 h of at most 24 h`
+impl fmt::Display for DeferralView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let DeferralView {
+            stage,
+            reason,
+            seconds,
+            longest_s,
+        } = self;
+        write!(f, "{reason}, {stage}, for {}", Span(*seconds))?;
+        match longest_s {
+            Some(longest_s) if self.is_overdue() => write!(f, ", longer than the {} asked", Span(*longest_s)),
+            Some(longest_s) => write!(f, " of at most {}", Span(*longest_s)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Seconds in the largest unit that says enough, rounded down.
+struct Span(u32);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0..120 => write!(f, "{} s", self.0),
+            120..7_200 => write!(f, "{} min", self.0 / 60),
+            7_200..172_800 => write!(f, "{} h", self.0 / 3_600),
+            _ => write!(f, "{} d", self.0 / 86_400),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deferral_reads_like_a_sentence() {
+        let view = |seconds, longest_s| DeferralView {
+            stage: DeferralStage::Restart,
+            reason: DeferralReason::Battery,
+            seconds,
+            longest_s,
+        };
+        for (view, text) in [
+            (
+                view(7_260, Some(86_400)),
+                "battery, before restart, for 2 h of at most 24 h",
+            ),
+            (view(119, None), "battery, before restart, for 119 s"),
+            (
+                view(200_000, Some(3_600)),
+                "battery, before restart, for 2 d, longer than the 60 min asked",
+            ),
+        ] {
+            assert_eq!(view.to_string(), text);
+        }
+    }
+}
