@@ -2,13 +2,22 @@
 //!
 //! - `DELTAGATE_APP_VERSION`: the text it prints, `1.0.0` if not given. From 2 on it reports temperature statistics.
 //! - `DELTAGATE_APP_CONTACT_S`: how long it may be on trial without contact, in seconds; 120 if not given.
-//! - `DELTAGATE_APP_BEHAVIOUR`: `normal`, or how this image is broken: `hang`, `fault`, `dead-network`; or `no-agent`, the
-//!   firmware without the agent, to measure what the agent costs; or `bare`, the agent without a network stack, on the Cortex-M3.
+//! - `DELTAGATE_APP_BEHAVIOUR`: `normal`, or how this image is broken: `hang`, `fault`, `dead-network`, `idle-agent` (its loop
+//!   goes round and never calls the agent); or `no-agent`, the firmware without the agent, to measure what the agent costs; or
+//!   `bare`, the agent without a network stack, on the Cortex-M3.
 
 use std::env::var;
 use std::path::Path;
 
-const BEHAVIOURS: [&str; 6] = ["normal", "hang", "fault", "dead-network", "no-agent", "bare"];
+const BEHAVIOURS: [&str; 7] = [
+    "normal",
+    "hang",
+    "fault",
+    "dead-network",
+    "idle-agent",
+    "no-agent",
+    "bare",
+];
 
 /// Three check-ins with the ACK timeout of a slow link, 15 s, the last two retransmitted.
 const CONTACT_S: &str = "120";

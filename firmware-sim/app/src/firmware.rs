@@ -24,6 +24,8 @@ const CONTACT_MS_MAX: u64 = match u16::from_str_radix(env!("DELTAGATE_APP_CONTAC
     Ok(seconds) => seconds as u64 * 1_000,
     Err(_) => panic!("build.rs checked it"),
 };
+/// How long the watchdog may be fed on trial without the agent being called: the loop calls it twice a second.
+const SILENCE_MS_MAX: u64 = 10_000;
 /// How long the loop sleeps at most: well within the watchdog's 8 s.
 pub(crate) const SLEEP_MS_MAX: u64 = 500;
 
@@ -88,6 +90,7 @@ fn run(mut board: Board) -> Result<Never, &'static str> {
     let now_ms = board.clock.now_ms();
     let mut config = Config::new(LAYOUT, &address).ok_or("no device id")?;
     config.contact_ms_max = CONTACT_MS_MAX;
+    config.silence_ms_max = SILENCE_MS_MAX;
     let memory = DECODER_MEMORY.take().ok_or("decoder memory taken twice")?;
     let mut agent = Agent::new(config, provision, &flash, boot, memory, seed(address), now_ms)
         .map_err(|_| "the agent does not start")?;
@@ -95,13 +98,17 @@ fn run(mut board: Board) -> Result<Never, &'static str> {
     let mut thermometer = Thermometer::new();
     let datagram = DATAGRAM.take().ok_or("the datagram's room taken twice")?;
     loop {
-        board.watchdog.feed();
         let now_ms = board.clock.now_ms();
         network.poll(now_ms);
         while let Some(length) = network.receive(datagram) {
             agent.handle_datagram(now_ms, &datagram[..length]);
         }
-        agent.handle_timeout(now_ms);
+        if !black_box(cfg!(behaviour = "idle-agent")) {
+            agent.handle_timeout(now_ms);
+        }
+        if agent.may_feed_watchdog(now_ms) {
+            board.watchdog.feed();
+        }
         let busy = agent.work(now_ms);
         while let Some(length) = agent.poll_transmit(datagram) {
             network.send(&datagram[..length]);

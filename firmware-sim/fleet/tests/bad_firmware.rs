@@ -77,6 +77,18 @@ fn an_image_with_a_dead_network_is_reverted_for_want_of_contact() {
     );
 }
 
+/// Its loop goes round, prints temperatures and would feed the watchdog for ever; only the agent is never called.
+#[test]
+fn an_image_that_never_calls_its_agent_is_reverted_by_the_watchdog() {
+    reverted_and_offered_once(
+        Board::Mps2An385,
+        "v6-idle-agent.bin",
+        6,
+        "app: temperature",
+        "watchdog",
+    );
+}
+
 #[test]
 fn a_withheld_image_is_offered_again_only_when_the_operator_says_retry() {
     let rig = support::running_rig(LinkProfile::FAST);
