@@ -110,6 +110,11 @@ mod state;
 mod trial;
 mod update;
 
+/// The guide's code is compiled and run with these tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/integrate.md")]
+struct Guide;
+
 pub use agent::{AGENT_BYTES_MAX, Agent, StartError};
 pub use config::{Config, DATAGRAM_BYTES_MAX};
 pub use event::{Effect, Event, Stats};
