@@ -99,7 +99,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
         }
         self.checkin_interval_s = answer.next_check_in_s;
         if answer.job.is_none() {
-            self.put_off = None;
+            self.forget_deferral(now_ms)?;
             if self.is_verified()
                 && let Some(known) = self.journal.state().job
             {

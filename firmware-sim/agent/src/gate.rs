@@ -45,6 +45,12 @@ impl Gate {
     }
 }
 
+/// No update has this sequence number: it would have to be above that of what runs.
+const NO_IMAGE: u64 = 0;
+
+/// How long a deferral is remembered at least.
+const DEFERRED_MS_MIN: u64 = 3_600_000;
+
 /// An update that waits for its gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PutOff {
@@ -100,6 +106,23 @@ impl<F: NorFlash> Core<'_, F> {
         Ok(Some(State::Idle {
             until_ms: Self::wait_until(now_ms, self.checkin_interval_s),
         }))
+    }
+
+    /// Nothing is offered any more: the image put off last is put off anew, should it be offered again. Not in the first
+    /// hour, or a gateway that cannot make up its mind would wear the journal out.
+    pub(crate) fn forget_deferral(&mut self, now_ms: u64) -> Result<(), FlashFailed> {
+        self.put_off = None;
+        let is_old = |deferred: &Deferred| {
+            deferred.sequence_number != NO_IMAGE
+                && now_ms.saturating_sub(deferred.since_ms) >= DEFERRED_MS_MIN
+        };
+        if self.journal.state().deferred.as_ref().is_some_and(is_old) {
+            self.journal.append(JournalRecord::Deferred(Deferred {
+                sequence_number: NO_IMAGE,
+                since_ms: now_ms,
+            }))?;
+        }
+        Ok(())
     }
 
     /// What a check-in says of an update put off.

@@ -218,6 +218,25 @@ fn an_update_taken_back_while_it_waits_is_not_booted() {
     assert_eq!(device.boots.last().unwrap().sequence, 1);
 }
 
+/// What was put off in spring must not be forced upon the device when it is offered again in autumn.
+#[test]
+fn an_image_offered_again_is_put_off_anew() {
+    let mut device = device();
+    device.config.defer_s_min = 2 * 3_600;
+    device.gateway.offer.as_mut().unwrap().job.defer_s_max = Some(0);
+    device.gate = NO_DOWNLOAD;
+    device.run_until(|device| put_off(device) == 1);
+    let offer = device.gateway.offer.take();
+    device.run_until(|device| device.now_ms >= 10 * HOUR_MS);
+    device.gateway.offer = offer;
+    device.run_until(confirmed);
+    assert!(
+        (12 * HOUR_MS..12 * HOUR_MS + 240_000).contains(&device.now_ms),
+        "{}",
+        device.now_ms
+    );
+}
+
 #[test]
 fn another_image_replaces_the_one_that_waits() {
     let mut device = device();
