@@ -122,16 +122,18 @@ const REPEAT_PLACES_MAX: usize = 16;
 /// Repeats are not measured further.
 const REPEAT_BYTES_MAX: usize = 1_024;
 
-/// log2 of the hash table's entries: 512 KiB.
-const TABLE_BITS: u32 = 17;
+/// log2 of the hash table's entries, at least and at most: 512 KiB. In between there is one for a place or two.
+const TABLE_BITS: (u32, u32) = (12, 17);
 
 const NO_PLACE: u32 = u32::MAX;
 
 /// The longest matches with what the target had before, as copies of a result behind a base of `base_bytes`.
 pub(crate) fn of_target(base_bytes: u32, target: &[u8], proposals: &mut Proposals) {
+    let bits = (target.len().max(1).ilog2()).clamp(TABLE_BITS.0, TABLE_BITS.1);
     let mut places = Places {
         target,
-        heads: vec![NO_PLACE; 1 << TABLE_BITS],
+        bits,
+        heads: vec![NO_PLACE; 1 << bits],
         before: vec![NO_PLACE; target.len()],
     };
     let (mut next, mut last) = (0, (0, 0));
@@ -158,6 +160,8 @@ pub(crate) fn of_target(base_bytes: u32, target: &[u8], proposals: &mut Proposal
 /// Earlier places by hash, each with the one before it.
 struct Places<'a> {
     target: &'a [u8],
+    /// log2 of the entries of `heads`.
+    bits: u32,
     heads: Vec<u32>,
     before: Vec<u32>,
 }
@@ -165,7 +169,7 @@ struct Places<'a> {
 impl Places<'_> {
     fn enter(&mut self, at: usize) {
         let key: [u8; REPEAT_KEY_BYTES] = std::array::from_fn(|index| self.target[at + index]);
-        let slot = (u32::from_le_bytes(key).wrapping_mul(0x9E37_79B1) >> (32 - TABLE_BITS)) as usize;
+        let slot = (u32::from_le_bytes(key).wrapping_mul(0x9E37_79B1) >> (32 - self.bits)) as usize;
         self.before[at] = std::mem::replace(&mut self.heads[slot], at as u32);
     }
 
