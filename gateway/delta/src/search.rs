@@ -30,12 +30,20 @@ const MEMORY_BYTES_PER_ENTRY: u32 = 32;
 /// Streams up to so many bytes are also tried without relocation, whose setup costs 5 bytes.
 const SMALL_STREAM_BYTES: usize = 1_000;
 
+/// What a plan of a larger stream must win so that [`Step::LastPlan`] is left out: one byte in so many.
+const GREAT_WIN: usize = 50;
+
+/// Streams from which on that is done. None of the 11 largest of the corpus lost by it, and it takes an eighth of the time.
+const LARGE_STREAM_BYTES: usize = 65_536;
+
 /// A step of the search. Each may make the best stream smaller, and none makes it larger.
 #[derive(Clone, Copy)]
 enum Step {
     /// Plans from the plan before. A wrong group teaches the planner if so many bytes before it were right: which number is
     /// best differs by pair; alternating wins most.
     Plan(u32),
+    /// The same, unless the stream is large and the plan before won so much that it left little.
+    LastPlan(u32),
     /// Tries the best parse with other shares of the memory.
     Shares,
     /// Tries the best parse with other limits for the map, relative to its own, up to the first that wins.
@@ -51,7 +59,7 @@ const STEPS: [Step; FAST_STEPS + DEFAULT_STEPS + BEST_STEPS] = [
     Step::NoRelocation(SMALL_STREAM_BYTES),
     // Default goes on.
     Step::Plan(40),
-    Step::Plan(NO_LESSONS),
+    Step::LastPlan(NO_LESSONS),
     Step::MapLimits(&[-1, 1]),
     Step::Shares,
     Step::NoRelocation(SMALL_STREAM_BYTES),
@@ -130,9 +138,16 @@ impl<'a> Search<'a> {
         let proposals = self.alignments(relocation);
         let literals = self.all_literals();
         let Some(mut plan) = self.first_plan() else { return };
+        let mut was_great_win = false;
         for step in self.effort.steps() {
             match *step {
-                Step::Plan(lesson_run) => plan = self.plan(plan, &proposals, &literals, lesson_run),
+                Step::LastPlan(_) if was_great_win => {}
+                Step::Plan(lesson_run) | Step::LastPlan(lesson_run) => {
+                    let before = self.stream_bytes();
+                    plan = self.plan(plan, &proposals, &literals, lesson_run);
+                    let won = before - self.stream_bytes();
+                    was_great_win = before >= LARGE_STREAM_BYTES && won * GREAT_WIN > before;
+                }
                 Step::Shares => self.shares(),
                 Step::MapLimits(limits) => self.map_limits(limits),
                 Step::NoRelocation(bytes_max) => self.no_relocation(bytes_max),
@@ -156,7 +171,7 @@ impl<'a> Search<'a> {
         }
         propose::of_target(self.base.len() as u32, self.target, &mut proposals);
         proposals.sort();
-        for of_images in parses {
+        for of_images in parses.into_iter().rev() {
             self.parses(of_images, relocation);
         }
         proposals
@@ -164,8 +179,8 @@ impl<'a> Search<'a> {
 
     /// Encodes the first parse, and the others if they may be better.
     fn parses(&mut self, parses: [Vec<Triple>; GAINS.len()], relocation: Option<Relocation>) {
-        for (index, triples) in parses.into_iter().enumerate() {
-            if index == 0 || self.is_stream_small() {
+        for triples in parses {
+            if self.best.is_none() || self.is_stream_small() {
                 let setup = self.setup_for(relocation, &triples);
                 let (wins, costs) = self.attempt(triples, setup);
                 if let Some(best) = self.best.as_mut().filter(|_| wins) {
@@ -175,9 +190,13 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// Of the best stream so far.
+    fn stream_bytes(&self) -> usize {
+        self.best.as_ref().map_or(usize::MAX, |best| best.stream.len())
+    }
+
     fn is_stream_small(&self) -> bool {
-        let best = self.best.as_ref();
-        best.is_some_and(|best| best.stream.len() * SMALLER_FOR_ALL_GAINS < self.target.len())
+        self.stream_bytes() < self.target.len().div_ceil(SMALLER_FOR_ALL_GAINS)
     }
 
     /// The best parse so far: what the first plan starts from.
@@ -244,11 +263,7 @@ impl<'a> Search<'a> {
     }
 
     fn no_relocation(&mut self, bytes_max: usize) {
-        let small = self
-            .best
-            .as_ref()
-            .is_some_and(|best| best.stream.len() <= bytes_max);
-        if small && self.is_best_relocated() {
+        if self.stream_bytes() <= bytes_max && self.is_best_relocated() {
             self.again(|_| Setup::default());
         }
     }

@@ -1,5 +1,5 @@
 //! The encoder may find better patches; when it does, the frozen ones must still decode, so this only watches the size. What
-//! wins on real firmware may lose a byte or two on images as small as these.
+//! wins on real firmware may lose a byte or two on one set of images as small as these, but not on all together.
 
 mod support;
 
@@ -29,7 +29,8 @@ fn addresses(base: &[u8], mut patch: &[u8]) -> Addresses {
 }
 
 #[test]
-fn the_encoder_stays_within_a_hundredth_of_when_the_format_began() {
+fn the_encoder_is_as_good_as_when_the_format_began() {
+    let (mut all, mut all_frozen) = (0, 0);
     for set in [
         "words", "thumb", "riscv32", "riscv64", "aarch64", "xtensa", "avr", "mcs51",
     ] {
@@ -40,13 +41,18 @@ fn the_encoder_stays_within_a_hundredth_of_when_the_format_began() {
             let memory = Header::parse(&frozen).expect("a frozen header").memory;
             let addresses = addresses(&base, &frozen);
             let patch = encode_at(&base, &target, &Options::new(memory), addresses).expect("small images");
-            assert!(
-                patch.len() * 100 <= frozen.len() * 101,
+            assert!(support::apply(&base, &patch) == Ok(target.clone()), "{name}");
+            println!(
                 "{name}: {} bytes, {} when the format began",
                 patch.len(),
                 frozen.len()
             );
-            assert!(support::apply(&base, &patch) == Ok(target.clone()), "{name}");
+            assert!(patch.len() * 100 <= frozen.len() * 101, "{name} is larger");
+            (all, all_frozen) = (all + patch.len(), all_frozen + frozen.len());
         }
     }
+    assert!(
+        all <= all_frozen,
+        "{all} bytes for all, {all_frozen} when the format began"
+    );
 }
