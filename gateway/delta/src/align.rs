@@ -75,6 +75,8 @@ impl<'a> Aligner<'a> {
         parse
             .triples
             .retain(|triple| triple.copy_bytes + triple.extra_bytes > 0);
+        // Kept through the next alignment, where most memory is in use.
+        parse.triples.shrink_to_fit();
         parse.triples
     }
 

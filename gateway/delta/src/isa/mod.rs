@@ -9,8 +9,6 @@ mod riscv;
 mod thumb;
 mod xtensa;
 
-use std::collections::HashMap;
-
 use wire_patch::{Isa, Layout, Relocation, with_labels};
 
 /// Sets that can be told from their code, the first of equals preferred.
@@ -27,7 +25,7 @@ const SETS: [Isa; 6] = [
 const VOTERS_MAX: usize = 3_000;
 
 /// Votes below this are chance.
-const VOTES_MIN: u32 = 12;
+const VOTES_MIN: usize = 12;
 
 /// Addresses in an image that are built, without which it is chance where they lie.
 const BUILT_MIN: usize = 32;
@@ -100,18 +98,17 @@ fn vote(starts: Vec<u32>, mut pointers: Vec<u32>, alignment: u32) -> Option<u32>
     pointers.sort_unstable();
     pointers.dedup();
     let (starts, pointers) = (thinned(starts, VOTERS_MAX), thinned(pointers, VOTERS_MAX));
-    let mut votes: HashMap<u32, u32> = HashMap::new();
+    let mut votes: Vec<u32> = Vec::new();
     for pointer in &pointers {
-        for start in &starts {
-            let address = pointer.wrapping_sub(*start);
-            if address.is_multiple_of(alignment) && address < 0xE000_0000 {
-                *votes.entry(address).or_default() += 1;
-            }
-        }
+        let addresses = starts.iter().map(|start| pointer.wrapping_sub(*start));
+        votes.extend(addresses.filter(|address| address.is_multiple_of(alignment) && *address < 0xE000_0000));
     }
-    let (address, votes) = votes
-        .into_iter()
-        .max_by_key(|(address, votes)| (*votes, u32::MAX - address))?;
+    // Not counted in a map, which takes four times the memory for votes that are hardly ever the same.
+    votes.sort_unstable();
+    let parties = votes.chunk_by(|one, other| one == other);
+    let (votes, address) = parties
+        .map(|party| (party.len(), party[0]))
+        .max_by_key(|(votes, address)| (*votes, u32::MAX - address))?;
     (votes >= VOTES_MIN).then_some(address)
 }
 
