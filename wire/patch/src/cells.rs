@@ -32,7 +32,14 @@ const INPUTS_MAX: usize = 8;
 /// How fast weights follow the error: the product of error and input is shifted right by this.
 const LEARNING_SHIFT: u32 = 17;
 
+/// A cell to be looked at and changed: its bounds were checked once.
+#[derive(Debug)]
+pub(crate) struct Cell<'m>(pub(crate) &'m mut [u8; 2]);
+
 /// The memory that [`crate::Decoder::new`] was given, as cells of two bytes, little-endian.
+///
+/// All tables lie inside it, which [`crate::Decoder::new`] has made sure of and tests assert. The compiler cannot know; so that
+/// nothing here panics, a cell outside reads as zero and keeps nothing, and the result is another, which its digest tells.
 #[derive(Debug)]
 pub(crate) struct Cells<'m> {
     bytes: &'m mut [[u8; 2]],
@@ -52,6 +59,13 @@ impl Region {
     }
 }
 
+/// What was looked for, which is there.
+#[inline(always)]
+fn inside<T>(found: Option<T>) -> Option<T> {
+    debug_assert!(found.is_some(), "tables lie inside the memory");
+    found
+}
+
 impl<'m> Cells<'m> {
     pub(crate) fn new(memory: &'m mut [u8]) -> Self {
         Self {
@@ -66,42 +80,56 @@ impl<'m> Cells<'m> {
 
     /// The first bytes of the memory.
     pub(crate) fn first_bytes(&mut self, count: usize) -> &mut [u8] {
-        &mut self.bytes.as_flattened_mut()[..count]
+        let bytes = self.bytes.as_flattened_mut();
+        bytes.get_mut(..count).unwrap_or_default()
     }
 
     // Once in the program, and never as a call of another kind of memset.
     #[inline(never)]
     pub(crate) fn fill(&mut self, region: Region, value: u16) {
-        let start = region.first as usize;
-        self.bytes[start..start + region.len as usize].fill(value.to_le_bytes());
+        self.part(region.first, region.len as usize)
+            .fill(value.to_le_bytes());
     }
 
     /// Moves a region to higher cells, over those behind it.
+    #[inline(never)]
     pub(crate) fn shift_up(&mut self, region: Region, by: u32) {
         // Not `copy_within`: with it comes a memmove that is larger than the whole map.
         for cell in (region.first..region.first + region.len).rev() {
-            self.bytes[(cell + by) as usize] = self.bytes[cell as usize];
+            self.write((cell + by) as usize, self.read(cell as usize));
         }
     }
 
+    /// So many cells from `first` on.
+    #[inline(always)]
+    fn part(&mut self, first: u32, len: usize) -> &mut [[u8; 2]] {
+        let first = first as usize;
+        inside(self.bytes.get_mut(first..first + len)).unwrap_or_default()
+    }
+
     pub(crate) fn read(&self, cell: usize) -> u16 {
-        u16::from_le_bytes(self.bytes[cell])
+        inside(self.bytes.get(cell)).map_or(0, |cell| u16::from_le_bytes(*cell))
     }
 
     pub(crate) fn write(&mut self, cell: usize, value: u16) {
-        self.bytes[cell] = value.to_le_bytes();
+        if let Some(Cell(bytes)) = self.at(cell) {
+            *bytes = value.to_le_bytes();
+        }
     }
 
-    /// The counter at `cell`, to be looked at and changed with one check of the bounds.
+    /// The cell to look at and to change; where there is none, whoever asked stops there.
     #[inline(always)]
-    pub(crate) fn slot(&mut self, cell: usize) -> &mut [u8; 2] {
-        &mut self.bytes[cell]
+    pub(crate) fn at(&mut self, cell: usize) -> Option<Cell<'_>> {
+        inside(self.bytes.get_mut(cell)).map(Cell)
     }
 
+    // Once in the program, like `write_wide`.
+    #[inline(never)]
     pub(crate) fn read_wide(&self, cell: u32) -> u32 {
         u32::from(self.read(cell as usize)) | u32::from(self.read(cell as usize + 1)) << 16
     }
 
+    #[inline(never)]
     pub(crate) fn write_wide(&mut self, cell: u32, value: u32) {
         self.write(cell as usize, value as u16);
         self.write(cell as usize + 1, (value >> 16) as u16);
@@ -118,6 +146,14 @@ impl<'m> Cells<'m> {
         let bit = coder.code(bit, self.read(cell) | 8)?;
         self.learn(cell, bit);
         Ok(bit)
+    }
+
+    /// Moves the counter at `cell` towards a bit.
+    #[inline(always)]
+    pub(crate) fn learn(&mut self, cell: usize, bit: bool) {
+        if let Some(counter) = self.at(cell) {
+            counter.learn(bit);
+        }
     }
 
     /// Codes a bit with one counter per context hash, mixed by the weights that start at cell `weights`.
@@ -153,11 +189,16 @@ impl<'m> Cells<'m> {
             slice.first += slice.len;
             // 65,536 cells at most.
             *cell = at as u16;
-            *input = self.input(at);
+            let Some(counter) = self.at(at) else { break };
+            *input = counter.input();
         }
-        let bit = self.mix(coder, &inputs[..hashes.len()], weights, bit)?;
-        for cell in &cells[..hashes.len()] {
-            self.learn(usize::from(*cell), bit);
+        let inputs = inputs.get(..hashes.len()).unwrap_or_default();
+        let bit = self.mix(coder, inputs, weights, bit)?;
+        for (cell, _) in cells.iter().zip(hashes) {
+            let Some(counter) = self.at(usize::from(*cell)) else {
+                break;
+            };
+            counter.learn(bit);
         }
         Ok(bit)
     }
@@ -172,7 +213,10 @@ impl<'m> Cells<'m> {
         bit: bool,
     ) -> Result<bool, C::Error> {
         // Cut once: no bounds are checked in the loops.
-        let weights = &mut self.bytes[weights as usize..][..inputs.len()];
+        let first = weights as usize;
+        let Some(weights) = inside(self.bytes.get_mut(first..first + inputs.len())) else {
+            return Ok(false);
+        };
         // At most 8 inputs: 8 × 3072 × 32768 stays inside 31 bits.
         let sum: i32 = (inputs.iter().zip(&*weights))
             .map(|(input, weight)| input * i32::from(i16::from_le_bytes(*weight)))
@@ -187,21 +231,22 @@ impl<'m> Cells<'m> {
         }
         Ok(bit)
     }
+}
 
+impl Cell<'_> {
     /// What a counter says, in log-odds.
     #[inline(always)]
-    pub(crate) fn input(&self, cell: usize) -> i32 {
-        stretch(self.read(cell) >> 4)
+    pub(crate) fn input(&self) -> i32 {
+        stretch(u16::from_le_bytes(*self.0) >> 4)
     }
 
     /// Moves a counter (12 bits of probability, 4 bits of count) towards a bit.
     // In the innermost loop.
     #[inline(always)]
-    pub(crate) fn learn(&mut self, cell: usize, bit: bool) {
-        let slot = self.slot(cell);
-        let counter = u16::from_le_bytes(*slot);
+    pub(crate) fn learn(self, bit: bool) {
+        let counter = u16::from_le_bytes(*self.0);
         let (p, count) = (u32::from(counter >> 4), counter & 15);
         let p = moved(p, 4_095, count, bit) as u16;
-        *slot = (p << 4 | (count + 1).min(15)).to_le_bytes();
+        *self.0 = (p << 4 | (count + 1).min(15)).to_le_bytes();
     }
 }

@@ -4,7 +4,7 @@
 //! left behind misleads; here it is noticed, and a new context starts with a fresh one, or with none while the cell
 //! belongs to one that has proved useful.
 
-use crate::cells::{Cells, moved};
+use crate::cells::{Cell, moved};
 use crate::logistic::stretch_byte;
 
 /// A count from which on a counter is not given up at once.
@@ -16,12 +16,12 @@ const CHECK: u16 = 31 << 3;
 /// One half, seen nothing.
 const FRESH: u16 = 128 << 8;
 
-impl Cells<'_> {
-    /// What the checked counter at `cell` says, in log-odds, if it belongs to the context with this hash. One that belongs to
+impl Cell<'_> {
+    /// What the checked counter says, in log-odds, if it belongs to the context with this hash. One that belongs to
     /// another is replaced, unless it has seen much: that costs it a count.
     #[inline(always)]
-    pub(crate) fn claim(&mut self, cell: usize, hash: u32) -> Option<i32> {
-        let slot = self.slot(cell);
+    pub(crate) fn claim(self, hash: u32) -> Option<i32> {
+        let Self(slot) = self;
         let counter = u16::from_le_bytes(*slot);
         let check = (hash as u16) << 3 & CHECK;
         if counter & CHECK == check {
@@ -35,8 +35,8 @@ impl Cells<'_> {
 
     /// Moves a checked counter towards a bit.
     #[inline(always)]
-    pub(crate) fn learn_checked(&mut self, cell: usize, bit: bool) {
-        let slot = self.slot(cell);
+    pub(crate) fn learn_checked(self, bit: bool) {
+        let Self(slot) = self;
         let counter = u16::from_le_bytes(*slot);
         let count = counter & COUNT;
         let p = moved(u32::from(counter >> 8), 255, count, bit) as u16;
@@ -47,6 +47,7 @@ impl Cells<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cells::Cells;
 
     #[test]
     fn a_useful_counter_outlives_passers_by() {
@@ -54,16 +55,17 @@ mod tests {
         let mut cells = Cells::new(&mut memory);
         cells.write(0, FRESH);
         for _ in 0..5 {
-            assert!(cells.claim(0, 0).is_some());
-            cells.learn_checked(0, true);
+            assert!(cells.at(0).expect("a cell").claim(0).is_some());
+            cells.at(0).expect("a cell").learn_checked(true);
         }
-        let sure = cells.claim(0, 0);
+        let mut claim = |hash| cells.at(0).expect("a cell").claim(hash);
+        let sure = claim(0);
         assert!(sure.is_some_and(|sure| sure > 256));
         for _ in 0..3 {
-            assert_eq!(cells.claim(0, 9), None, "counts 5, 4 and 3 are kept");
+            assert_eq!(claim(9), None, "counts 5, 4 and 3 are kept");
         }
-        assert_eq!(cells.claim(0, 0), sure);
-        assert_eq!(cells.claim(0, 9), Some(0));
-        assert_eq!(cells.claim(0, 9), Some(0), "one half");
+        assert_eq!(claim(0), sure);
+        assert_eq!(claim(9), Some(0));
+        assert_eq!(claim(9), Some(0), "one half");
     }
 }

@@ -47,7 +47,8 @@ impl Layout {
 
     /// The parts.
     pub fn segments(&self) -> &[Segment] {
-        &self.segments[..usize::from(self.len)]
+        // Never more; the compiler wants it said.
+        &self.segments[..usize::from(self.len).min(SEGMENTS_MAX)]
     }
 
     /// The parts, now so many of them, at least one and at most [`SEGMENTS_MAX`], of which new ones have offset and address 0.
@@ -59,6 +60,8 @@ impl Layout {
     }
 
     /// The address of the byte at `offset`.
+    // Once in the program.
+    #[inline(never)]
     pub fn address(&self, offset: u32) -> u32 {
         let from_here = |segment: &&Segment| segment.offset <= offset;
         let found = self

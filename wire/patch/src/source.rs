@@ -32,7 +32,7 @@ impl Window {
 
     /// The byte of the base at `at`, which must be inside it.
     pub(crate) fn base_byte(&mut self, base: &mut impl ReadAt, at: u32) -> Result<u8, Fault> {
-        Ok(self.rest(base, at)?[0])
+        self.rest(base, at)?.first().copied().ok_or(Fault::BaseUnreadable)
     }
 
     /// What comes next at `at`, which must be inside the base.
@@ -41,6 +41,7 @@ impl Window {
     }
 
     /// The window from `at` on, which must be inside the base.
+    #[inline(never)]
     fn rest(&mut self, base: &mut impl ReadAt, at: u32) -> Result<&[u8], Fault> {
         let start = at - at % STEP_BYTES;
         if self.start != start {
@@ -50,7 +51,9 @@ impl Window {
                 .map_err(|_| Fault::BaseUnreadable)?;
             self.start = start;
         }
-        Ok(&self.bytes[(at - start) as usize..self.there as usize])
+        let (passed, there) = ((at % STEP_BYTES) as usize, self.there as usize);
+        let rest = self.bytes[passed..].get(..there.wrapping_sub(passed));
+        rest.ok_or(Fault::BaseUnreadable)
     }
 }
 
@@ -106,9 +109,12 @@ impl Written {
         !self.crc
     }
 
+    #[inline(never)]
     pub(crate) fn push(&mut self, out: &mut impl Output, byte: u8) -> Result<(), Fault> {
-        self.piece[self.pending] = byte;
-        self.pending += 1;
+        // Always fewer are pending; the remainder says it to the compiler.
+        let at = self.pending % OUTPUT_PIECE_BYTES;
+        self.piece[at] = byte;
+        self.pending = at + 1;
         self.crc = crc_step(self.crc, byte);
         if self.pending == OUTPUT_PIECE_BYTES {
             self.flush(out)
@@ -118,9 +124,10 @@ impl Written {
     }
 
     /// Appends what is pending: the last piece.
+    #[inline(never)]
     pub(crate) fn flush(&mut self, out: &mut impl Output) -> Result<(), Fault> {
         if self.pending > 0 {
-            out.append(&self.piece[..self.pending])
+            out.append(&self.piece[..self.pending.min(OUTPUT_PIECE_BYTES)])
                 .map_err(|_| Fault::OutputFailed)?;
             self.appended += self.pending as u32;
             self.pending = 0;

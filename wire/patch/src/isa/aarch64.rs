@@ -99,10 +99,9 @@ pub(crate) fn read(trail: &Trail, ahead: &Ahead<'_>, at: u32) -> Instruction {
     let aligned = at & 3 == 0;
     let operand = if !aligned {
         None
-    } else if let Some(number) = jump(instruction) {
-        let jump = &JUMPS[number];
+    } else if let Some((field, jump)) = jump(instruction) {
         let address = at.wrapping_add(jump.field.gather(instruction));
-        Some(operand(number as u8 + 1, jump.kind, address))
+        Some(operand(field, jump.kind, address))
     } else if is_adrp(instruction) {
         let low = soon(ahead, destination(instruction)).unwrap_or(0);
         Some(operand(PAGE, Kind::Word, page(instruction, at) | low))
@@ -128,10 +127,16 @@ fn operand(field: u8, kind: Kind, address: u32) -> Operand {
     }
 }
 
-fn jump(instruction: u32) -> Option<usize> {
-    JUMPS
-        .iter()
-        .position(|jump| instruction & jump.mask == jump.value)
+/// The jump that an instruction is, and its number.
+fn jump(instruction: u32) -> Option<(u8, &'static Jump)> {
+    (1..)
+        .zip(&JUMPS)
+        .find(|(_, jump)| instruction & jump.mask == jump.value)
+}
+
+/// The jump with the number of a field.
+fn numbered(field: u8) -> Option<&'static Jump> {
+    JUMPS.get(usize::from(field).wrapping_sub(1))
 }
 
 fn is_adrp(instruction: u32) -> bool {
@@ -187,9 +192,7 @@ pub(crate) fn retarget(field: u8, instruction: u32, at: u32, address: u32) -> Op
             let low = address & 0xFFF;
             (low & ((1 << scale) - 1) == 0).then_some(instruction & 0xFFC0_03FF | low >> scale << 10)
         }
-        _ => JUMPS[usize::from(field) - 1]
-            .field
-            .scatter(instruction, address.wrapping_sub(at)),
+        _ => (numbered(field)?.field).scatter(instruction, address.wrapping_sub(at)),
     }
 }
 
@@ -202,7 +205,7 @@ pub(crate) fn address_in(trail: &Trail, field: u8, instruction: u32, at: u32) ->
             Some(page | lower(instruction)?.0)
         }
         _ => {
-            let jump = &JUMPS[usize::from(field) - 1];
+            let jump = numbered(field)?;
             (instruction & jump.mask == jump.value).then(|| at.wrapping_add(jump.field.gather(instruction)))
         }
     }

@@ -119,15 +119,20 @@ impl Form {
     }
 }
 
+/// The form with the number of a field.
+fn numbered(field: u8) -> Option<&'static Form> {
+    FORMS.get(usize::from(field).wrapping_sub(1))
+}
+
 /// The instruction at `at` with another address in its field; `None` when that is out of its reach.
 pub(crate) fn retarget(field: u8, word: u32, at: u32, address: u32) -> Option<u32> {
-    let form = &FORMS[usize::from(field) - 1];
+    let form = numbered(field)?;
     (form.field).scatter(word, address.wrapping_sub(form.origin(at)))
 }
 
 /// The address in a field, if the instruction has it.
 pub(crate) fn address_in(field: u8, word: u32, at: u32) -> Option<u32> {
-    let form = &FORMS[usize::from(field) - 1];
+    let form = numbered(field)?;
     form.fits(word).then(|| form.address(word, at))
 }
 

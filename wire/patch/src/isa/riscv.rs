@@ -106,10 +106,9 @@ pub(crate) fn read(trail: &mut Trail, ahead: &Ahead<'_>, at: u32, wide: bool) ->
         Some(operand(LOWER, Kind::Far, 4, trail.old))
     } else if let Some(operand) = based(trail, instruction).filter(|_| !wide) {
         Some(operand)
-    } else if let Some(number) = jump(instruction, wide) {
-        let jump = &JUMPS[number];
+    } else if let Some((field, jump)) = jump(instruction, wide) {
         let address = at.wrapping_add(jump.field.gather(instruction));
-        Some(operand(number as u8 + 1, jump.kind, jump.bytes, address))
+        Some(operand(field, jump.kind, jump.bytes, address))
     } else {
         pair(trail, ahead, at, wide)
     };
@@ -135,9 +134,17 @@ fn operand(field: u8, kind: Kind, bytes: u32, address: u32) -> Operand {
     }
 }
 
-fn jump(instruction: u32, wide: bool) -> Option<usize> {
-    let jumps = if wide { 4 } else { 5 };
-    (JUMPS[..jumps].iter()).position(|jump| instruction & jump.mask == jump.value)
+/// The jump that an instruction is, and its number.
+fn jump(instruction: u32, wide: bool) -> Option<(u8, &'static Jump)> {
+    (1..)
+        .zip(&JUMPS)
+        .take(if wide { 4 } else { 5 })
+        .find(|(_, jump)| instruction & jump.mask == jump.value)
+}
+
+/// The jump with the number of a field.
+fn numbered(field: u8) -> Option<&'static Jump> {
+    JUMPS.get(usize::from(field).wrapping_sub(1))
 }
 
 /// AUIPC, if the next instruction completes its address; in RV32 LUI, with what completes its address soon.
@@ -220,9 +227,7 @@ pub(crate) fn retarget(trail: &Trail, field: u8, instruction: u32, at: u32, addr
             lower(instruction)?.scatter(instruction, address.wrapping_sub(new))
         }
         LOWER => lower(instruction)?.scatter(instruction, address.wrapping_sub(trail.new)),
-        _ => JUMPS[usize::from(field) - 1]
-            .field
-            .scatter(instruction, address.wrapping_sub(at)),
+        _ => (numbered(field)?.field).scatter(instruction, address.wrapping_sub(at)),
     }
 }
 
@@ -236,7 +241,7 @@ pub(crate) fn address_in(trail: &Trail, field: u8, instruction: u32, at: u32) ->
             Some(new.wrapping_add(lower(instruction)?.gather(instruction)))
         }
         _ => {
-            let jump = &JUMPS[usize::from(field) - 1];
+            let jump = numbered(field)?;
             (instruction & jump.mask == jump.value).then(|| at.wrapping_add(jump.field.gather(instruction)))
         }
     }

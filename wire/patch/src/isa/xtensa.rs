@@ -154,13 +154,15 @@ pub(crate) fn read(trail: &mut Trail, ahead: &Ahead<'_>, at: u32) -> Instruction
     Instruction {
         bytes,
         kind: if bytes == 3 { Kind::Wide } else { Kind::Plain },
-        operand: jump(instruction).filter(|_| believed).map(|number| Operand {
-            field: number as u8 + 1,
-            kind: JUMPS[number].kind,
-            bytes,
-            address: JUMPS[number].address(instruction, at),
-            literal: false,
-        }),
+        operand: jump(instruction)
+            .filter(|_| believed)
+            .map(|(field, jump)| Operand {
+                field,
+                kind: jump.kind,
+                bytes,
+                address: jump.address(instruction, at),
+                literal: false,
+            }),
     }
 }
 
@@ -186,10 +188,16 @@ pub(crate) fn is_constant(word: u32) -> bool {
     matches!(word >> 16, 0x4000 | 0x6000)
 }
 
-fn jump(instruction: u32) -> Option<usize> {
-    JUMPS
-        .iter()
-        .position(|jump| instruction & jump.mask == jump.value)
+/// The jump that an instruction is, and its number.
+fn jump(instruction: u32) -> Option<(u8, &'static Jump)> {
+    (1..)
+        .zip(&JUMPS)
+        .find(|(_, jump)| instruction & jump.mask == jump.value)
+}
+
+/// The jump with the number of a field.
+fn numbered(field: u8) -> Option<&'static Jump> {
+    JUMPS.get(usize::from(field).wrapping_sub(1))
 }
 
 impl Jump {
@@ -204,13 +212,13 @@ impl Jump {
 
 /// The instruction at `at` with another address in its field; `None` when that is out of its reach.
 pub(crate) fn retarget(field: u8, instruction: u32, at: u32, address: u32) -> Option<u32> {
-    let jump = &JUMPS[usize::from(field) - 1];
+    let jump = numbered(field)?;
     (jump.field).scatter(instruction, address.wrapping_sub(jump.origin(at)))
 }
 
 /// The address in a field, if the instruction has it.
 pub(crate) fn address_in(field: u8, instruction: u32, at: u32) -> Option<u32> {
-    let jump = &JUMPS[usize::from(field) - 1];
+    let jump = numbered(field)?;
     (instruction & jump.mask == jump.value).then(|| jump.address(instruction, at))
 }
 

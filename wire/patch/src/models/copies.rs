@@ -1,5 +1,7 @@
 //! Copies: blocks, groups, and the bytes of those that are not as predicted.
 
+use core::num::NonZeroU32;
+
 use super::context::hash;
 use super::{History, Models, Tree, layout};
 use crate::coder::BitCoder;
@@ -160,7 +162,11 @@ impl Models<'_> {
             hash(1, class, groups & 0xFF),
             hash(2, half, class),
             hash(3, half | last << 16, kind),
-            hash(4, class, (streak + 1).ilog2().min(15) | recent << 4),
+            hash(
+                4,
+                class,
+                NonZeroU32::MIN.saturating_add(streak).ilog2().min(15) | recent << 4,
+            ),
             hash(5, half >> 8, class | (groups & 7) << 8),
             hash(6, group.old, kind),
             hash(7, class, u32::from(of_kind[kind as usize]) | (groups & 3) << 8),

@@ -168,12 +168,20 @@ impl Slots {
     fn claim(&self, cells: &mut Cells<'_>, node: u32, counters: &mut Counters, inputs: &mut Inputs) {
         let order_0 = (node | self.within.order_0() << 8) & (self.order_0.len - 1);
         counters.order_0 = (self.order_0.first + order_0) as usize;
-        inputs[MATCHES] = cells.input(counters.order_0);
-        let slots = self.hashed.iter().take(self.used);
-        for ((slot, input), counter) in slots.zip(&mut inputs[MATCHES + 1..]).zip(&mut counters.hashed) {
+        let Some(order_0) = cells.at(counters.order_0) else {
+            return;
+        };
+        inputs[MATCHES] = order_0.input();
+        let slots = self.hashed.get(..self.used).unwrap_or_default();
+        for ((slot, input), counter) in slots
+            .iter()
+            .zip(&mut inputs[MATCHES + 1..])
+            .zip(&mut counters.hashed)
+        {
             let hash = scramble(slot.hash ^ node);
             let cell = slot.cells.cell(hash);
-            (*input, *counter) = match cells.claim(cell, hash) {
+            let Some(checked) = cells.at(cell) else { return };
+            (*input, *counter) = match checked.claim(hash) {
                 Some(said) => (said, cell),
                 None => (0, 0),
             };
@@ -184,10 +192,14 @@ impl Slots {
 impl Counters {
     #[inline(never)]
     fn learn(&self, cells: &mut Cells<'_>, bit: bool) {
-        cells.learn(self.order_0, bit);
+        let Some(order_0) = cells.at(self.order_0) else {
+            return;
+        };
+        order_0.learn(bit);
         for cell in &self.hashed {
             if *cell > 0 {
-                cells.learn_checked(*cell, bit);
+                let Some(checked) = cells.at(*cell) else { return };
+                checked.learn_checked(bit);
             }
         }
     }
@@ -253,11 +265,11 @@ impl Models<'_> {
         let mut node = 1;
         for behind in (0..8).rev() {
             for (guess, input) in guesses.iter().zip(&mut inputs) {
-                *input = match guess.bit(node, behind) {
-                    Some(true) => self.cells.input(guess.counter),
-                    Some(false) => -self.cells.input(guess.counter),
-                    None => 0,
-                };
+                *input = guess.bit(node, behind).map_or(0, |one| {
+                    let counter = self.cells.at(guess.counter);
+                    let said = counter.map_or(0, |counter| counter.input());
+                    if one { said } else { -said }
+                });
             }
             slots.claim(&mut self.cells, node, &mut counters, &mut inputs);
             let bit = byte >> behind & 1 == 1;

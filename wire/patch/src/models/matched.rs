@@ -68,11 +68,10 @@ impl Models<'_> {
     ) -> Result<[u32; MATCHES], E> {
         let position = self.history.position;
         let mut expected = [0; MATCHES];
-        for (which, cell) in self.position_cells(shares).into_iter().enumerate() {
-            let matched = &mut self.matched[which];
-            let slot = self.cells.slot(cell);
-            let seen = u32::from(u16::from_le_bytes(*slot));
-            *slot = (position as u16).to_le_bytes();
+        let places = self.position_cells(shares).into_iter().enumerate();
+        for (((which, cell), matched), expected) in places.zip(&mut self.matched).zip(&mut expected) {
+            let seen = u32::from(self.cells.read(cell));
+            self.cells.write(cell, position as u16);
             if matched.bytes < VERIFIED_BYTES {
                 let back = position.wrapping_sub(seen) & 0xFFFF;
                 let bytes = if back > 0 && back < position {
@@ -86,7 +85,7 @@ impl Models<'_> {
                 }
             }
             if matched.at > 0 {
-                expected[which] = u32::from(past(matched.at)?);
+                *expected = u32::from(past(matched.at)?);
             }
         }
         Ok(expected)
