@@ -1,5 +1,5 @@
-//! The agent on the board, with frames for datagrams instead of a network stack: what `scripts/budgets` weighs, searches for
-//! panics and formatting, and asks how much stack the start of an agent takes, its signature check first of all.
+//! The agent on the board, with frames for datagrams instead of a network stack: what `scripts/budgets` searches for panics and
+//! formatting, and asks how much stack the start of an agent takes, its signature check first of all.
 
 use core::cell::RefCell;
 

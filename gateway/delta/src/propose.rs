@@ -122,7 +122,8 @@ const REPEAT_PLACES_MAX: usize = 16;
 /// Repeats are not measured further.
 const REPEAT_BYTES_MAX: usize = 1_024;
 
-/// log2 of the hash table's entries, at least and at most: 512 KiB. In between there is one for a place or two.
+/// log2 of the hash table's entries, the fewest and the most, which take 512 KiB. Between these bounds a table has at least half
+/// as many entries as the target has bytes.
 const TABLE_BITS: (u32, u32) = (12, 17);
 
 const NO_PLACE: u32 = u32::MAX;
