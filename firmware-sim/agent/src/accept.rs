@@ -4,7 +4,7 @@
 use deltagate_flash::{Provision, TRUST_ANCHORS_MAX};
 use wire_checkin::{Format, Formats, Job, Outcome};
 use wire_manifest::{Anchor, TrustAnchors, VerifyError};
-use wire_patch::{DecodeError, Header};
+use wire_patch::{DecodeError, HEADER_BYTES, Header};
 
 /// The running image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,7 +154,11 @@ fn place_payload(device: &Device<'_>, job: &Job, image: &Image) -> Result<Place,
 }
 
 /// Checks the first bytes of a patch, so that one that cannot work costs one block of airtime.
-pub(crate) fn check_patch(device: &Device<'_>, update: &Update, start: &[u8]) -> Result<Header, Refusal> {
+pub(crate) fn check_patch(
+    device: &Device<'_>,
+    update: &Update,
+    start: &[u8; HEADER_BYTES],
+) -> Result<Header, Refusal> {
     let failed = |detail| Refusal {
         outcome: Outcome::PatchFailed,
         detail: Some(detail),
@@ -163,6 +167,8 @@ pub(crate) fn check_patch(device: &Device<'_>, update: &Update, start: &[u8]) ->
         DecodeError::UnknownVersion(_) | DecodeError::UnknownMemoryClass(_) | DecodeError::NotAPatch => {
             Outcome::RefusedUnsupported.into()
         }
+        // A longer header than these bytes have: of a patch for a device with a single slot, which this one is not.
+        DecodeError::Truncated => Outcome::RefusedUnsupported.into(),
         _ => failed(0),
     })?;
     if header.memory.bytes() > device.memory_bytes {

@@ -173,6 +173,19 @@ fn a_payload_that_is_no_patch_costs_one_block() {
     assert_eq!(refused_after_one_block(offer), Outcome::RefusedUnsupported);
 }
 
+/// Larger than it need be here, and with a header that this agent does not read: legal, but not for this device.
+#[test]
+fn a_patch_for_a_single_slot_costs_one_block() {
+    let options = gateway_delta::Options {
+        in_place: gateway_delta::Reach::within(4_096),
+        ..gateway_delta::Options::new(wire_patch::MemoryClass::MIN)
+    };
+    let patch = gateway_delta::encode(&release(1).image, &release(2).image, &options).unwrap();
+    assert_eq!(patch[2], 0x41);
+    let offer = Offer::new(&release(2), Format::Patch, patch);
+    assert_eq!(refused_after_one_block(offer), Outcome::RefusedUnsupported);
+}
+
 #[test]
 fn a_patch_that_does_not_decode_leaves_the_device_able_to_take_the_next() {
     let mut patch = support::patch(&release(1).image, &release(2).image);
