@@ -1,16 +1,13 @@
-//! From payload to verified image: the patch decoder's view of the flash, and hashing in bounded steps.
+//! From payload to verified image: the patch decoder's view of the flash, and erasing in bounded steps.
 
 use deltagate_flash::{FlashError, ImageOffset, Region, SlotRegion};
 use embedded_storage::nor_flash::NorFlash;
-use sha2::{Digest, Sha256};
 use wire_patch::{IoFailed, Output, ReadAt};
 
 use crate::staging::Filling;
 
 /// Bytes hashed in one step of work.
-const HASH_STEP_BYTES: u32 = 1_024;
-/// Bytes of it on the stack.
-const HASH_WINDOW_BYTES: usize = 256;
+pub(crate) const HASH_STEP_BYTES: u32 = 1_024;
 
 /// What the decoder reads: the running image, or the staged patch.
 pub(crate) struct Source<'f, F> {
@@ -51,42 +48,6 @@ impl<F: NorFlash> Output for Target<'_, F> {
         self.slot
             .read_image(ImageOffset(offset), buf)
             .map_err(|_| IoFailed)
-    }
-}
-
-/// A SHA-256 over flash, taken a step at a time.
-#[derive(Clone, Debug)]
-pub(crate) struct Hashing {
-    hash: Sha256,
-    at: u32,
-    end: u32,
-}
-
-impl Hashing {
-    /// Hashes `bytes` bytes from `at` on.
-    pub(crate) fn new(at: u32, bytes: u32) -> Self {
-        Self {
-            hash: Sha256::new(),
-            at,
-            end: at.saturating_add(bytes),
-        }
-    }
-
-    /// One bounded step; the digest when it was the last.
-    pub(crate) fn step<F: NorFlash>(
-        &mut self,
-        region: Region<'_, F>,
-    ) -> Result<Option<[u8; 32]>, FlashError> {
-        let step_end = self.end.min(self.at.saturating_add(HASH_STEP_BYTES));
-        let mut window = [0; HASH_WINDOW_BYTES];
-        while self.at < step_end {
-            let length = (step_end - self.at).min(HASH_WINDOW_BYTES as u32);
-            let part = window.get_mut(..length as usize).ok_or(FlashError::OutOfBounds)?;
-            region.read(self.at, part)?;
-            self.hash.update(&*part);
-            self.at += length;
-        }
-        Ok((self.at >= self.end).then(|| self.hash.finalize_reset().into()))
     }
 }
 
@@ -131,24 +92,6 @@ mod tests {
     use super::*;
 
     const LAYOUT: Layout = Layout::packed(4096, 5 * 4096);
-
-    #[test]
-    fn hashing_in_steps_is_hashing() {
-        let content: std::vec::Vec<u8> = (0..LAYOUT.end_bytes()).map(|i| (i % 253) as u8).collect();
-        let flash = RefCell::new(SimFlash::from_bytes(content.clone()));
-        let region = Region::new(&flash, LAYOUT.slot_a);
-        for (at, bytes) in [(0, 0), (0, 1), (4_096, 1_024), (4_097, 3_001)] {
-            let mut hashing = Hashing::new(at, bytes);
-            let digest = loop {
-                if let Some(digest) = hashing.step(region).unwrap() {
-                    break digest;
-                }
-            };
-            let start = (LAYOUT.slot_a.offset + at) as usize;
-            let expected: [u8; 32] = Sha256::digest(&content[start..start + bytes as usize]).into();
-            assert_eq!(digest, expected);
-        }
-    }
 
     #[test]
     fn erasing_stops_at_the_last_sector_touched() {

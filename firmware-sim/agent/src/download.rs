@@ -1,13 +1,12 @@
 //! Fetching: the manifest into RAM when the answer had no room for it, the payload into the spare slot.
 
-use deltagate_flash::FlashError;
+use deltagate_flash::{FlashError, Hashing};
 use embedded_storage::nor_flash::NorFlash;
 use wire_checkin::{Format, Job, Outcome};
 use wire_coap::{Block2Fetch, BlockSize, Code, ETag, FetchError, FetchPlan, FetchedBlock, Message, Taken};
 use wire_patch::HEADER_BYTES;
 
 use crate::accept::{Update, check_patch};
-use crate::apply::Hashing;
 use crate::checkin::asked_to_wait;
 use crate::core::{Core, FlashFailed};
 use crate::event::Event;

@@ -1,11 +1,12 @@
 //! The agent's states, each with what only it needs.
 
+use deltagate_flash::Hashing;
 use wire_checkin::{ENVELOPE_BYTES_MAX, Job, LastUpdate};
 use wire_coap::{Block2Fetch, BlockSize};
 use wire_patch::Decoder;
 
 use crate::accept::Update;
-use crate::apply::{Erasing, Hashing};
+use crate::apply::Erasing;
 use crate::mend::Mend;
 use crate::staging::Filling;
 

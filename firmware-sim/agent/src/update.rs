@@ -1,14 +1,14 @@
 //! The work on the spare slot: preparing it, turning the payload into an image, verifying, arming the trial; and going
 //! on with all that after a restart.
 
-use deltagate_flash::{BootRecord, ENVELOPE_BYTES_MAX, Region, SlotHeaderFault};
+use deltagate_flash::{BootRecord, ENVELOPE_BYTES_MAX, Hashing, Region, SlotHeaderFault};
 use embedded_storage::nor_flash::NorFlash;
 use wire_checkin::{DeferralStage, Format, Job, Outcome};
 use wire_coap::BlockSize;
 use wire_patch::{DecodeError, Decoder, HEADER_BYTES, Progress};
 
 use crate::accept::{Refusal, Update, check_patch, judge};
-use crate::apply::{Erasing, Hashing, Source, Target};
+use crate::apply::{Erasing, HASH_STEP_BYTES, Source, Target};
 use crate::core::{Core, FlashFailed};
 use crate::event::Event;
 use crate::journal::{JournalJob, JournalRecord, Stage, Terms, is_same_payload};
@@ -86,7 +86,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
         update: Update,
         mut hashing: Hashing,
     ) -> Result<State<'m>, FlashFailed> {
-        let Some(digest) = hashing.step(self.payload_region(&update)?)? else {
+        let Some(digest) = hashing.step(self.payload_region(&update)?, HASH_STEP_BYTES)? else {
             return Ok(State::CheckingPayload { update, hashing });
         };
         if !digest.starts_with(&update.job.artefact_digest) {
@@ -198,7 +198,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
             return Ok(state);
         }
         let image = self.spare_slot().image()?;
-        let Some(digest) = hashing.step(image)? else {
+        let Some(digest) = hashing.step(image, HASH_STEP_BYTES)? else {
             return Ok(State::Verifying { update, hashing });
         };
         if digest == update.image.digest {

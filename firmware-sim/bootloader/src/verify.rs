@@ -4,15 +4,11 @@ use core::cell::RefCell;
 use core::fmt;
 
 use deltagate_flash::{
-    ENVELOPE_BYTES_MAX, FlashError, ImageOffset, Layout, Provision, Region, Slot, SlotHeaderFault,
-    SlotRegion, TRUST_ANCHORS_MAX,
+    ENVELOPE_BYTES_MAX, FlashError, Hashing, Layout, Provision, Region, Slot, SlotHeaderFault, SlotRegion,
+    TRUST_ANCHORS_MAX,
 };
 use embedded_storage::nor_flash::NorFlash;
-use sha2::{Digest, Sha256};
 use wire_manifest::{Anchor, ManifestError, TrustAnchors, Unsupported, VerifyError};
-
-/// How much of an image is in RAM at a time while it is hashed: four SHA-256 blocks.
-const HASHED_AT_ONCE_BYTES: usize = 256;
 
 /// An image that may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +91,8 @@ pub fn verify_slot<F: NorFlash>(
     let mut buffer = [0; ENVELOPE_BYTES_MAX];
     let envelope = region.envelope(&mut buffer).map_err(SlotFault::Header)?;
     let verified = verify_envelope(envelope, slot, provision, region.capacity_bytes())?;
-    if digest_of(region, verified.image_bytes)? != verified.image_digest {
+    let found = Hashing::new(0, verified.image_bytes).step(region.image()?, verified.image_bytes)?;
+    if found != Some(verified.image_digest) {
         return Err(SlotFault::Digest);
     }
     Ok(verified)
@@ -139,21 +136,4 @@ pub(crate) fn verify_envelope(
         image_bytes: manifest.image_size,
         image_digest: manifest.image_digest,
     })
-}
-
-fn digest_of<F: NorFlash>(slot: SlotRegion<'_, F>, image_bytes: u32) -> Result<[u8; 32], FlashError> {
-    let mut digest = Sha256::new();
-    let mut part = [0; HASHED_AT_ONCE_BYTES];
-    for at in (0..image_bytes).step_by(HASHED_AT_ONCE_BYTES) {
-        let part = first(&mut part, image_bytes - at);
-        slot.read_image(ImageOffset(at), part)?;
-        digest.update(&*part);
-    }
-    Ok(digest.finalize().into())
-}
-
-/// The first `bytes` of `buffer`, or all of it.
-pub(crate) fn first(buffer: &mut [u8], bytes: u32) -> &mut [u8] {
-    let length = buffer.len().min(bytes as usize);
-    buffer.split_at_mut(length).0
 }

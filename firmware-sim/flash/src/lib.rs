@@ -4,6 +4,7 @@
 //! - [`RecordLog`] is an append-only log of small records over two banks of sectors; [`BootLog`] is the one from which the
 //!   bootloader decides, folded into a [`BootLogState`].
 //! - [`SlotRegion`] is a firmware slot: a header sector with the signed envelope, the image, a free tail.
+//! - [`Hashing`] is a SHA-256 over any part of a region, in bounded steps.
 //! - [`Provision`] is what the factory wrote: who the device is and whose signatures it believes.
 //! - [`Settings`] are the application's, safe from an image that fails its trial.
 //! - [`BootInfo`] is what the bootloader tells the image it starts, in RAM.
@@ -37,6 +38,7 @@ extern crate std;
 
 mod boot_info;
 mod boot_log;
+mod hashing;
 mod layout;
 mod provision;
 mod record_log;
@@ -51,6 +53,7 @@ pub use boot_log::{
     BootLog, BootLogState, BootRecord, FAILED_TRIALS_MAX, FailedTrials, RevertReason, Reverted,
     TRIAL_BOOTS_MAX, Trial,
 };
+pub use hashing::Hashing;
 pub use layout::{ImageOffset, Layout, Partition, Slot, SlotOffset, log_bank_bytes, slot_header_bytes};
 pub use provision::{PROVISION_BYTES, Provision, ProvisionFault, TRUST_ANCHORS_MAX};
 pub use record_log::{

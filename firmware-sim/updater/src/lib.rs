@@ -53,7 +53,7 @@
 //! | `updater` | which step comes next |
 //! | `writing` | the decoder and its checkpoints |
 //! | `fetch` | a whole image from outside |
-//! | `io`, `hashing` | flash, in steps |
+//! | `io` | flash, in steps |
 //! | `outcome` | what becomes of updates |
 #![no_std]
 
@@ -61,7 +61,6 @@
 extern crate std;
 
 mod fetch;
-mod hashing;
 mod io;
 mod journal;
 mod judge;

@@ -3,18 +3,20 @@
 use core::cell::RefCell;
 
 use deltagate_flash::{
-    BootLog, BootLogState, BootRecord, ENVELOPE_BYTES_MAX, Provision, ProvisionFault, Region, Slot,
+    BootLog, BootLogState, BootRecord, ENVELOPE_BYTES_MAX, Hashing, Provision, ProvisionFault, Region, Slot,
     SlotHeaderFault, SlotRegion, Trial,
 };
 use embedded_storage::nor_flash::NorFlash;
 use wire_patch::{Decoder, HEADER_BYTES_MAX, Header};
 
-use crate::hashing::Hashing;
 use crate::io::copy_sector;
 use crate::journal::{Entry, Geometry, Journal, JournalState, Request};
 use crate::judge::{Image, Room, authenticate, is_newer, plan};
 use crate::layout::SingleSlot;
 use crate::outcome::{Fault, Lost, Outcome};
+
+/// Bytes hashed in one step.
+const HASH_STEP_BYTES: u32 = 4_096;
 
 /// What there is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,7 +153,7 @@ impl<'a, F: NorFlash> Updater<'a, F> {
     fn check(&mut self, request: Request, task: Task<'a>) -> Result<(), Fault> {
         match task {
             Task::HashingPatch(mut hashing) => {
-                let Some(digest) = hashing.step(self.patch_region()?)? else {
+                let Some(digest) = hashing.step(self.patch_region()?, HASH_STEP_BYTES)? else {
                     self.task = Task::HashingPatch(hashing);
                     return Ok(());
                 };
@@ -160,7 +162,7 @@ impl<'a, F: NorFlash> Updater<'a, F> {
                 }
                 match self.judge(request)? {
                     Ok((header, geometry)) => {
-                        let hashing = Hashing::new(header.base_bytes);
+                        let hashing = Hashing::new(0, header.base_bytes);
                         self.task = Task::HashingBase(hashing, header, geometry);
                         Ok(())
                     }
@@ -168,7 +170,7 @@ impl<'a, F: NorFlash> Updater<'a, F> {
                 }
             }
             Task::HashingBase(mut hashing, header, geometry) => {
-                let Some(digest) = hashing.step(self.slot().image()?)? else {
+                let Some(digest) = hashing.step(self.slot().image()?, HASH_STEP_BYTES)? else {
                     self.task = Task::HashingBase(hashing, header, geometry);
                     return Ok(());
                 };
@@ -179,7 +181,7 @@ impl<'a, F: NorFlash> Updater<'a, F> {
             }
             _ if request.patch_bytes > self.patch_region()?.bytes() => self.end(Outcome::OtherPatch),
             _ => {
-                self.task = Task::HashingPatch(Hashing::new(request.patch_bytes));
+                self.task = Task::HashingPatch(Hashing::new(0, request.patch_bytes));
                 Ok(())
             }
         }
@@ -233,12 +235,12 @@ impl<'a, F: NorFlash> Updater<'a, F> {
             Task::HashingImage(hashing, image) => (hashing, image),
             _ => match self.staged_image()? {
                 Ok(image) if image.bytes <= self.slot().capacity_bytes() => {
-                    (Hashing::new(image.bytes), image)
+                    (Hashing::new(0, image.bytes), image)
                 }
                 _ => return self.lose(Lost::Staging),
             },
         };
-        match hashing.step(self.slot().image()?)? {
+        match hashing.step(self.slot().image()?, HASH_STEP_BYTES)? {
             None => {
                 self.task = Task::HashingImage(hashing, image);
                 Ok(())
