@@ -142,18 +142,11 @@ pub(crate) fn decode_with_cut(
     room: &mut [u8],
     stored: &mut [u8],
 ) -> Result<(u64, u64), Failed> {
-    let header = Header::parse(job.patch)?;
     room.fill(UNTOUCHED);
     let mut out = Appended { bytes: room, len: 0 };
     let writing = until_cut(clock, job, memory, &mut out, stored)?;
     memory.fill(UNTOUCHED);
-    let (mut patch, mut stored) = (job.patch, &*stored);
-    let began = clock.ticks();
-    let mut decoder = Decoder::new(header, memory)?;
-    decoder.resume(&mut patch, &mut stored)?;
-    let resuming = clock.ticks() - began;
-    out.len = decoder.appended() as usize;
-    run(&mut decoder, job, &mut out, header.target_bytes)?;
+    let resuming = from_cut(clock, job, memory, &mut out, stored)?;
     same(&out, job)?;
     Ok((writing, resuming))
 }
@@ -178,4 +171,25 @@ fn until_cut(
     let began = clock.ticks();
     decoder.checkpoint(&mut patch, &mut storage)?;
     Ok(clock.ticks() - began)
+}
+
+/// Goes on from a checkpoint to the end: ticks for reading it.
+// As the other half, a function of its own: there is never more than one decoder on a device's stack.
+#[inline(never)]
+fn from_cut(
+    clock: &mut Clock,
+    job: &Job<'_>,
+    memory: &mut [u8],
+    out: &mut Appended<'_>,
+    mut stored: &[u8],
+) -> Result<u64, Failed> {
+    let header = Header::parse(job.patch)?;
+    let mut patch = job.patch;
+    let began = clock.ticks();
+    let mut decoder = Decoder::new(header, memory)?;
+    decoder.resume(&mut patch, &mut stored)?;
+    let resuming = clock.ticks() - began;
+    out.len = decoder.appended() as usize;
+    run(&mut decoder, job, out, header.target_bytes)?;
+    Ok(resuming)
 }

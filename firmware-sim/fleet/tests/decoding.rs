@@ -84,7 +84,7 @@ fn a_cortex_m3_decodes_what_a_server_decodes() {
     // Measured on painted stack: what docs/delta.md says of it.
     assert!(report.stack_bytes <= 2_048, "{}", report.stack_bytes);
     assert!(
-        report.checkpoint_stack_bytes <= 3_136,
+        report.checkpoint_stack_bytes <= 2_304,
         "{}",
         report.checkpoint_stack_bytes
     );
