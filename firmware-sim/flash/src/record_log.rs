@@ -261,6 +261,7 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
     /// [`AppendError`]; what the log held is still there.
     pub fn append(&mut self, record: &Record, live: &[Record]) -> Result<(), AppendError> {
         let newest = self.active.and_then(|active| active.newest);
+        // Serials begin at 0 in each bank and rise by one with a cell at most, of which there are `CELLS_MAX`.
         self.write(record, newest.map_or(0, |newest| newest.serial + 1), live)
     }
 

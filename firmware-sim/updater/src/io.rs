@@ -36,11 +36,14 @@ pub(crate) fn program<F: NorFlash>(region: Region<'_, F>, at: u32, bytes: &[u8])
 /// Copies a sector to another one, which is erased first.
 pub(crate) fn copy_sector<F: NorFlash>(region: Region<'_, F>, from: u32, to: u32) -> Result<(), FlashError> {
     let sector = Region::<F>::SECTOR_BYTES;
-    region.erase(to * sector, sector)?;
+    // Which sectors comes from the journal. What begins below 2^32 ends there, sectors being powers of two.
+    let start = |number: u32| number.checked_mul(sector).ok_or(FlashError::OutOfBounds);
+    let (from, to) = (start(from)?, start(to)?);
+    region.erase(to, sector)?;
     let mut piece = [0; PIECE_BYTES];
     for offset in (0..sector).step_by(PIECE_BYTES) {
-        region.read(from * sector + offset, &mut piece)?;
-        program(region, to * sector + offset, &piece)?;
+        region.read(from + offset, &mut piece)?;
+        program(region, to + offset, &piece)?;
     }
     Ok(())
 }

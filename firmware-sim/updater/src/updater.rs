@@ -3,8 +3,8 @@
 use core::cell::RefCell;
 
 use deltagate_flash::{
-    BootLog, BootLogState, BootRecord, ENVELOPE_BYTES_MAX, Hashing, Provision, ProvisionFault, Region, Slot,
-    SlotHeaderFault, SlotRegion, Trial,
+    BootLog, BootLogState, BootRecord, ENVELOPE_BYTES_MAX, FlashError, Hashing, Provision, ProvisionFault,
+    Region, Slot, SlotHeaderFault, SlotRegion, Trial,
 };
 use embedded_storage::nor_flash::NorFlash;
 use wire_patch::{Decoder, HEADER_BYTES_MAX, Header};
@@ -225,7 +225,8 @@ impl<'a, F: NorFlash> Updater<'a, F> {
         let Some(sector) = sectors.checked_sub(1) else {
             return self.record(Entry::Moved(0));
         };
-        copy_sector(self.slot().image()?, sector, sector + geometry.gap)?;
+        let place = sector.checked_add(geometry.gap).ok_or(FlashError::OutOfBounds)?;
+        copy_sector(self.slot().image()?, sector, place)?;
         self.record(Entry::Moved(sector))
     }
 

@@ -39,7 +39,8 @@ const WINDOW_BYTES: usize = 32;
 pub(crate) struct RangeDecoder {
     range: u32,
     code: u32,
-    /// Offset in the patch of the next byte to take.
+    /// Offset in the patch of the next byte to take: at most [`VIRTUAL_BYTES_MAX`] past its end, and no storage of a patch is
+    /// so near to 2^32 bytes.
     position: u32,
     window: [u8; WINDOW_BYTES],
     window_start: u32,
