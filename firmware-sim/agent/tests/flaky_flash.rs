@@ -13,21 +13,22 @@ use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 use support::{Device, Gateway, LAYOUT, Offer, Vendor, image};
 use wire_checkin::{JobPath, Outcome};
 
-/// Refuses one operation, then works again.
+/// Does some operations, refuses some, then works again.
 struct Flaky {
     inner: SimFlash,
-    operations_left: Option<u64>,
+    works_for: u64,
+    refuses: u64,
+    refused: u64,
 }
 
 impl Flaky {
     fn operate(&mut self) -> Result<(), SimFlashError> {
-        self.operations_left = match self.operations_left {
-            Some(0) => {
-                self.operations_left = None;
-                return Err(SimFlashError::OutOfBounds);
-            }
-            left => left.map(|left| left - 1),
-        };
+        if self.works_for > 0 {
+            self.works_for -= 1;
+        } else if self.refused < self.refuses {
+            self.refused += 1;
+            return Err(SimFlashError::OutOfBounds);
+        }
         Ok(())
     }
 }
@@ -115,11 +116,13 @@ fn whatever_operation_fails_the_update_goes_on_and_staged_blocks_are_kept() {
             let Device { flash, .. } = Device::new(&v1, Gateway::new(None));
             let flaky = Flaky {
                 inner: flash.into_inner(),
-                operations_left: Some(failing),
+                works_for: failing,
+                refuses: 1,
+                refused: 0,
             };
             let flaky = RefCell::new(flaky);
             let said = update(&flaky, &mut gateway, renamed);
-            if flaky.borrow().operations_left.is_some() {
+            if flaky.borrow().refused == 0 {
                 assert!(failing > 80, "every operation failed once");
                 break;
             }
@@ -149,10 +152,12 @@ fn whatever_operation_fails_another_payload_is_fetched_from_its_beginning() {
         let Device { flash, .. } = Device::new(&v1, Gateway::new(None));
         let flaky = RefCell::new(Flaky {
             inner: flash.into_inner(),
-            operations_left: Some(failing),
+            works_for: failing,
+            refuses: 1,
+            refused: 0,
         });
         let said = update(&flaky, &mut gateway, Some(&full));
-        if flaky.borrow().operations_left.is_some() {
+        if flaky.borrow().refused == 0 {
             break;
         }
         assert!(said.contains(&Event::Verified { sequence: 2 }));
@@ -180,9 +185,10 @@ fn a_flash_that_keeps_failing_ends_the_update_and_is_reported() {
     for works_for in [1, 8, 20, 60] {
         let mut gateway = Gateway::new(Some(Offer::patch(&v1, &v2)));
         let Device { flash, .. } = Device::new(&v1, Gateway::new(None));
-        let flash = RefCell::new(Worn {
+        let flash = RefCell::new(Flaky {
             inner: flash.into_inner(),
-            operations_left: works_for,
+            works_for,
+            refuses: u64::MAX,
             refused: 0,
         });
         let mut memory = vec![0; 4_096];
@@ -229,54 +235,5 @@ fn a_flash_that_keeps_failing_ends_the_update_and_is_reported() {
         assert!(gateway.check_ins().len() > 50, "the device stays in touch");
         assert!((5..=12).contains(&failures), "works for {works_for}: {failures}");
         assert!(flash.borrow().refused < 40, "{}", flash.borrow().refused);
-    }
-}
-
-/// Refuses every operation from one on.
-struct Worn {
-    inner: SimFlash,
-    operations_left: u64,
-    refused: u64,
-}
-
-impl Worn {
-    fn operate(&mut self) -> Result<(), SimFlashError> {
-        if self.operations_left == 0 {
-            self.refused += 1;
-            return Err(SimFlashError::OutOfBounds);
-        }
-        self.operations_left -= 1;
-        Ok(())
-    }
-}
-
-impl ErrorType for Worn {
-    type Error = SimFlashError;
-}
-
-impl ReadNorFlash for Worn {
-    const READ_SIZE: usize = 1;
-
-    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), SimFlashError> {
-        self.inner.read(offset, bytes)
-    }
-
-    fn capacity(&self) -> usize {
-        self.inner.capacity()
-    }
-}
-
-impl NorFlash for Worn {
-    const WRITE_SIZE: usize = <SimFlash>::WRITE_SIZE;
-    const ERASE_SIZE: usize = <SimFlash>::ERASE_SIZE;
-
-    fn erase(&mut self, from: u32, to: u32) -> Result<(), SimFlashError> {
-        self.operate()?;
-        self.inner.erase(from, to)
-    }
-
-    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), SimFlashError> {
-        self.operate()?;
-        self.inner.write(offset, bytes)
     }
 }
