@@ -202,9 +202,12 @@ impl Layout {
     /// The bytes from the start of the part to the end of the last partition.
     #[must_use]
     pub const fn end_bytes(&self) -> u32 {
+        // Where a device has a single slot, its slot A lies last.
+        let (a, b) = (self.slot_a.end(), self.slot_b.end());
+        let slots = if a > b { a } else { b };
         match self.staging {
-            Some(staging) => staging.end(),
-            None => self.slot_b.end(),
+            Some(staging) if staging.end() > slots => staging.end(),
+            _ => slots,
         }
     }
 

@@ -88,7 +88,9 @@ impl JournalState {
     pub(crate) fn after(self, entry: Entry) -> Self {
         match (self, entry) {
             (Self::Idle(_), Entry::Requested(request)) => Self::Requested(request),
-            (Self::Requested(_) | Self::Written, Entry::Ended(outcome)) => Self::Idle(Some(outcome)),
+            (Self::Requested(_) | Self::Written | Self::Fetching(..), Entry::Ended(outcome)) => {
+                Self::Idle(Some(outcome))
+            }
             (Self::Requested(request), Entry::Began(geometry)) => {
                 Self::Moving(request, geometry, geometry.base)
             }

@@ -1,13 +1,13 @@
 //! Where a device with a single slot keeps what.
 
-use deltagate_flash::{Partition, log_bank_bytes, slot_header_bytes};
+use deltagate_flash::{Layout, Partition, log_bank_bytes, slot_header_bytes};
 use wire_patch::CHECKPOINT_STATE_BYTES;
 
 /// The partitions of a device with a single slot. Each is whole sectors; the order is the caller's.
 ///
 /// ```text
-/// provision │ boot log │ journal │ checkpoints │ staging           │ slot
-/// 1 sector    2 banks    2 banks   two places    envelope │ patch    header │ image … │ room to move
+/// provision │ boot log │ agent's journal │ journal │ checkpoints │ staging           │ slot
+/// 1 sector    2 banks    2 banks           2 banks   two places    envelope │ patch    header │ image … │ room to move
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SingleSlot {
@@ -17,6 +17,8 @@ pub struct SingleSlot {
     pub provision: Partition,
     /// From which the bootloader decides. Two banks.
     pub boot_log: Partition,
+    /// The log of the agent in the running firmware; not the updater's business. Two banks.
+    pub agent_journal: Partition,
     /// The updater's own log. Two banks.
     pub journal: Partition,
     /// Two places of [`checkpoint_bytes`] each, whole sectors.
@@ -34,6 +36,19 @@ pub const fn checkpoint_bytes(memory_bytes: u32, sector_bytes: u32) -> u32 {
 }
 
 impl SingleSlot {
+    /// That of the emulated Cortex-M board with a single slot: sectors of 4 KiB, 200 KiB in all.
+    ///
+    /// | partition | from | sectors | |
+    /// |---|---|---|---|
+    /// | provision | `0x0_0000` | 1 | |
+    /// | boot log | `0x0_1000` | 2 | |
+    /// | agent's journal | `0x0_3000` | 2 | |
+    /// | journal | `0x0_5000` | 2 | |
+    /// | checkpoints | `0x0_7000` | 4 | two of a decoder with 4 KiB |
+    /// | staging | `0x0_B000` | 5 | patches of up to 16 KiB |
+    /// | slot | `0x1_0000` | 34 | 132 KiB for an image and its room to move |
+    pub const EMULATED: Self = Self::packed(4_096, 4_096, 16 * 1_024, 34 * 4_096);
+
     /// All of it packed closely from offset 0 on, for patches of up to `patch_bytes` and decoders of `memory_bytes`, with a slot
     /// of `slot_bytes`, header included.
     #[must_use]
@@ -41,15 +56,38 @@ impl SingleSlot {
         let checkpoints = 2 * checkpoint_bytes(memory_bytes, sector_bytes);
         let staging = slot_header_bytes(sector_bytes) + patch_bytes.next_multiple_of(sector_bytes);
         let log = 2 * log_bank_bytes(sector_bytes);
-        let at = sector_bytes + 2 * log;
+        let at = sector_bytes + 3 * log;
         Self {
             sector_bytes,
             provision: Partition::new(0, sector_bytes),
             boot_log: Partition::new(sector_bytes, log),
-            journal: Partition::new(sector_bytes + log, log),
+            agent_journal: Partition::new(sector_bytes + log, log),
+            journal: Partition::new(sector_bytes + 2 * log, log),
             checkpoints: Partition::new(at, checkpoints),
             staging: Partition::new(at + checkpoints, staging),
             slot: Partition::new(at + checkpoints + staging, slot_bytes),
+        }
+    }
+
+    /// The device as agent and bootloader see it, who know devices with two slots: slot A is the slot, and slot B the staging
+    /// area, a header with an envelope and no image behind it, so that nothing ever starts from there. The agent stages payloads
+    /// behind that header.
+    ///
+    /// Slot B is smaller than slot A: this is no layout for a device that has two.
+    #[must_use]
+    pub const fn two_slots(&self) -> Layout {
+        let header = slot_header_bytes(self.sector_bytes);
+        Layout {
+            sector_bytes: self.sector_bytes,
+            provision: self.provision,
+            boot_log: self.boot_log,
+            journal: self.agent_journal,
+            slot_a: self.slot,
+            slot_b: self.staging,
+            staging: Some(Partition::new(
+                self.staging.offset + header,
+                self.staging.bytes.saturating_sub(header),
+            )),
         }
     }
 
@@ -103,15 +141,17 @@ impl SingleSlot {
         let header = slot_header_bytes(self.sector_bytes);
         self.boot_log.bytes == 2 * log_bank_bytes(self.sector_bytes)
             && self.journal.bytes == self.boot_log.bytes
+            && self.agent_journal.bytes == self.boot_log.bytes
             && self.checkpoints.bytes.is_multiple_of(2 * self.sector_bytes)
             && self.staging.bytes > header
             && self.slot.bytes > header
     }
 
-    const fn parts(&self) -> [Partition; 6] {
+    const fn parts(&self) -> [Partition; 7] {
         [
             self.provision,
             self.boot_log,
+            self.agent_journal,
             self.journal,
             self.checkpoints,
             self.staging,
@@ -119,6 +159,8 @@ impl SingleSlot {
         ]
     }
 }
+
+const _: () = assert!(SingleSlot::EMULATED.is_sound());
 
 #[cfg(test)]
 mod tests {
@@ -135,7 +177,7 @@ mod tests {
         );
         assert_eq!(layout.staging.bytes, 4 * 4_096);
         assert_eq!(layout.image_sectors(), 19);
-        assert_eq!(layout.end_bytes(), (5 + 4 + 4 + 20) * 4_096);
+        assert_eq!(layout.end_bytes(), (7 + 4 + 4 + 20) * 4_096);
         let overlapping = SingleSlot {
             staging: layout.slot,
             ..layout
@@ -146,5 +188,19 @@ mod tests {
             ..layout
         };
         assert!(!ragged.is_sound());
+    }
+
+    #[test]
+    fn others_see_a_slot_and_a_staging_area() {
+        let layout = SingleSlot::EMULATED;
+        assert_eq!(layout.end_bytes(), 200 * 1_024);
+        let seen = layout.two_slots();
+        assert_eq!((seen.slot_a, seen.slot_b), (layout.slot, layout.staging));
+        assert_eq!(seen.image_capacity_bytes(), 132 * 1_024);
+        assert_eq!(seen.staging, Some(Partition::new(0x0_C000, 16 * 1_024)));
+        assert_eq!(
+            (seen.journal, layout.journal.offset),
+            (layout.agent_journal, 0x5000)
+        );
     }
 }

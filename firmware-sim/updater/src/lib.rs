@@ -5,7 +5,7 @@
 //!
 //! # Life of an update
 //!
-//! The running firmware fetches envelope and patch into the staging area, asks ([`Updater::request`]) and resets. At every power-on
+//! The running firmware fetches envelope and patch into the staging area, asks ([`Desk::request`]) and resets. At every power-on
 //! the shell opens an [`Updater`] and lets it step until it has nothing to do; then the bootloader decides what starts.
 //!
 //! | the journal says | a step | then it says |
@@ -15,7 +15,7 @@
 //! | moving | copies the highest sector of the base that is still in its place up by the gap | moving, writing when all are |
 //! | writing | decodes up to where a checkpoint is due; writes that | writing, written when the result is complete; fetching when the patch turns out malformed |
 //! | written | checks the envelope and hashes the image; then gives it its header and a trial record | idle (done); fetching when it is not what was signed |
-//! | fetching | waits for an envelope ([`Updater::offer`]) and an image ([`Updater::write`]) from outside | written when all of it is there |
+//! | fetching | waits for an envelope ([`Updater::offer`]) and an image ([`Updater::write`]) from outside | written when all of it is there; idle when an image came another way ([`Updater::restored`]) |
 //!
 //! # Why a power cut does no harm
 //!
@@ -53,6 +53,7 @@
 //! | `updater` | which step comes next |
 //! | `writing` | the decoder and its checkpoints |
 //! | `fetch` | a whole image from outside |
+//! | `desk` | what the running firmware asks |
 //! | `io` | flash, in steps |
 //! | `outcome` | what becomes of updates |
 #![no_std]
@@ -60,6 +61,7 @@
 #[cfg(test)]
 extern crate std;
 
+mod desk;
 mod fetch;
 mod io;
 mod journal;
@@ -69,6 +71,7 @@ mod outcome;
 mod updater;
 mod writing;
 
+pub use desk::Desk;
 pub use journal::{Checkpoint, Geometry, JournalState, Request};
 pub use judge::Image;
 pub use layout::{SingleSlot, checkpoint_bytes};

@@ -29,6 +29,8 @@ pub enum Outcome {
     NoRoom = 8,
     /// Refused: the decoder needs more memory, or its checkpoints more flash.
     NoMemory = 9,
+    /// The update was given up, and the slot holds an image again that came another way.
+    Restored = 10,
 }
 
 impl Outcome {
@@ -52,14 +54,17 @@ impl Outcome {
             7 => Self::OtherBase,
             8 => Self::NoRoom,
             9 => Self::NoMemory,
+            10 => Self::Restored,
             _ => return None,
         })
     }
 }
 
-impl fmt::Display for Outcome {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
+impl Outcome {
+    /// What `Display` says, for programs too small to format.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
             Self::Done => "the new image is in the slot",
             Self::NoEnvelope => "no envelope is staged",
             Self::Signature => "the envelope is not signed by a trusted key",
@@ -70,7 +75,14 @@ impl fmt::Display for Outcome {
             Self::OtherBase => "the patch is for another base",
             Self::NoRoom => "the slot has too little room",
             Self::NoMemory => "the decoder needs more memory",
-        })
+            Self::Restored => "an image was brought from outside",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.text())
     }
 }
 
@@ -111,15 +123,23 @@ impl Lost {
     }
 }
 
-impl fmt::Display for Lost {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
+impl Lost {
+    /// What `Display` says, for programs too small to format.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
             Self::Patch => "the patch was malformed",
             Self::Digest => "what was written is not the signed image",
             Self::Checkpoint => "a checkpoint was damaged",
             Self::Staging => "what was staged is gone",
             Self::GivenUp => "nothing in the slot starts",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.text())
     }
 }
 

@@ -106,15 +106,15 @@ impl<'a, F: NorFlash> Updater<'a, F> {
         self.journal.state()
     }
 
-    /// Asks for a patch to be applied, which lies in the staging area behind its image's envelope. For the running firmware;
-    /// the update begins when the updater runs next.
+    /// Notes that the slot holds an image again, which came another way than through [`Self::offer`], and which may start: whoever
+    /// starts it has verified it. Nothing changes unless an image was needed.
     ///
     /// # Errors
-    /// [`Fault::Misuse`] if there is something to do already, or the flash's.
-    pub fn request(&mut self, request: Request) -> Result<(), Fault> {
+    /// The flash's.
+    pub fn restored(&mut self) -> Result<(), Fault> {
         match self.journal.state() {
-            JournalState::Idle(_) => self.record(Entry::Requested(request)),
-            _ => Err(Fault::Misuse),
+            JournalState::Fetching(..) => self.end(Outcome::Restored),
+            _ => Ok(()),
         }
     }
 

@@ -104,17 +104,15 @@ impl<'a, F: NorFlash> Updater<'a, F> {
             written: 0,
         };
         let written = decoder.checkpoint(&mut self.patch(request)?, &mut storage);
+        written.map_err(|_| IO_FAILED)?;
         debug_assert_eq!(
             storage.written,
             header.memory.bytes() + CHECKPOINT_STATE_BYTES as u32
         );
-        match written {
-            Ok(()) => Ok(Checkpoint {
-                position: decoder.appended(),
-                place,
-            }),
-            Err(_) => Err(IO_FAILED),
-        }
+        Ok(Checkpoint {
+            position: decoder.appended(),
+            place,
+        })
     }
 
     /// Decodes up to where the next checkpoint is due. A unit makes at most four bytes.

@@ -11,8 +11,8 @@ use std::cell::RefCell;
 
 use deltagate_flash::Trial;
 use deltagate_flash::sim::SimFlash;
-use deltagate_updater::{Lost, Outcome, SingleSlot, Status, Updater};
-use support::{MEMORY_BYTES, Signed, boot_log, bootable, noise, patch, request, run, ship, stage};
+use deltagate_updater::{Desk, Fault, Lost, Outcome, Request, SingleSlot, Status, Updater};
+use support::{MEMORY_BYTES, Signed, boot_log, bootable, noise, patch, put, request, run, ship, stage};
 
 const SECTOR: u32 = 4_096;
 const LAYOUT: SingleSlot = SingleSlot::packed(SECTOR, 4_096, 3 * SECTOR, 9 * SECTOR);
@@ -38,7 +38,7 @@ impl Device {
     fn new() -> Self {
         let (base, target) = images();
         let flash = RefCell::new(SimFlash::from_bytes(vec![0x3C; LAYOUT.end_bytes() as usize]));
-        let logs = 0..5 * SECTOR as usize;
+        let logs = 0..7 * SECTOR as usize;
         flash.borrow_mut().bytes_mut()[logs].fill(0xFF);
         let region = deltagate_flash::Region::new(&flash, LAYOUT.slot);
         region.erase(0, region.bytes()).unwrap();
@@ -237,6 +237,38 @@ fn a_wrong_result_is_never_started_and_a_whole_image_mends_it() {
         ..device
     };
     assert_eq!(right.update(&right.target), Status::Idle(Some(Outcome::Done)));
+}
+
+/// The bootloader's own recovery writes the slot, and knows nothing of the updater.
+#[test]
+fn an_image_that_came_another_way_ends_the_fetching() {
+    let (device, _) = lied_to();
+    let journal = deltagate_flash::Region::new(&device.flash, LAYOUT.journal);
+    assert_eq!(Desk::open(journal).unwrap().last(), None);
+    let slot = deltagate_flash::Region::new(&device.flash, LAYOUT.slot);
+    put(deltagate_flash::SlotRegion::new(slot), &device.base);
+    let mut memory = vec![0; MEMORY_BYTES];
+    let mut updater = Updater::open(&device.flash, LAYOUT, &mut memory).unwrap();
+    updater.restored().unwrap();
+    assert_eq!(updater.status(), Status::Idle(Some(Outcome::Restored)));
+    assert_eq!(Desk::open(journal).unwrap().last(), Some(Outcome::Restored));
+    assert_eq!(device.bootable(), Some((1, device.base.image.clone())));
+    updater.restored().unwrap();
+}
+
+#[test]
+fn one_update_is_asked_for_at_a_time() {
+    let device = Device::new();
+    let journal = deltagate_flash::Region::new(&device.flash, LAYOUT.journal);
+    let asked = stage(&device.flash, &LAYOUT, &device.target, &device.patch);
+    let mut desk = Desk::open(journal).unwrap();
+    desk.request(asked).unwrap();
+    assert_eq!(desk.request(asked), Ok(()), "the same once more");
+    let other = Request {
+        patch_bytes: asked.patch_bytes + 1,
+        ..asked
+    };
+    assert_eq!(desk.request(other), Err(Fault::Misuse));
 }
 
 #[test]

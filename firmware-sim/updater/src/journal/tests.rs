@@ -88,8 +88,8 @@ moving      -          -          moving     writing    -          -          - 
 writing     -          -          -          -          writing    written    -          fetching   -          -
 writing on  -          -          -          -          -          written    -          fetching   -          -
 written     -          -          -          -          -          -          idle       fetching   -          -
-fetching    -          -          -          -          -          -          -          fetching   fetching   -
-fetching on -          -          -          -          -          written    -          fetching   fetching   fetching
+fetching    -          -          -          -          -          -          idle       fetching   fetching   -
+fetching on -          -          -          -          -          written    idle       fetching   fetching   fetching
 ";
 
 #[test]

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 
 use deltagate_flash::{BootLog, BootLogState, BootRecord, Provision, Region, SlotRegion};
-use deltagate_updater::{Fault, Request, SingleSlot, Status, Updater};
+use deltagate_updater::{Desk, Fault, Request, SingleSlot, Status, Updater};
 use ed25519_dalek::{Signer, SigningKey};
 use embedded_storage::nor_flash::NorFlash;
 use gateway_delta::{Options, Reach, encode};
@@ -153,9 +153,8 @@ pub(crate) fn run_with<F: NorFlash>(
 
 /// Asks for what was staged.
 pub(crate) fn request<F: NorFlash>(flash: &RefCell<F>, layout: SingleSlot, request: Request) {
-    let mut memory = vec![0; MEMORY_BYTES];
-    let mut updater = Updater::open(flash, layout, &mut memory).unwrap();
-    updater.request(request).unwrap();
+    let journal = Region::new(flash, layout.journal);
+    Desk::open(journal).unwrap().request(request).unwrap();
 }
 
 pub(crate) fn boot_log<F: NorFlash>(flash: &RefCell<F>, layout: &SingleSlot) -> BootLogState {
@@ -167,18 +166,8 @@ pub(crate) fn boot_log<F: NorFlash>(flash: &RefCell<F>, layout: &SingleSlot) -> 
 /// What a bootloader would make of the slot: the sequence number and the image, if they may run.
 pub(crate) fn bootable<F: NorFlash>(flash: &RefCell<F>, layout: &SingleSlot) -> Option<(u32, Vec<u8>)> {
     let provision = Provision::read(Region::new(flash, layout.provision)).unwrap();
-    // The other slot is not looked at.
-    let two = deltagate_flash::Layout {
-        sector_bytes: layout.sector_bytes,
-        provision: layout.provision,
-        boot_log: layout.boot_log,
-        journal: layout.journal,
-        slot_a: layout.slot,
-        slot_b: layout.slot,
-        staging: None,
-    };
-    let verified =
-        deltagate_bootloader::verify_slot(flash, &two, deltagate_flash::Slot::A, &provision).ok()?;
+    let slot = deltagate_flash::Slot::A;
+    let verified = deltagate_bootloader::verify_slot(flash, &layout.two_slots(), slot, &provision).ok()?;
     let mut image = vec![0; verified.image_bytes as usize];
     SlotRegion::new(Region::new(flash, layout.slot))
         .read_image(deltagate_flash::ImageOffset(0), &mut image)
