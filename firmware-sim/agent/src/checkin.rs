@@ -38,6 +38,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
             last_update: reporting,
             on_trial: self.trial.is_some(),
             deferral: self.deferral(now_ms),
+            in_place_reach_bytes: None,
         };
         let mut buffer = [0; CHECK_IN_BYTES_MAX];
         // Both buffers hold any check-in. Were that not so, a later one may fit, and a panic would be worse.

@@ -150,6 +150,7 @@ fn report(said: &CheckIn, link: &LinkConfig) -> DeviceReport {
         formats: said.formats,
         on_trial: said.on_trial,
         deferral: said.deferral,
+        in_place: said.in_place_reach_bytes.map(|bytes| Bytes(bytes.into())),
         link: link.name.clone(),
     }
 }

@@ -44,6 +44,15 @@ pub enum Verdict {
         /// What the device gives it.
         has: Bytes,
     },
+    /// The device has a single slot, and this cannot be applied in place.
+    NotInPlace,
+    /// The device has a single slot, and less room to move its image out of the way than the patch was made for.
+    Reach {
+        /// The patch's reach.
+        needs: Bytes,
+        /// What the device has room for.
+        has: Bytes,
+    },
     /// Image and staged payload do not fit the spare slot, or the payload does not fit the staging area.
     Room {
         /// What is needed.
@@ -77,6 +86,14 @@ impl fmt::Display for Verdict {
                     needs.0, has.0
                 )
             }
+            Verdict::NotInPlace => f.write_str("cannot be applied in place, device has a single slot"),
+            Verdict::Reach { needs, has } => {
+                write!(
+                    f,
+                    "has a reach of {} bytes, device has room for {}",
+                    needs.0, has.0
+                )
+            }
             Verdict::Room { needs, has } => {
                 write!(f, "needs {} bytes of flash, device has {}", needs.0, has.0)
             }
@@ -84,7 +101,8 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Judges every artefact that gives `image` on top of `running`, cheapest first. At most one is chosen: `keep` when
+/// Judges every artefact that gives `image` on top of `running`, cheapest first; those that are applied in place only for a device
+/// with a single slot, which takes no others. At most one is chosen: `keep` when
 /// the device can take it, else the cheapest.
 pub(crate) fn choose<'a>(
     image: &ImageRecord,
@@ -94,7 +112,9 @@ pub(crate) fn choose<'a>(
     link: &LinkConfig,
     keep: Option<ArtefactDigest>,
 ) -> Vec<Candidate> {
-    let usable = artefacts.filter(|artefact| artefact.base.is_none() || artefact.base == running);
+    let usable = artefacts
+        .filter(|artefact| artefact.base.is_none() || artefact.base == running)
+        .filter(|artefact| artefact.in_place.is_none() || report.in_place.is_some());
     let size = block_size(report, link);
     let mut candidates: Vec<Candidate> = usable
         .map(|artefact| Candidate {
@@ -132,6 +152,11 @@ fn mark_chosen(candidates: &mut [Candidate], keep: Option<ArtefactDigest>) {
 
 /// What keeps a device from taking an artefact.
 fn obstacle(image: &ImageRecord, artefact: &ArtefactRecord, report: &DeviceReport) -> Option<Verdict> {
+    match (report.in_place, artefact.in_place) {
+        (Some(_), None) => return Some(Verdict::NotInPlace),
+        (Some(has), Some(needs)) if needs > has => return Some(Verdict::Reach { needs, has }),
+        _ => {}
+    }
     if !report.formats.contains(artefact.format) {
         return Some(Verdict::FormatNotListed);
     }

@@ -176,16 +176,19 @@ pub(crate) fn builds(
     report: &DeviceReport,
 ) -> Vec<BuildKey> {
     let baseless = baseless_build(target);
+    let in_place = report.in_place.and_then(reach);
     let patch_memory = report
         .formats
         .contains(Format::Patch)
         .then(|| patch_memory(report.decoder_memory))
-        .flatten();
+        .flatten()
+        .filter(|_| report.in_place.is_none() || in_place.is_some());
     let formats = BuildFormats {
         full: false,
         lz4: false,
-        bsdiff: report.formats.contains(Format::Bsdiff),
+        bsdiff: report.in_place.is_none() && report.formats.contains(Format::Bsdiff),
         patch_memory,
+        in_place,
     };
     match running {
         Some(base) if formats.bsdiff || formats.patch_memory.is_some() => {
@@ -193,6 +196,17 @@ pub(crate) fn builds(
                 baseless,
                 BuildKey {
                     base: Some(base),
+                    target,
+                    formats,
+                },
+            ]
+        }
+        // What a device with a single slot runs is not known here, and a patch is all that it takes: one from nothing.
+        None if in_place.is_some() && formats.patch_memory.is_some() => {
+            vec![
+                baseless,
+                BuildKey {
+                    base: None,
                     target,
                     formats,
                 },
@@ -209,6 +223,7 @@ pub(crate) fn baseless_build(target: ImageDigest) -> BuildKey {
         lz4: true,
         bsdiff: false,
         patch_memory: None,
+        in_place: None,
     };
     BuildKey {
         base: None,
@@ -226,6 +241,16 @@ fn patch_memory(has: Bytes) -> Option<Bytes> {
     Some(Bytes(1 << has.0.ilog2()).min(PATCH_MEMORY_MAX))
 }
 
+/// The reach a patch is made for: what the device has room for, in the format's steps. `None` below the smallest.
+fn reach(has: Bytes) -> Option<Bytes> {
+    let whole = Bytes(has.0 - has.0 % REACH_STEP.0);
+    (whole >= REACH_STEP).then_some(whole.min(REACH_MAX))
+}
+
+/// Reaches are multiples of this, and not 0.
+const REACH_STEP: Bytes = Bytes(256);
+/// The longest reach of the patch format: a step less than 16 MiB.
+const REACH_MAX: Bytes = Bytes((16 << 20) - REACH_STEP.0);
 /// The smallest decoder of the patch format.
 const PATCH_MEMORY_MIN: Bytes = Bytes(4_096);
 /// The largest decoder of the patch format.

@@ -37,6 +37,8 @@ pub struct BuildFormats {
     pub bsdiff: bool,
     /// Our patch for decoders with this much memory.
     pub patch_memory: Option<Bytes>,
+    /// That patch is to be applied in place, with this reach. With no base it holds all of the image.
+    pub in_place: Option<Bytes>,
 }
 
 /// A build to start.

@@ -25,6 +25,10 @@ pub(crate) fn chain(
                 report.running, report.sequence_number
             ),
         });
+        chain.extend(report.in_place.map(|reach| match reach.0 {
+            0 => "it has a single slot, and no room beside that image to update it in place".into(),
+            bytes => format!("it has a single slot: updates are patches with a reach of at most {bytes} bytes, applied in place"),
+        }));
         if report.on_trial {
             chain.push("that image is on trial until the device gets the answer to its check-in".into());
         }

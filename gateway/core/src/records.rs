@@ -46,6 +46,8 @@ pub struct ArtefactRecord {
     pub size: Bytes,
     /// What the decoder needs on the device; 0 for `full`.
     pub decoder_memory: Bytes,
+    /// Of a patch that devices with a single slot apply in place, its reach; `None` for everything else.
+    pub in_place: Option<Bytes>,
     /// When it was built.
     pub built_unix_s: u64,
 }
@@ -79,6 +81,9 @@ pub struct DeviceReport {
     pub on_trial: bool,
     /// What it says of an update that it puts off.
     pub deferral: Option<Deferral>,
+    /// Of a device with a single slot, the longest reach of a patch that it can apply in place to what it runs; `None`: it has
+    /// two slots.
+    pub in_place: Option<Bytes>,
     /// The link it was heard on.
     pub link: LinkName,
 }

@@ -274,6 +274,91 @@ fn a_device_on_an_unknown_image_gets_no_patch() {
     assert_eq!(shell.check_in(1, 2, &stranger).job.unwrap().format, Format::Lz4);
 }
 
+/// A single slot with room for a reach of 16 KiB.
+fn single_slot(number: u8, running: u64) -> CheckIn {
+    CheckIn {
+        staging_bytes: Some(16_384),
+        decoder_memory_bytes: 4_096,
+        formats: Formats::of(&[Format::Patch]),
+        in_place_reach_bytes: Some(16_500),
+        ..check_in(number, running)
+    }
+}
+
+#[test]
+fn a_device_with_a_single_slot_gets_a_patch_for_its_reach_and_no_other_device_does() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let two_slots = shell.check_in(1, 2, &check_in(1, 1)).job.unwrap();
+    shell.command(Command::ClaimDevice(id(2))).unwrap();
+    let for_it = Selector::Device(id(2));
+    shell
+        .command(Command::Assign(for_it, digest(2), Terms::default()))
+        .unwrap();
+    assert_eq!(
+        shell.check_in(2, 3, &single_slot(2, 1)).job,
+        None,
+        "it is being built"
+    );
+    let reaches: Vec<_> = shell.builds.iter().map(|key| key.formats.in_place).collect();
+    assert_eq!(reaches, [Some(gateway_core::Bytes(16_384))]);
+    shell.build_all();
+    let job = shell.check_in(2, 4, &single_slot(2, 1)).job.unwrap();
+    assert_eq!(job.format, Format::Patch);
+    assert_ne!(job.artefact_digest, two_slots.artefact_digest);
+    let again = shell.check_in(1, 5, &check_in(1, 1)).job.unwrap();
+    assert_eq!(again.artefact_digest, two_slots.artefact_digest);
+    let view = shell.gateway.device(id(2)).unwrap();
+    let ordinary = view
+        .candidates
+        .iter()
+        .filter(|c| c.verdict == Verdict::NotInPlace);
+    assert_eq!(ordinary.count(), 3, "{:?}", view.candidates);
+    assert!(
+        view.chain.iter().any(|clause| clause.contains("a single slot")),
+        "{:?}",
+        view.chain
+    );
+    let of_two_slots = shell.gateway.device(id(1)).unwrap().candidates;
+    assert_eq!(of_two_slots.len(), 3, "{of_two_slots:?}");
+
+    let mut smaller = single_slot(2, 1);
+    smaller.in_place_reach_bytes = Some(4_096);
+    assert_eq!(
+        shell.check_in(2, 6, &smaller).job,
+        None,
+        "another reach is another patch"
+    );
+    let verdict = |shell: &Shell| {
+        let candidates = shell.gateway.device(id(2)).unwrap().candidates;
+        candidates
+            .iter()
+            .map(|c| c.verdict)
+            .find(|verdict| matches!(verdict, Verdict::Reach { .. }))
+    };
+    shell.build_all();
+    assert!(shell.check_in(2, 7, &smaller).job.is_some());
+    let (needs, has) = (gateway_core::Bytes(16_384), gateway_core::Bytes(4_096));
+    assert_eq!(verdict(&shell), Some(Verdict::Reach { needs, has }));
+
+    smaller.in_place_reach_bytes = Some(0);
+    assert_eq!(
+        shell.check_in(2, 8, &smaller).job,
+        None,
+        "there is no room for any"
+    );
+    assert!(shell.builds.is_empty());
+}
+
+#[test]
+fn a_single_slot_with_an_unknown_image_gets_a_patch_from_nothing() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let mut stranger = single_slot(1, 1);
+    stranger.running_digest = wire_checkin::DigestPrefix::of(&[0x77; 32]);
+    assert_eq!(shell.check_in(1, 2, &stranger).job, None);
+    shell.build_all();
+    assert_eq!(shell.check_in(1, 3, &stranger).job.unwrap().format, Format::Patch);
+}
+
 #[test]
 fn memory_room_and_formats_decide_and_are_explained() {
     let mut shell = Shell::ready(CoreConfig::default());

@@ -356,6 +356,7 @@ fn a_build_that_nobody_asked_for_or_that_gives_something_else_is_not_believed() 
         format: Format::Full,
         size: Bytes(1),
         decoder_memory: Bytes(0),
+        in_place: None,
         built_unix_s: 0,
     };
     let before = shell.gateway.status().artefacts;
@@ -365,6 +366,7 @@ fn a_build_that_nobody_asked_for_or_that_gives_something_else_is_not_believed() 
         lz4: false,
         bsdiff: false,
         patch_memory: None,
+        in_place: None,
     };
     shell.built(
         BuildKey {

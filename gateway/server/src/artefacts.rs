@@ -13,7 +13,7 @@ use std::io;
 use gateway_core::{BuildFormats, Bytes};
 use sha2::{Digest, Sha256};
 use wire_checkin::Format;
-use wire_patch::MemoryClass;
+use wire_patch::{MemoryClass, Reach};
 
 pub use pool::BuildPool;
 
@@ -28,6 +28,8 @@ pub struct Artefact {
     pub digest: [u8; 32],
     /// What its decoder needs on the device; 0 for `full`.
     pub decoder_memory: Bytes,
+    /// Of a patch that is applied in place, its reach.
+    pub in_place: Option<Bytes>,
 }
 
 /// Why nothing was built.
@@ -67,7 +69,7 @@ fn bsdiff_memory(base: &[u8], target: &[u8]) -> Bytes {
 /// Every artefact of `formats` that makes sense for this pair, each proven. `base` is what devices run, if it is known:
 /// without it there are no deltas.
 ///
-/// A patch is for the largest decoder memory class within `patch_memory`. Formats that cannot be built for want of a
+/// A patch is for the largest decoder memory class within `patch_memory`, and with the longest reach within `in_place`. Formats that cannot be built for want of a
 /// base or of decoder memory are left out; it is an error if nothing remains.
 pub fn build(base: Option<&[u8]>, target: &[u8], formats: BuildFormats) -> Result<Vec<Artefact>, BuildError> {
     let mut artefacts = Vec::new();
@@ -85,11 +87,20 @@ pub fn build(base: Option<&[u8]>, target: &[u8], formats: BuildFormats) -> Resul
             bsdiff_memory(base, target),
         ));
     }
-    if let (Some(base), Some(memory)) = (base, memory_class(formats)) {
-        let options = gateway_delta::Options::new(memory);
+    let in_place = reach(formats);
+    // Applied in place, a patch from nothing is a whole image; with two slots there are better ways.
+    let patched = base.or(in_place.and(Some(&[])));
+    if let (Some(base), Some(memory)) = (patched, memory_class(formats)) {
+        let options = gateway_delta::Options {
+            in_place,
+            ..gateway_delta::Options::new(memory)
+        };
         let payload = gateway_delta::encode(base, target, &options)
             .map_err(|error| encode_error(Format::Patch, error))?;
-        artefacts.push(artefact(Format::Patch, payload, Bytes(memory.bytes().into())));
+        artefacts.push(Artefact {
+            in_place: in_place.map(|reach| Bytes(reach.bytes().into())),
+            ..artefact(Format::Patch, payload, Bytes(memory.bytes().into()))
+        });
     }
     for artefact in &artefacts {
         prove::prove(base.unwrap_or_default(), target, artefact)?;
@@ -108,11 +119,16 @@ fn artefact(format: Format, payload: Vec<u8>, decoder_memory: Bytes) -> Artefact
         payload,
         digest,
         decoder_memory,
+        in_place: None,
     }
 }
 
 fn memory_class(formats: BuildFormats) -> Option<MemoryClass> {
     MemoryClass::fitting(u32::try_from(formats.patch_memory?.0).unwrap_or(u32::MAX))
+}
+
+fn reach(formats: BuildFormats) -> Option<Reach> {
+    Reach::within(u32::try_from(formats.in_place?.0).unwrap_or(u32::MAX))
 }
 
 /// A BSDIFF40 patch, built on this thread alone: the pool decides how many cores builds may take.
@@ -141,6 +157,7 @@ pub(crate) mod tests {
         lz4: true,
         bsdiff: true,
         patch_memory: Some(Bytes(5_000)),
+        in_place: None,
     };
 
     /// Two images that differ a little.
@@ -189,6 +206,34 @@ pub(crate) mod tests {
         };
         let built = build(Some(&base), &target, formats).unwrap();
         assert!(built.iter().all(|artefact| artefact.format != Format::Patch));
+    }
+
+    #[test]
+    fn a_patch_to_be_applied_in_place_says_its_reach() {
+        let (base, target) = images();
+        let formats = BuildFormats {
+            full: false,
+            lz4: false,
+            bsdiff: false,
+            in_place: Some(Bytes(8_200)),
+            ..ALL
+        };
+        let patch = |base| {
+            let built = build(base, &target, formats).unwrap();
+            let [patch] = built.as_slice() else {
+                panic!("{built:?}")
+            };
+            let header = wire_patch::Header::parse(&patch.payload).unwrap();
+            assert_eq!(header.in_place.map(Reach::bytes), Some(8_192));
+            assert_eq!(
+                (patch.format, patch.in_place),
+                (Format::Patch, Some(Bytes(8_192)))
+            );
+            (header.base_bytes, patch.payload.len())
+        };
+        let (delta, whole) = (patch(Some(&base)), patch(None));
+        assert_eq!((delta.0, whole.0), (20_000, 0));
+        assert!(delta.1 < 120 && whole.1 > delta.1, "{delta:?} {whole:?}");
     }
 
     #[test]

@@ -100,6 +100,9 @@ pub struct ArtefactRow {
     pub size_bytes: u64,
     /// What its decoder needs.
     pub decoder_memory_bytes: u64,
+    /// Of a patch that is applied in place, its reach.
+    #[serde(default)]
+    pub in_place_reach_bytes: Option<u64>,
 }
 
 /// `device list`
@@ -126,6 +129,9 @@ pub struct DeviceRow {
     pub sequence_number: Option<u64>,
     /// Whether what it runs is on trial.
     pub on_trial: bool,
+    /// The longest reach of a patch that a device with a single slot can take; absent for one with two.
+    #[serde(default)]
+    pub in_place_reach_bytes: Option<u64>,
     /// The link it was heard on.
     pub link: Option<String>,
     /// When it was last heard; 0 never.

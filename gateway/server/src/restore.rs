@@ -51,6 +51,7 @@ mod tests {
             format: Format::Patch,
             size: Bytes(payload.len() as u64),
             decoder_memory: Bytes(0),
+            in_place: None,
             built_unix_s: 1,
         })
     }
@@ -64,6 +65,7 @@ mod tests {
                 lz4: false,
                 bsdiff: false,
                 patch_memory: None,
+                in_place: None,
             },
         })
     }

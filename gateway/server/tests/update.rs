@@ -104,6 +104,38 @@ fn an_assigned_device_gets_a_delta_that_makes_the_image_and_confirms_it() {
 }
 
 #[test]
+fn a_device_with_a_single_slot_gets_a_patch_to_be_applied_in_place() {
+    let (site, mut device, _) = assigned();
+    let (v1, v2) = images();
+    device.job(&site);
+    device.check_in.formats = Formats::of(&[Format::Patch]);
+    device.check_in.staging_bytes = Some(8_192);
+    device.check_in.decoder_memory_bytes = 4_096;
+    device.check_in.in_place_reach_bytes = Some(12_300);
+    let (job, _) = device.job(&site);
+    let (payload, _) = device.fetch_from(site.address(), job.path.as_str(), 0, BlockSize::B64);
+    let header = wire_patch::Header::parse(&payload).unwrap();
+    assert_eq!(header.in_place.map(|reach| reach.bytes()), Some(12_288));
+    assert_eq!(apply(&v1, &payload), v2);
+    let shown = site.json(&format!("device show {}", device.id()));
+    assert_eq!(shown["device"]["in_place_reach_bytes"], 12_300);
+    let text = site.done(&format!("device show {}", device.id()));
+    assert!(text.contains("it has a single slot"), "{text}");
+    assert!(text.contains("cannot be applied in place"), "{text}");
+
+    // What the device says is kept, and what was built is not built again.
+    drop(device);
+    let image = site.json(&format!("image show {}", sha256_hex(&v2)));
+    let reaches = image["artefacts"].as_array().unwrap().iter();
+    let reaches: Vec<_> = reaches.map(|row| row["in_place_reach_bytes"].as_u64()).collect();
+    assert_eq!(reaches.iter().flatten().collect::<Vec<_>>(), [&12_288]);
+}
+
+fn sha256_hex(bytes: &[u8]) -> String {
+    sha256(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
 fn the_manifest_can_be_fetched_beside_the_payload() {
     let (site, mut device, _) = assigned();
     let (job, envelope) = device.job(&site);

@@ -9,10 +9,10 @@ use crate::{
     LastUpdate, Outcome,
 };
 
-/// Longest body [`CheckIn::encode`] writes: the map header, 15 keys of one byte, and the longest value of each key in
+/// Longest body [`CheckIn::encode`] writes: the map header, 16 keys of one byte, and the longest value of each key in
 /// the order of their numbers.
 pub const CHECK_IN_BYTES_MAX: usize =
-    1 + 15 + 17 + 17 + 34 + 9 + 5 + 5 + 5 + 1 + 5 + 5 + 5 + (1 + 9 + 2 + 5) + 1 + 17 + (1 + 1 + 2 + 5);
+    1 + 16 + 17 + 17 + 34 + 9 + 5 + 5 + 5 + 1 + 5 + 5 + 5 + (1 + 9 + 2 + 5) + 1 + 17 + (1 + 1 + 2 + 5) + 5;
 
 /// RFC 7959 §2.2: szx 7 is reserved, so 6 (1,024 bytes) is the largest block.
 const SZX_MAX: u8 = 6;
@@ -50,6 +50,10 @@ pub struct CheckIn {
     pub on_trial: bool,
     /// Key 15: the device was offered an update and puts it off.
     pub deferral: Option<Deferral>,
+    /// Key 16: the device has a single slot and applies patches in place; the longest reach that a patch from the running
+    /// image may have, in bytes, 0 if there is no room for any. Then keys 5, 6 and 10 speak of that slot, of the area in which
+    /// the patch is staged, and of the updater's decoder. `None`: it has two slots.
+    pub in_place_reach_bytes: Option<u32>,
 }
 
 impl CheckIn {
@@ -80,6 +84,7 @@ impl CheckIn {
             self.last_update.is_some(),
             self.on_trial,
             self.deferral.is_some(),
+            self.in_place_reach_bytes.is_some(),
         ];
         writer.map(10 + optional.iter().filter(|present| **present).count() as u64);
         writer.uint(1).bytes(self.device_id.as_bytes());
@@ -110,6 +115,9 @@ impl CheckIn {
             writer.uint(deferral.reason.code().into());
             writer.uint(deferral.seconds.into());
         }
+        if let Some(bytes) = self.in_place_reach_bytes {
+            writer.uint(16).uint(bytes.into());
+        }
     }
 }
 
@@ -139,6 +147,7 @@ struct Fields {
     last_update: Option<LastUpdate>,
     on_trial: Option<bool>,
     deferral: Option<Deferral>,
+    in_place_reach_bytes: Option<u32>,
 }
 
 impl Fields {
@@ -160,6 +169,7 @@ impl Fields {
             13 => self.on_trial = Some(reader.bool()?),
             14 => self.vendor_id = Some(reader.byte_array(key)?),
             15 => self.deferral = Some(read_deferral(reader, key)?),
+            16 => self.in_place_reach_bytes = Some(reader.uint_as(key)?),
             _ => return Ok(Known::No),
         }
         match key {
@@ -186,6 +196,7 @@ impl Fields {
             on_trial: self.on_trial.unwrap_or(false),
             vendor_id: required(self.vendor_id, 14)?,
             deferral: self.deferral,
+            in_place_reach_bytes: self.in_place_reach_bytes,
         })
     }
 }

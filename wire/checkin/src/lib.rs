@@ -30,6 +30,7 @@
 //!     last_update: None,
 //!     on_trial: false,
 //!     deferral: None,
+//!     in_place_reach_bytes: None,
 //! };
 //! let mut buffer = [0; CHECK_IN_BYTES_MAX];
 //! let body = check_in.encode(&mut buffer).unwrap();

@@ -34,6 +34,7 @@ fn plain() -> CheckIn {
         last_update: None,
         on_trial: false,
         deferral: None,
+        in_place_reach_bytes: None,
     }
 }
 
@@ -50,11 +51,11 @@ fn a_plain_check_in_is_these_75_bytes() {
 }
 
 const FULL: &str = "
-    af 01 50 000102030405060708090a0b0c0d0e0f 02 50 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
+    b0 01 50 000102030405060708090a0b0c0d0e0f 02 50 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
     03 58 20 1111111111111111111111111111111111111111111111111111111111111111
     04 1b ffffffffffffffff 05 1a ffffffff 06 1a ffffffff 07 1a ffffffff 08 06 09 1a ffffffff 0a 1a ffffffff
     0b 1a ffffffff 0c 83 1b ffffffffffffffff 18 ff 1a ffffffff 0d f5 0e 50 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
-    0f 83 01 18ff 1a ffffffff";
+    0f 83 01 18ff 1a ffffffff 10 1a ffffffff";
 
 #[test]
 fn the_longest_check_in_has_the_length_its_bound_says() {
@@ -80,6 +81,7 @@ fn the_longest_check_in_has_the_length_its_bound_says() {
             reason: DeferralReason::Other(255),
             seconds: u32::MAX,
         }),
+        in_place_reach_bytes: Some(u32::MAX),
         ..plain()
     };
     let mut buffer = [0; CHECK_IN_BYTES_MAX];
@@ -87,6 +89,25 @@ fn the_longest_check_in_has_the_length_its_bound_says() {
     assert_eq!(body, hex(FULL));
     assert_eq!(body.len(), CHECK_IN_BYTES_MAX);
     assert_eq!(CheckIn::decode(body), Ok(check_in));
+}
+
+const SINGLE_SLOT: &str = "
+    ac 01 46 525400123456 02 50 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb 03 48 1111111111111111
+    04 01 05 19 f000 06 19 5000 07 19 1000 08 05 0a 19 1000 0b 08 0e 50 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 10 19 4000";
+
+#[test]
+fn a_device_with_a_single_slot_says_so_in_four_bytes() {
+    let check_in = CheckIn {
+        slot_capacity_bytes: 61_440,
+        staging_bytes: Some(20_480),
+        decoder_memory_bytes: 4_096,
+        formats: Formats::of(&[Format::Patch]),
+        in_place_reach_bytes: Some(16_384),
+        ..plain()
+    };
+    let mut buffer = [0; CHECK_IN_BYTES_MAX];
+    assert_eq!(check_in.encode(&mut buffer).unwrap(), hex(SINGLE_SLOT));
+    assert_eq!(CheckIn::decode(&hex(SINGLE_SLOT)), Ok(check_in));
 }
 
 fn job() -> Job {

@@ -30,6 +30,7 @@ fn check_in() -> CheckIn {
         }),
         on_trial: true,
         deferral: None,
+        in_place_reach_bytes: None,
     }
 }
 
@@ -292,7 +293,7 @@ fn any_check_in() -> impl Strategy<Value = CheckIn> {
         proptest::collection::vec(any::<u8>(), 8..=32),
         any::<([u8; 16], [u8; 16])>(),
     );
-    let numbers = any::<(u64, u32, Option<u32>, u32, u32, u32, bool)>();
+    let numbers = any::<(u64, u32, Option<u32>, u32, u32, u32, bool, Option<u32>)>();
     let rest = (
         1..=u32::MAX,
         0u8..=6,
@@ -316,6 +317,7 @@ fn any_check_in() -> impl Strategy<Value = CheckIn> {
             last_update: last,
             on_trial: numbers.6,
             deferral,
+            in_place_reach_bytes: numbers.7,
         },
     )
 }

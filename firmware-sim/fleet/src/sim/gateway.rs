@@ -163,6 +163,7 @@ impl GatewaySide {
             format,
             size: Bytes(payload.len() as u64),
             decoder_memory: Bytes(u64::from(decoder_memory)),
+            in_place: None,
             built_unix_s: now(now_us).unix_s,
         };
         self.disk.payloads.insert(record.digest, payload);

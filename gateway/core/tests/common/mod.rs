@@ -107,6 +107,7 @@ pub(crate) fn check_in(number: u8, running: u64) -> CheckIn {
         last_update: None,
         on_trial: false,
         deferral: None,
+        in_place_reach_bytes: None,
     }
 }
 
@@ -303,6 +304,7 @@ impl Shell {
                 format,
                 size,
                 decoder_memory,
+                in_place: key.formats.in_place.filter(|_| format == Format::Patch),
                 built_unix_s: 3,
             });
         };
@@ -322,7 +324,8 @@ impl Shell {
             add(Format::Bsdiff, bytes(seed ^ 5, 900), 20_000);
         }
         if let Some(memory) = key.formats.patch_memory {
-            add(Format::Patch, bytes(seed ^ memory.0, 1_000), memory.0);
+            let reach = key.formats.in_place.map_or(0, |reach| reach.0 << 8);
+            add(Format::Patch, bytes(seed ^ memory.0 ^ reach, 1_000), memory.0);
         }
         self.built(key, Ok(artefacts));
     }

@@ -42,15 +42,16 @@ struct Shared {
 enum Lane {
     /// `full` and `lz4`.
     Plain,
-    /// What is made against a base.
+    /// What is made against a base, and patches.
     Delta,
 }
 
 impl Lane {
     fn of(key: &BuildKey) -> Lane {
-        match key.base {
-            None => Lane::Plain,
-            Some(_) => Lane::Delta,
+        match (key.base, key.formats.in_place) {
+            (None, None) => Lane::Plain,
+            // A patch from nothing takes as long as any.
+            _ => Lane::Delta,
         }
     }
 }
@@ -194,6 +195,7 @@ impl Shared {
             format: artefact.format,
             size: Bytes(artefact.payload.len() as u64),
             decoder_memory: artefact.decoder_memory,
+            in_place: artefact.in_place,
             built_unix_s: clock::unix_s(),
         })
     }

@@ -106,7 +106,10 @@ pub(super) fn image(detail: &ImageDetail, style: Style, out: &mut dyn Write) -> 
     }
     let row = |artefact: &crate::report::ArtefactRow| {
         vec![
-            artefact.format.clone(),
+            match artefact.in_place_reach_bytes {
+                Some(_) => format!("{} in place", artefact.format),
+                None => artefact.format.clone(),
+            },
             or_dash(artefact.base.as_deref().map(short)),
             bytes(artefact.size_bytes),
             bytes(artefact.decoder_memory_bytes),

@@ -34,6 +34,7 @@ impl From<&ArtefactRecord> for ArtefactRow {
             base: artefact.base.map(|base| base.to_string()),
             size_bytes: artefact.size.0,
             decoder_memory_bytes: artefact.decoder_memory.0,
+            in_place_reach_bytes: artefact.in_place.map(|reach| reach.0),
         }
     }
 }
@@ -60,7 +61,11 @@ fn build_clause(key: &BuildKey) -> String {
         (key.formats.full, "full"),
         (key.formats.lz4, "lz4"),
         (key.formats.bsdiff, "bsdiff"),
-        (key.formats.patch_memory.is_some(), "patch"),
+        (
+            key.formats.patch_memory.is_some() && key.formats.in_place.is_none(),
+            "patch",
+        ),
+        (key.formats.in_place.is_some(), "patch in place"),
     ];
     let formats: Vec<_> = formats
         .into_iter()
@@ -86,6 +91,7 @@ impl From<&DeviceView> for DeviceRow {
             running_version: None,
             sequence_number: report.map(|report| report.sequence_number),
             on_trial: report.is_some_and(|report| report.on_trial),
+            in_place_reach_bytes: report.and_then(|report| report.in_place).map(|reach| reach.0),
             link: report.map(|report| report.link.to_string()),
             last_seen_unix_s: view.last_seen_unix_s,
             target: view.target.as_ref().map(|target| target.image.to_string()),

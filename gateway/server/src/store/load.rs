@@ -78,6 +78,7 @@ fn artefact(row: &Row<'_>) -> rusqlite::Result<Change> {
         size: Bytes(number(row, 4)?),
         decoder_memory: Bytes(number(row, 5)?),
         built_unix_s: number(row, 6)?,
+        in_place: bytes(row, 7)?,
     }))
 }
 
@@ -102,9 +103,7 @@ fn report(row: &Row<'_>) -> rusqlite::Result<DeviceReport> {
         running: sound(6, DigestPrefix::new(&row.get::<_, Vec<u8>>(6)?))?,
         sequence_number: number(row, 7)?,
         slot_capacity: Bytes(number(row, 8)?),
-        staging: row
-            .get::<_, Option<i64>>(9)?
-            .map(|bytes| Bytes(bytes.unsigned_abs())),
+        staging: bytes(row, 9)?,
         sector: Bytes(number(row, 10)?),
         block_szx: row.get(11)?,
         round_trip_ms: row.get(12)?,
@@ -113,7 +112,14 @@ fn report(row: &Row<'_>) -> rusqlite::Result<DeviceReport> {
         on_trial: row.get(15)?,
         link: LinkName(row.get(16)?),
         deferral: deferral(row)?,
+        in_place: bytes(row, 20)?,
     })
+}
+
+/// Bytes that need not be known.
+fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Bytes>> {
+    let bytes: Option<i64> = row.get(column)?;
+    Ok(bytes.map(|bytes| Bytes(bytes.unsigned_abs())))
 }
 
 fn deferral(row: &Row<'_>) -> rusqlite::Result<Option<Deferral>> {

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// Step `n` takes a database from version `n` to `n + 1`.
-const MIGRATIONS: [&str; 2] = [V1, V2];
+const MIGRATIONS: [&str; 3] = [V1, V2, V3];
 
 /// Brings a database to this program's version, all or nothing.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
@@ -101,4 +101,10 @@ ALTER TABLE assignment ADD COLUMN defer_s_max INTEGER;
 ALTER TABLE report ADD COLUMN deferral_stage INTEGER;
 ALTER TABLE report ADD COLUMN deferral_reason INTEGER;
 ALTER TABLE report ADD COLUMN deferral_s INTEGER;
+";
+
+/// The reach of patches that are applied in place, and of what a device with a single slot has room for.
+const V3: &str = "
+ALTER TABLE artefact ADD COLUMN in_place INTEGER;
+ALTER TABLE report ADD COLUMN in_place INTEGER;
 ";

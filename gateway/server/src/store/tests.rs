@@ -29,6 +29,7 @@ fn key() -> BuildKey {
         lz4: true,
         bsdiff: false,
         patch_memory: Some(Bytes(8_192)),
+        in_place: Some(Bytes(28_672)),
     };
     BuildKey {
         base: Some(OTHER),
@@ -68,6 +69,7 @@ fn report() -> DeviceReport {
             reason: DeferralReason::Other(200),
             seconds: u32::MAX,
         }),
+        in_place: Some(Bytes(16_384)),
         link: LinkName("nb-iot".into()),
     }
 }
@@ -133,6 +135,7 @@ fn rows() -> Vec<Change> {
             format: Format::Patch,
             size: Bytes(900),
             decoder_memory: Bytes(8_192),
+            in_place: Some(Bytes(28_672)),
             built_unix_s: 5,
         }),
         Change::Artefact(ArtefactRecord {
@@ -142,6 +145,7 @@ fn rows() -> Vec<Change> {
             format: Format::Full,
             size: Bytes(65_536),
             decoder_memory: Bytes(0),
+            in_place: None,
             built_unix_s: 5,
         }),
         Change::Device(silent),
@@ -257,6 +261,7 @@ async fn a_database_of_the_first_version_is_taken_over() {
         class: Some(ClassId([3; 16])),
         report: Some(DeviceReport {
             deferral: None,
+            in_place: None,
             ..report()
         }),
     };

@@ -177,7 +177,7 @@ impl Writer<'_> {
     /// A base of no bytes stands for none: a primary key must not hold NULL.
     fn artefact(&self, artefact: &ArtefactRecord) -> rusqlite::Result<()> {
         self.run(
-            "INSERT OR REPLACE INTO artefact VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO artefact VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 blob(&artefact.digest.0),
                 blob(&artefact.target.0),
@@ -186,6 +186,7 @@ impl Writer<'_> {
                 number(artefact.size.0),
                 number(artefact.decoder_memory.0),
                 number(artefact.built_unix_s),
+                optional(artefact.in_place.map(|reach| number(reach.0))),
             ],
         )
     }
@@ -209,7 +210,7 @@ impl Writer<'_> {
     fn report(&self, device: Value, report: &DeviceReport) -> rusqlite::Result<()> {
         let deferral = report.deferral;
         self.run(
-            "INSERT OR REPLACE INTO report VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO report VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 device,
                 blob(&report.class.0),
@@ -228,6 +229,7 @@ impl Writer<'_> {
                 optional(deferral.map(|deferral| number(deferral.stage.code().into()))),
                 optional(deferral.map(|deferral| number(deferral.reason.code().into()))),
                 optional(deferral.map(|deferral| number(deferral.seconds.into()))),
+                optional(report.in_place.map(|reach| number(reach.0))),
             ],
         )
     }

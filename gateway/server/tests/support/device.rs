@@ -64,6 +64,7 @@ impl Device {
             last_update: None,
             on_trial: false,
             deferral: None,
+            in_place_reach_bytes: None,
         };
         Device {
             socket,
