@@ -4,7 +4,7 @@
 use deltagate_flash::{Provision, TRUST_ANCHORS_MAX};
 use wire_checkin::{Format, Formats, Job, Outcome};
 use wire_manifest::{Anchor, TrustAnchors, VerifyError};
-use wire_patch::{DecodeError, HEADER_BYTES, Header};
+use wire_patch::{DecodeError, Header};
 
 /// The running image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub(crate) struct Device<'a> {
     pub(crate) staging_bytes: Option<u32>,
     pub(crate) sector_bytes: u32,
     pub(crate) memory_bytes: u32,
+    /// With a single slot, the longest reach of a patch; with two a patch has none.
+    pub(crate) reach_bytes: Option<u32>,
 }
 
 /// Why an update is not taken.
@@ -154,11 +156,7 @@ fn place_payload(device: &Device<'_>, job: &Job, image: &Image) -> Result<Place,
 }
 
 /// Checks the first bytes of a patch, so that one that cannot work costs one block of airtime.
-pub(crate) fn check_patch(
-    device: &Device<'_>,
-    update: &Update,
-    start: &[u8; HEADER_BYTES],
-) -> Result<Header, Refusal> {
+pub(crate) fn check_patch(device: &Device<'_>, update: &Update, start: &[u8]) -> Result<Header, Refusal> {
     let failed = |detail| Refusal {
         outcome: Outcome::PatchFailed,
         detail: Some(detail),
@@ -167,8 +165,6 @@ pub(crate) fn check_patch(
         DecodeError::UnknownVersion(_) | DecodeError::UnknownMemoryClass(_) | DecodeError::NotAPatch => {
             Outcome::RefusedUnsupported.into()
         }
-        // A longer header than these bytes have: of a patch for a device with a single slot, which this one is not.
-        DecodeError::Truncated => Outcome::RefusedUnsupported.into(),
         _ => failed(0),
     })?;
     if header.memory.bytes() > device.memory_bytes {
@@ -176,6 +172,17 @@ pub(crate) fn check_patch(
             outcome: Outcome::DecoderMemory,
             detail: Some(header.memory.bytes()),
         });
+    }
+    match (device.reach_bytes, header.in_place.map(|reach| reach.bytes())) {
+        (None, None) => {}
+        (Some(has), Some(needs)) if needs <= has => {}
+        (Some(has), Some(needs)) => {
+            return Err(Refusal {
+                outcome: Outcome::NoSpace,
+                detail: Some(needs - has),
+            });
+        }
+        _ => return Err(Outcome::RefusedUnsupported.into()),
     }
     let base_is_ours = device.running.digest.starts_with(&header.base_digest_prefix)
         && device.running.bytes == header.base_bytes;

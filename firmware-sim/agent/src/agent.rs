@@ -64,7 +64,7 @@ impl From<FlashError> for StartError {
 
 impl<'m, F: NorFlash> Agent<'m, F> {
     /// Starts the agent of a booted image. `boot` is what the bootloader handed over; `decoder_memory` is what a patch
-    /// may use, and its length is what the device reports; `seed` chooses message ids, tokens and jitter, and should
+    /// may use, and its length is what the device reports, unless the updater applies patches and it may be empty; `seed` chooses message ids, tokens and jitter, and should
     /// differ from device to device. The agent counts its starts in the journal and mixes the count in.
     ///
     /// # Errors
@@ -126,7 +126,10 @@ impl<'m, F: NorFlash> Agent<'m, F> {
             journal,
             client: Client::new(ack_timeout_ms, link.map_or(0, |link| link.round_trip_ms), seed),
             effects: Effects::NONE,
-            memory_bytes: u32::try_from(decoder_memory.len()).unwrap_or(u32::MAX),
+            memory_bytes: match &config.in_place {
+                Some(in_place) => in_place.memory_bytes(),
+                None => u32::try_from(decoder_memory.len()).unwrap_or(u32::MAX),
+            },
             memory: Some(decoder_memory),
             trial: boot
                 .on_trial

@@ -29,7 +29,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
             running_digest: DigestPrefix::of(&self.running.digest),
             sequence_number: self.running.sequence.into(),
             slot_capacity_bytes: self.capacity_bytes(),
-            staging_bytes: self.config.layout.staging.map(|area| area.bytes),
+            staging_bytes: self.staging_bytes(),
             erase_sector_bytes: Region::<F>::SECTOR_BYTES,
             block_szx_max: self.config.block_size_max.szx(),
             round_trip_ms: self.client.round_trip_ms(),
@@ -38,7 +38,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
             last_update: reporting,
             on_trial: self.trial.is_some(),
             deferral: self.deferral(now_ms),
-            in_place_reach_bytes: None,
+            in_place_reach_bytes: self.reach_bytes(),
         };
         let mut buffer = [0; CHECK_IN_BYTES_MAX];
         // Both buffers hold any check-in. Were that not so, a later one may fit, and a panic would be worse.

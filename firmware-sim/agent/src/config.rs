@@ -4,6 +4,8 @@ use deltagate_flash::Layout;
 use wire_checkin::{DeviceId, Format, Formats};
 use wire_coap::BlockSize;
 
+use crate::in_place::InPlace;
+
 /// The longest datagram the agent sends or reads: a block of 1,024 bytes and 128 for header, token and options.
 pub const DATAGRAM_BYTES_MAX: usize = 1_024 + 128;
 
@@ -14,6 +16,9 @@ pub struct Config {
     pub device_id: DeviceId,
     /// Where everything lies in flash.
     pub layout: Layout,
+    /// Of a device with a single slot, whose updates are made in place; `None`: it has two. `layout` is then the view of it that
+    /// `deltagate_updater::SingleSlot::two_slots` gives.
+    pub in_place: Option<InPlace>,
     /// The largest block the device asks for.
     pub block_size_max: BlockSize,
     /// The formats the device reports and accepts, of those in [`Config::FORMATS_DECODED`].
@@ -61,6 +66,7 @@ impl Config {
         Self {
             device_id,
             layout,
+            in_place: None,
             block_size_max: BlockSize::B1024,
             formats: Self::FORMATS_DECODED,
             program_once: false,

@@ -130,13 +130,29 @@ impl<'m, F: NorFlash> Core<'m, F> {
 
     /// Room for image and payload in a slot, without the scratch sector where one is needed.
     pub(crate) const fn capacity_bytes(&self) -> u32 {
-        let scratch_bytes = if self.config.program_once {
+        let capacity_bytes = self.config.layout.image_capacity_bytes();
+        match self.config.in_place {
+            None => capacity_bytes.saturating_sub(self.scratch_bytes()),
+            Some(_) => capacity_bytes,
+        }
+    }
+
+    /// The staging area, if there is one, without the scratch sector where that lies in it: it is the last sector of the spare
+    /// slot, whose part the staging area has with a single slot.
+    pub(crate) fn staging_bytes(&self) -> Option<u32> {
+        let area_bytes = self.config.layout.staging?.bytes;
+        Some(match self.config.in_place {
+            None => area_bytes,
+            Some(_) => area_bytes.saturating_sub(self.scratch_bytes()),
+        })
+    }
+
+    const fn scratch_bytes(&self) -> u32 {
+        if self.config.program_once {
             Region::<F>::SECTOR_BYTES
         } else {
             0
-        };
-        let capacity_bytes = self.config.layout.image_capacity_bytes();
-        capacity_bytes.saturating_sub(scratch_bytes)
+        }
     }
 
     pub(crate) fn running_image(&self) -> Result<Region<'m, F>, FlashError> {
@@ -147,7 +163,9 @@ impl<'m, F: NorFlash> Core<'m, F> {
     /// The formats reported and accepted.
     pub(crate) fn formats(&self) -> Formats {
         let wanted = |format: Format| self.config.formats.contains(format);
-        match (wanted(Format::Full), wanted(Format::Patch)) {
+        // The updater takes patches only: a whole image in the only slot would leave nothing to fetch the rest with.
+        let full = wanted(Format::Full) && self.config.in_place.is_none();
+        match (full, wanted(Format::Patch)) {
             (true, true) => Config::FORMATS_DECODED,
             (true, false) => Formats::of(&[Format::Full]),
             (false, true) => Formats::of(&[Format::Patch]),
@@ -163,15 +181,27 @@ impl<'m, F: NorFlash> Core<'m, F> {
             given_up: self.boot_log.given_up(),
             formats: self.formats(),
             capacity_bytes: self.capacity_bytes(),
-            staging_bytes: self.config.layout.staging.map(|area| area.bytes),
+            staging_bytes: self.staging_bytes(),
             sector_bytes: Region::<F>::SECTOR_BYTES,
             memory_bytes: self.memory_bytes,
+            reach_bytes: self.reach_bytes(),
         }
     }
 
-    /// Whether the spare slot may be written: never while the image in it is the one to go back to.
+    /// With a single slot, the longest reach of a patch from the running image.
+    pub(crate) fn reach_bytes(&self) -> Option<u32> {
+        let (capacity_bytes, sector_bytes) = (self.capacity_bytes(), Region::<F>::SECTOR_BYTES);
+        let in_place = self.config.in_place.as_ref()?;
+        Some(in_place.reach_bytes(capacity_bytes, self.running.bytes, sector_bytes))
+    }
+
+    /// Whether the spare slot may be written: never while the image in it is the one to go back to. With a single slot there is
+    /// none: an image that failed its trial and runs as the last resort is best replaced.
     pub(crate) fn may_update(&self) -> bool {
-        self.trial.is_none() && self.boot_log.confirmed == Some(self.running.sequence)
+        match self.trial {
+            None => self.boot_log.confirmed == Some(self.running.sequence),
+            Some(limit) => self.config.in_place.is_some() && limit.deadline_ms.is_none(),
+        }
     }
 
     /// Appends to the boot log.

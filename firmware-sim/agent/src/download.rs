@@ -4,7 +4,7 @@ use deltagate_flash::{FlashError, Hashing};
 use embedded_storage::nor_flash::NorFlash;
 use wire_checkin::{Format, Job, Outcome};
 use wire_coap::{Block2Fetch, BlockSize, Code, ETag, FetchError, FetchPlan, FetchedBlock, Message, Taken};
-use wire_patch::HEADER_BYTES;
+use wire_patch::HEADER_BYTES_MAX;
 
 use crate::accept::{Update, check_patch};
 use crate::checkin::asked_to_wait;
@@ -162,7 +162,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
             self.journal.append(JournalRecord::Firm(firm_bytes))?;
         }
         let (before, now) = (offset as usize, transfer.fetch.offset() as usize);
-        let header_came = before < HEADER_BYTES && (now >= HEADER_BYTES || last);
+        let header_came = before < HEADER_BYTES_MAX && (now >= HEADER_BYTES_MAX || last);
         if header_came && update.job.format == Format::Patch {
             let start = self.patch_start(&update)?;
             if let Err(refusal) = check_patch(&self.device(), &update, &start) {
@@ -186,8 +186,8 @@ impl<'m, F: NorFlash> Core<'m, F> {
     }
 
     /// The first bytes of the staged patch; erased ones where there are fewer.
-    pub(crate) fn patch_start(&self, update: &Update) -> Result<[u8; HEADER_BYTES], FlashError> {
-        let mut start = [0; HEADER_BYTES];
+    pub(crate) fn patch_start(&self, update: &Update) -> Result<[u8; HEADER_BYTES_MAX], FlashError> {
+        let mut start = [0; HEADER_BYTES_MAX];
         self.payload_region(update)?.read(0, &mut start)?;
         Ok(start)
     }

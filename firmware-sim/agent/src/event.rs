@@ -74,6 +74,11 @@ pub enum Event {
         /// Of the new image.
         sequence: u32,
     },
+    /// The payload is right; the device restarts into its updater, which applies it in place.
+    Handed {
+        /// Of the new image.
+        sequence: u32,
+    },
     /// The application puts the update off.
     Deferred {
         /// Of the image.
@@ -161,6 +166,7 @@ impl fmt::Display for Event {
             Self::Staged => f.write_str("payload complete"),
             Self::Applying => f.write_str("applying"),
             Self::Verified { sequence } => write!(f, "sequence {sequence} verified, rebooting into trial"),
+            Self::Handed { sequence } => write!(f, "sequence {sequence} staged, rebooting into the updater"),
             Self::Deferred {
                 sequence,
                 stage,

@@ -37,6 +37,8 @@
 //! | Fetching | nobody answers | Fetching (paused) | the same block again after a back-off |
 //! | CheckingPayload | work | CheckingPayload | hashes what was fetched |
 //! | CheckingPayload | digest right | Clearing | Staged into the journal |
+//! | CheckingPayload | digest right, a single slot, restart clear | Rebooting | the updater is asked, Staged and Armed into the journal, [`Effect::Reboot`] |
+//! | CheckingPayload | digest right, a single slot, restart deferred | Idle (next check-in) | Staged, Verified and Deferred into the journal |
 //! | CheckingPayload | digest wrong | Idle | outcome 15 |
 //! | Clearing | work | Clearing, Decoding | erases the image's sectors, one a step; then the patch header is checked again |
 //! | Decoding | work | Decoding, Verifying | decodes a piece and programs it |
@@ -58,9 +60,15 @@
 //!
 //! After a restart the journal says where to begin: nothing or an ended job: Idle; a started job: Fetching at the
 //! block that holds the last programmed byte, after Mending where words can be programmed only once; a staged one: Clearing;
-//! one verified or armed that was not tried: Verifying. Its
-//! manifest is judged again first. An image on trial begins in Idle, and resumes or starts no update before it is
-//! confirmed.
+//! one verified or armed that was not tried: Verifying; with a single slot a staged or verified one: CheckingPayload, and an armed
+//! one is over, with the updater's outcome. Its manifest is judged again first. An image on trial begins in Idle, and resumes or starts no update before it is
+//! confirmed; with a single slot, where there is nothing to go back to, also as the last resort.
+//!
+//! # A single slot
+//!
+//! With the feature `in-place` and [`Config::in_place`] the agent serves a device without a spare slot: slot B of its layout is
+//! then the staging area, to which everything above that speaks of the spare slot applies, and the updater of the crate
+//! `deltagate-updater` does what comes after CheckingPayload. Its `SingleSlot::two_slots` gives that layout.
 //!
 //! # The journal
 //!
@@ -92,7 +100,7 @@ extern crate std;
 
 // Modules, from the outside in: `agent` (the public object), `state`, `core` (what all states share), `checkin`,
 // `download`, `update`, `trial`, `gate` (the events of those states), `accept` (the judgement of an offer), `client` (CoAP),
-// `journal`, `staging`, `mend`, `apply` (flash), `config`, `event`.
+// `journal`, `staging`, `mend`, `apply` (flash), `in_place` (a single slot), `config`, `event`.
 mod accept;
 mod agent;
 mod apply;
@@ -103,6 +111,11 @@ mod core;
 mod download;
 mod event;
 mod gate;
+#[cfg(feature = "in-place")]
+mod in_place;
+#[cfg(not(feature = "in-place"))]
+#[path = "two_slots.rs"]
+mod in_place;
 mod journal;
 mod mend;
 mod staging;
@@ -119,4 +132,5 @@ pub use agent::{AGENT_BYTES_MAX, Agent, StartError};
 pub use config::{Config, DATAGRAM_BYTES_MAX};
 pub use event::{Effect, Event, Stats};
 pub use gate::{Gate, Verdict};
+pub use in_place::InPlace;
 pub use wire_checkin::{DeferralReason, DeferralStage, Severity};

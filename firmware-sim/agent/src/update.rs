@@ -5,12 +5,13 @@ use deltagate_flash::{BootRecord, ENVELOPE_BYTES_MAX, Hashing, Region, SlotHeade
 use embedded_storage::nor_flash::NorFlash;
 use wire_checkin::{DeferralStage, Format, Job, Outcome};
 use wire_coap::BlockSize;
-use wire_patch::{DecodeError, Decoder, HEADER_BYTES, Progress};
+use wire_patch::{DecodeError, Decoder, HEADER_BYTES_MAX, Progress};
 
 use crate::accept::{Refusal, Update, check_patch, judge};
 use crate::apply::{Erasing, HASH_STEP_BYTES, Source, Target};
 use crate::core::{Core, FlashFailed};
 use crate::event::Event;
+use crate::in_place::InPlace;
 use crate::journal::{JournalJob, JournalRecord, Stage, Terms, is_same_payload};
 use crate::mend::Mend;
 use crate::staging;
@@ -86,6 +87,11 @@ impl<'m, F: NorFlash> Core<'m, F> {
         update: Update,
         mut hashing: Hashing,
     ) -> Result<State<'m>, FlashFailed> {
+        if self.is_verified()
+            && let Some(state) = self.put_off(now_ms, DeferralStage::Restart, &update.job)?
+        {
+            return Ok(state);
+        }
         let Some(digest) = hashing.step(self.payload_region(&update)?, HASH_STEP_BYTES)? else {
             return Ok(State::CheckingPayload { update, hashing });
         };
@@ -94,7 +100,33 @@ impl<'m, F: NorFlash> Core<'m, F> {
         }
         self.journal.append(JournalRecord::Staged)?;
         self.effects.event(Event::Staged);
-        Ok(self.begin_applying(update))
+        match self.config.in_place {
+            None => Ok(self.begin_applying(update)),
+            Some(in_place) => self.hand_over(now_ms, &update, in_place, digest),
+        }
+    }
+
+    /// Leaves the rest to the updater.
+    #[inline(never)]
+    fn hand_over(
+        &mut self,
+        now_ms: u64,
+        update: &Update,
+        in_place: InPlace,
+        patch_digest: [u8; 32],
+    ) -> Result<State<'m>, FlashFailed> {
+        if let Some(state) = self.put_off(now_ms, DeferralStage::Restart, &update.job)? {
+            self.journal.append(JournalRecord::Verified)?;
+            return Ok(state);
+        }
+        in_place.ask(self.flash, update.job.payload_bytes, patch_digest)?;
+        self.journal.append(JournalRecord::Armed)?;
+        self.effects.event(Event::Handed {
+            sequence: update.image.sequence,
+        });
+        self.effects.reboot();
+        self.client.cancel();
+        Ok(State::Rebooting)
     }
 
     /// Applying always begins with erasing: a power cut may have left part of an image.
@@ -286,11 +318,21 @@ impl<'m, F: NorFlash> Core<'m, F> {
                 {
                     return Ok(Some(state));
                 }
+                if let (Stage::Armed, Some(in_place)) = (stage, self.config.in_place) {
+                    let outcome = in_place.refusal(self.flash)?.unwrap_or(Outcome::PatchFailed);
+                    return self
+                        .drop_update(now_ms, job.sequence_number, outcome.into())
+                        .map(Some);
+                }
                 let staged_bytes = update.job.payload_bytes;
                 self.effects.event(Event::Resumed {
                     sequence,
                     staged_bytes,
                 });
+                if self.config.in_place.is_some() {
+                    let hashing = Hashing::new(0, staged_bytes);
+                    return Ok(Some(State::CheckingPayload { update, hashing }));
+                }
                 Ok(Some(match (stage, update.job.format) {
                     (Stage::Staged, Format::Patch) => self.begin_applying(update),
                     _ => State::Verifying {
@@ -309,7 +351,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
         staged_bytes: u32,
         size: BlockSize,
     ) -> Result<State<'m>, FlashFailed> {
-        if update.job.format == Format::Patch && staged_bytes as usize >= HEADER_BYTES {
+        if update.job.format == Format::Patch && staged_bytes as usize >= HEADER_BYTES_MAX {
             let start = self.patch_start(&update)?;
             if let Err(refusal) = check_patch(&self.device(), &update, &start) {
                 return self.drop_update(now_ms, update.job.sequence_number, refusal);

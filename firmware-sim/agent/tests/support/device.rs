@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use deltagate_agent::{Agent, Config, DATAGRAM_BYTES_MAX, Effect, Event, Gate, Stats};
 use deltagate_flash::sim::{PowerCut, SimFlash};
 use deltagate_flash::{BootInfo, BootLog, BootLogState, BootRecord, Layout, Region, Slot, SlotRegion};
+use deltagate_updater::{SingleSlot, Status, Updater};
 use wire_coap::BlockSize;
 
 use super::{Gateway, Release, Rng, Vendor};
@@ -89,6 +90,8 @@ pub struct Device {
     pub forgetful: bool,
     /// How often that was done.
     pub sleeps: usize,
+    /// Updates are made in place, by the updater that is run at every start.
+    pub single_slot: Option<SingleSlot>,
     /// The next power cut, in flash operations from the next boot on.
     pub cut: Option<PowerCut>,
     /// The one after that, from the boot after it on.
@@ -117,27 +120,27 @@ impl Device {
         Self::with_layout(LAYOUT, release, gateway)
     }
 
-    /// The same on another part, which begins like [`LAYOUT`].
+    /// The same on another part.
     pub fn with_layout(layout: Layout, release: &Release, gateway: Gateway) -> Self {
         let flash = RefCell::new(SimFlash::new(layout.end_bytes()));
         Vendor::OURS
             .provision()
-            .write(Region::new(&flash, LAYOUT.provision))
+            .write(Region::new(&flash, layout.provision))
             .unwrap();
-        let slot = SlotRegion::new(Region::new(&flash, LAYOUT.slot(Slot::A)));
+        let slot = SlotRegion::new(Region::new(&flash, layout.slot(Slot::A)));
         slot.write_envelope(&release.envelope).unwrap();
         let mut image = release.image.clone();
         image.resize(image.len().next_multiple_of(4), 0xFF);
         slot.program_image(deltagate_flash::ImageOffset(0), &image)
             .unwrap();
         // The spare slot is never blank in the field: remains of an older image lie in it.
-        let spare = LAYOUT.slot(Slot::B);
-        let remains = (spare.offset + LAYOUT.sector_bytes) as usize..(spare.offset + spare.bytes) as usize;
+        let spare = layout.slot(Slot::B);
+        let remains = (spare.offset + layout.sector_bytes) as usize..(spare.offset + spare.bytes) as usize;
         flash.borrow_mut().bytes_mut()[remains].fill(0x3C);
         let confirmed = BootRecord::Confirmed {
             sequence: release.sequence,
         };
-        BootLog::open(Region::new(&flash, LAYOUT.boot_log))
+        BootLog::open(Region::new(&flash, layout.boot_log))
             .unwrap()
             .append(confirmed)
             .unwrap();
@@ -163,6 +166,7 @@ impl Device {
             gates: Vec::new(),
             forgetful: false,
             sleeps: 0,
+            single_slot: None,
             cut: None,
             cut_again: None,
             power_cuts: 0,
@@ -172,7 +176,7 @@ impl Device {
     }
 
     pub fn boot_log(&self) -> BootLogState {
-        BootLog::open(Region::new(&self.flash, LAYOUT.boot_log))
+        BootLog::open(Region::new(&self.flash, self.config.layout.boot_log))
             .unwrap()
             .state()
     }
@@ -206,7 +210,11 @@ impl Device {
                 .borrow_mut()
                 .cut_power_at(PowerCut { operation, ..cut });
         }
-        let booted = deltagate_bootloader::run(&self.flash, &LAYOUT, None, &mut |_| {});
+        self.update_in_place();
+        if !self.flash.borrow().is_powered() {
+            return Ended::PowerLost;
+        }
+        let booted = deltagate_bootloader::run(&self.flash, &self.config.layout, None, &mut |_| {});
         if !self.flash.borrow().is_powered() {
             return Ended::PowerLost;
         }
@@ -225,6 +233,23 @@ impl Device {
             Ended::Done => Ended::Done,
             _ if !self.flash.borrow().is_powered() => Ended::PowerLost,
             ended => ended,
+        }
+    }
+
+    /// What a device with a single slot does before it decides what starts.
+    fn update_in_place(&self) {
+        let Some(layout) = self.single_slot else {
+            return;
+        };
+        let mut memory = [0xA5; MEMORY_BYTES];
+        let mut updater = match Updater::open(&self.flash, layout, &mut memory) {
+            Ok(updater) => updater,
+            Err(fault) => return assert!(!self.flash.borrow().is_powered(), "{fault}"),
+        };
+        while updater.status() == Status::Working {
+            if let Err(fault) = updater.step() {
+                return assert!(!self.flash.borrow().is_powered(), "{fault}");
+            }
         }
     }
 

@@ -56,6 +56,8 @@ pub type Tamper = Box<dyn FnMut(&Message<'_>, usize) -> Option<Vec<u8>>>;
 pub struct Gateway {
     pub offer: Option<Offer>,
     pub envelope_in_answer: bool,
+    /// Also to an image that is not confirmed.
+    pub offer_on_trial: bool,
     pub block_size_max: BlockSize,
     pub ack_timeout_ms: Option<u32>,
     pub next_check_in_s: u32,
@@ -71,6 +73,7 @@ impl Gateway {
         Self {
             offer,
             envelope_in_answer: true,
+            offer_on_trial: false,
             block_size_max: BlockSize::B128,
             ack_timeout_ms: None,
             next_check_in_s: 60,
@@ -171,7 +174,8 @@ impl Gateway {
                 .any(|last| last.sequence_number == offer.job.sequence_number && last.outcome.withholds())
         };
         let offer = self.offer.as_ref().filter(|offer| {
-            check_in.sequence_number != offer.job.sequence_number && !check_in.on_trial && !withheld(offer)
+            let may_be_offered = self.offer_on_trial || !check_in.on_trial;
+            check_in.sequence_number != offer.job.sequence_number && may_be_offered && !withheld(offer)
         });
         let answer = Answer {
             next_check_in_s: self.next_check_in_s,
