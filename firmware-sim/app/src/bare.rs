@@ -7,7 +7,7 @@ use board::{Board, ETHERNET_FRAME_BYTES_MAX, Once, Uart};
 use deltagate_agent::{Agent, Config, Effect};
 use deltagate_flash::{BootInfo, Provision, Region};
 
-use crate::firmware::{DATAGRAM, DECODER_MEMORY, LAYOUT, SLEEP_MS_MAX, seed};
+use crate::firmware::{DATAGRAM, DECODER_MEMORY, IN_PLACE, LAYOUT, SLEEP_MS_MAX, seed};
 
 static RECEIVED: Once<[u8; ETHERNET_FRAME_BYTES_MAX]> = Once::new([0; ETHERNET_FRAME_BYTES_MAX]);
 
@@ -22,7 +22,8 @@ pub(crate) fn run() -> Option<()> {
     board.ethernet.start().ok()?;
     let address = board.ethernet.hardware_address().ok()?;
     let now_ms = board.clock.now_ms();
-    let config = Config::new(LAYOUT, &address)?;
+    let mut config = Config::new(LAYOUT, &address)?;
+    config.in_place = IN_PLACE;
     let (memory, datagram) = (DECODER_MEMORY.take()?, DATAGRAM.take()?);
     let received = RECEIVED.take()?;
     let mut agent = Agent::new(config, provision, &flash, boot, memory, seed(address), now_ms).ok()?;

@@ -5,7 +5,7 @@ use core::fmt::Write;
 use core::hint::black_box;
 
 use board::{Board, Nor, Once, Uart};
-use deltagate_agent::{Agent, Config, DATAGRAM_BYTES_MAX, Effect};
+use deltagate_agent::{Agent, Config, DATAGRAM_BYTES_MAX, Effect, InPlace};
 use deltagate_flash::{BootInfo, Layout, Provision, Region};
 use embedded_storage::nor_flash::NorFlash;
 
@@ -15,10 +15,42 @@ use crate::thermometer::Thermometer;
 
 const VERSION: &str = env!("DELTAGATE_APP_VERSION");
 
-/// The board's.
-pub(crate) const LAYOUT: Layout = Layout::emulated(Nor::ERASE_SIZE);
-/// What the patch decoder may use, reported at check-in.
-const DECODER_BYTES: usize = 16 * 1024;
+#[cfg(not(feature = "single-slot"))]
+pub(crate) use two_slots::{DECODER_BYTES, IN_PLACE, LAYOUT};
+
+#[cfg(feature = "single-slot")]
+pub(crate) use single_slot::{DECODER_BYTES, IN_PLACE, LAYOUT};
+
+#[cfg(not(feature = "single-slot"))]
+mod two_slots {
+    use super::*;
+
+    /// The board's.
+    pub(crate) const LAYOUT: Layout = Layout::emulated(Nor::ERASE_SIZE);
+    /// What the patch decoder may use, reported at check-in.
+    pub(crate) const DECODER_BYTES: usize = 16 * 1024;
+    pub(crate) const IN_PLACE: Option<InPlace> = None;
+}
+
+#[cfg(feature = "single-slot")]
+mod single_slot {
+    use deltagate_updater::SingleSlot;
+
+    use super::*;
+
+    const SINGLE_SLOT: SingleSlot = SingleSlot::EMULATED;
+    const _: () = assert!(SINGLE_SLOT.sector_bytes as usize == Nor::ERASE_SIZE);
+
+    pub(crate) const LAYOUT: Layout = SINGLE_SLOT.two_slots();
+    /// The decoder is in the updater.
+    pub(crate) const DECODER_BYTES: usize = 0;
+    /// Half of the room that images of 100 KiB leave in the slot is the interval, half the reach.
+    pub(crate) const IN_PLACE: Option<InPlace> = Some(InPlace {
+        journal: SINGLE_SLOT.journal,
+        memory_bytes: 4 * 1024,
+        interval_bytes: 16 * 1024,
+    });
+}
 /// How long an image on trial may be without contact.
 const CONTACT_MS_MAX: u64 = match u16::from_str_radix(env!("DELTAGATE_APP_CONTACT_S"), 10) {
     Ok(seconds) => seconds as u64 * 1_000,
@@ -91,6 +123,7 @@ fn run(mut board: Board) -> Result<Never, &'static str> {
     let mut config = Config::new(LAYOUT, &address).ok_or("no device id")?;
     config.contact_ms_max = CONTACT_MS_MAX;
     config.silence_ms_max = SILENCE_MS_MAX;
+    config.in_place = IN_PLACE;
     let memory = DECODER_MEMORY.take().ok_or("decoder memory taken twice")?;
     let mut agent = Agent::new(config, provision, &flash, boot, memory, seed(address), now_ms)
         .map_err(|_| "the agent does not start")?;

@@ -1,6 +1,7 @@
 //! The emulated boards, as whoever starts one has to know them. What they are to a program is in `firmware-sim/board/`.
 
 use deltagate_flash::Layout;
+use deltagate_updater::SingleSlot;
 use std::fmt;
 
 /// What a device is made of.
@@ -10,26 +11,31 @@ pub enum Board {
     Mps2An385,
     /// QEMU's `mps2-an386`: the same with a Cortex-M4, for the same images and of the same class.
     Mps2An386,
+    /// [`Board::Mps2An385`] with a single slot, whose updates are made in place: another bootloader, another layout of the flash, and
+    /// a class of its own.
+    SingleSlot,
     /// QEMU's `virt`: RV32IMAC, CFI flash, virtio network, a watchdog on PCI.
     Virt,
 }
 
 impl Board {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Mps2An385, Self::Mps2An386, Self::Virt];
+    pub const ALL: [Self; 4] = [Self::Mps2An385, Self::Mps2An386, Self::SingleSlot, Self::Virt];
 
     /// The class of the devices made of it: one for each image.
     pub const fn class(self) -> &'static str {
         match self {
             Self::Mps2An385 | Self::Mps2An386 => "thermometer",
+            Self::SingleSlot => "thermometer-single-slot",
             Self::Virt => "thermometer-rv32",
         }
     }
 
-    /// What is where in its flash.
+    /// What is where in its flash; of a single slot, as agent and bootloader see it.
     pub const fn layout(self) -> Layout {
         match self {
             Self::Mps2An385 | Self::Mps2An386 => Layout::EMULATED,
+            Self::SingleSlot => SingleSlot::EMULATED.two_slots(),
             Self::Virt => Layout::EMULATED_CFI,
         }
     }
@@ -37,7 +43,7 @@ impl Board {
     /// Bytes of its flash file: QEMU demands the exact size of the part.
     pub const fn flash_file_bytes(self) -> usize {
         match self {
-            Self::Mps2An385 | Self::Mps2An386 => 16 << 20,
+            Self::Mps2An385 | Self::Mps2An386 | Self::SingleSlot => 16 << 20,
             Self::Virt => 32 << 20,
         }
     }
@@ -45,7 +51,7 @@ impl Board {
     /// The QEMU that emulates it.
     pub const fn qemu(self) -> &'static str {
         match self {
-            Self::Mps2An385 | Self::Mps2An386 => "qemu-system-arm",
+            Self::Mps2An385 | Self::Mps2An386 | Self::SingleSlot => "qemu-system-arm",
             Self::Virt => "qemu-system-riscv32",
         }
     }
@@ -53,7 +59,7 @@ impl Board {
     /// The part of `scripts/prepare` that installs it.
     pub const fn qemu_part(self) -> &'static str {
         match self {
-            Self::Mps2An385 | Self::Mps2An386 => "qemu",
+            Self::Mps2An385 | Self::Mps2An386 | Self::SingleSlot => "qemu",
             Self::Virt => "qemu-riscv",
         }
     }
@@ -61,7 +67,7 @@ impl Board {
     /// The file with its bootloader, of those that `scripts/firmware` makes.
     pub const fn bootloader_file(self) -> &'static str {
         match self {
-            Self::Mps2An385 | Self::Mps2An386 => "bootloader.elf",
+            Self::Mps2An385 | Self::Mps2An386 | Self::SingleSlot => "bootloader.elf",
             Self::Virt => "bootloader.rom",
         }
     }
@@ -70,6 +76,7 @@ impl Board {
     pub const fn firmware_folder(self) -> &'static str {
         match self {
             Self::Mps2An385 | Self::Mps2An386 => "firmware",
+            Self::SingleSlot => "firmware-single",
             Self::Virt => "firmware-virt",
         }
     }
@@ -79,7 +86,7 @@ impl Board {
 impl fmt::Display for Board {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Mps2An385 => "mps2-an385",
+            Self::Mps2An385 | Self::SingleSlot => "mps2-an385",
             Self::Mps2An386 => "mps2-an386",
             Self::Virt => "virt",
         })

@@ -33,7 +33,7 @@ impl MachineConfig {
             ),
         ]);
         arguments.extend(match self.board {
-            Board::Mps2An385 | Board::Mps2An386 => self.mps2(),
+            Board::Mps2An385 | Board::Mps2An386 | Board::SingleSlot => self.mps2(),
             Board::Virt => self.virt(),
         });
         arguments
