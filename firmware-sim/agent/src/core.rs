@@ -12,6 +12,7 @@ use wire_checkin::{Format, Formats, LastUpdate, Outcome};
 use crate::accept::{Device, Place, Refusal, Running, Update};
 use crate::client::Client;
 use crate::config::Config;
+use crate::decoder;
 use crate::event::{Effect, Event};
 use crate::gate::{Gate, PutOff};
 use crate::journal::{Journal, JournalRecord, Link, Told};
@@ -165,7 +166,8 @@ impl<'m, F: NorFlash> Core<'m, F> {
         let wanted = |format: Format| self.config.formats.contains(format);
         // The updater takes patches only: a whole image in the only slot would leave nothing to fetch the rest with.
         let full = wanted(Format::Full) && self.config.in_place.is_none();
-        match (full, wanted(Format::Patch)) {
+        let patch = wanted(Format::Patch) && (decoder::IS_LINKED || self.config.in_place.is_some());
+        match (full, patch) {
             (true, true) => Config::FORMATS_DECODED,
             (true, false) => Formats::of(&[Format::Full]),
             (false, true) => Formats::of(&[Format::Patch]),

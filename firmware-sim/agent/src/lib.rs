@@ -69,6 +69,7 @@
 //! With the feature `in-place` and [`Config::in_place`] the agent serves a device without a spare slot: slot B of its layout is
 //! then the staging area, to which everything above that speaks of the spare slot applies, and the updater of the crate
 //! `deltagate-updater` does what comes after CheckingPayload. Its `SingleSlot::two_slots` gives that layout.
+//! Without the feature `two-slots`, which is on by default, the agent brings no decoder: such a device needs none here.
 //!
 //! # The journal
 //!
@@ -100,7 +101,7 @@ extern crate std;
 
 // Modules, from the outside in: `agent` (the public object), `state`, `core` (what all states share), `checkin`,
 // `download`, `update`, `trial`, `gate` (the events of those states), `accept` (the judgement of an offer), `client` (CoAP),
-// `journal`, `staging`, `mend`, `apply` (flash), `in_place` (a single slot), `config`, `event`.
+// `journal`, `staging`, `mend`, `apply` (flash), `decoder`, `in_place` (a single slot), `config`, `event`.
 mod accept;
 mod agent;
 mod apply;
@@ -108,6 +109,7 @@ mod checkin;
 mod client;
 mod config;
 mod core;
+mod decoder;
 mod download;
 mod event;
 mod gate;

@@ -3,10 +3,10 @@
 use deltagate_flash::Hashing;
 use wire_checkin::{ENVELOPE_BYTES_MAX, Job, LastUpdate};
 use wire_coap::{Block2Fetch, BlockSize};
-use wire_patch::Decoder;
 
 use crate::accept::Update;
 use crate::apply::Erasing;
+use crate::decoder::Decoder;
 use crate::mend::Mend;
 use crate::staging::Filling;
 

@@ -5,11 +5,12 @@ use deltagate_flash::{BootRecord, ENVELOPE_BYTES_MAX, Hashing, Region, SlotHeade
 use embedded_storage::nor_flash::NorFlash;
 use wire_checkin::{DeferralStage, Format, Job, Outcome};
 use wire_coap::BlockSize;
-use wire_patch::{DecodeError, Decoder, HEADER_BYTES_MAX, Progress};
+use wire_patch::{DecodeError, HEADER_BYTES_MAX, Progress};
 
 use crate::accept::{Refusal, Update, check_patch, judge};
 use crate::apply::{Erasing, HASH_STEP_BYTES, Source, Target};
 use crate::core::{Core, FlashFailed};
+use crate::decoder::Decoder;
 use crate::event::Event;
 use crate::in_place::InPlace;
 use crate::journal::{JournalJob, JournalRecord, Stage, Terms, is_same_payload};
@@ -87,7 +88,8 @@ impl<'m, F: NorFlash> Core<'m, F> {
         update: Update,
         mut hashing: Hashing,
     ) -> Result<State<'m>, FlashFailed> {
-        if self.is_verified()
+        if self.config.in_place.is_some()
+            && self.is_verified()
             && let Some(state) = self.put_off(now_ms, DeferralStage::Restart, &update.job)?
         {
             return Ok(state);

@@ -44,7 +44,7 @@ mod single_slot {
     pub(crate) const LAYOUT: Layout = SINGLE_SLOT.two_slots();
     /// The decoder is in the updater.
     pub(crate) const DECODER_BYTES: usize = 0;
-    /// Half of the room that images of 100 KiB leave in the slot is the interval, half the reach.
+    /// Half of the room that images of 84 KiB leave in the slot is the interval, half the reach.
     pub(crate) const IN_PLACE: Option<InPlace> = Some(InPlace {
         journal: SINGLE_SLOT.journal,
         memory_bytes: 4 * 1024,

@@ -193,7 +193,7 @@ fn what_nobody_trusted_signed_is_refused_before_anything_is_touched() {
     let mut rig = asked();
     let patch = staged_patch(&rig);
     let reach = Header::parse(&patch).unwrap().in_place.map(Reach::bytes);
-    assert_eq!(reach, Some(16 * 1_024), "half of the room beside 100 KiB");
+    assert_eq!(reach, Some(16 * 1_024), "half of the room beside 84 KiB");
     let stranger = rig.stranger().unwrap();
     let signed = rig.sign_as(&stranger, rig.class(), "v2.bin", 2).unwrap();
     let signed = std::fs::read(signed).unwrap();

@@ -36,7 +36,7 @@ pub const fn checkpoint_bytes(memory_bytes: u32, sector_bytes: u32) -> u32 {
 }
 
 impl SingleSlot {
-    /// That of the emulated Cortex-M board with a single slot: sectors of 4 KiB, 200 KiB in all.
+    /// That of the emulated Cortex-M board with a single slot: sectors of 4 KiB, 184 KiB in all.
     ///
     /// | partition | from | sectors | |
     /// |---|---|---|---|
@@ -46,8 +46,8 @@ impl SingleSlot {
     /// | journal | `0x0_5000` | 2 | |
     /// | checkpoints | `0x0_7000` | 4 | two of a decoder with 4 KiB |
     /// | staging | `0x0_B000` | 5 | patches of up to 16 KiB |
-    /// | slot | `0x1_0000` | 34 | 132 KiB for an image and its room to move |
-    pub const EMULATED: Self = Self::packed(4_096, 4_096, 16 * 1_024, 34 * 4_096);
+    /// | slot | `0x1_0000` | 30 | 116 KiB for an image and its room to move |
+    pub const EMULATED: Self = Self::packed(4_096, 4_096, 16 * 1_024, 30 * 4_096);
 
     /// All of it packed closely from offset 0 on, for patches of up to `patch_bytes` and decoders of `memory_bytes`, with a slot
     /// of `slot_bytes`, header included.
@@ -193,10 +193,10 @@ mod tests {
     #[test]
     fn others_see_a_slot_and_a_staging_area() {
         let layout = SingleSlot::EMULATED;
-        assert_eq!(layout.end_bytes(), 200 * 1_024);
+        assert_eq!(layout.end_bytes(), 184 * 1_024);
         let seen = layout.two_slots();
         assert_eq!((seen.slot_a, seen.slot_b), (layout.slot, layout.staging));
-        assert_eq!(seen.image_capacity_bytes(), 132 * 1_024);
+        assert_eq!(seen.image_capacity_bytes(), 116 * 1_024);
         assert_eq!(seen.staging, Some(Partition::new(0x0_C000, 16 * 1_024)));
         assert_eq!(
             (seen.journal, layout.journal.offset),
