@@ -8,6 +8,8 @@
 
 mod support;
 
+use std::sync::OnceLock;
+
 use deltagate_agent::{Event, InPlace};
 use deltagate_flash::sim::PowerCut;
 use deltagate_flash::{BootLog, BootRecord, Region, RevertReason, Slot};
@@ -49,7 +51,10 @@ fn offered(format: Format, payload: Vec<u8>) -> Device {
 }
 
 fn updatable() -> Device {
-    offered(Format::Patch, patch(2 * SECTOR, MemoryClass::MIN))
+    // Made once: the tests with power cuts run thousands of updates.
+    static PATCH: OnceLock<Vec<u8>> = OnceLock::new();
+    let patch = PATCH.get_or_init(|| patch(2 * SECTOR, MemoryClass::MIN));
+    offered(Format::Patch, patch.clone())
 }
 
 fn confirmed(device: &Device) -> bool {
@@ -154,6 +159,40 @@ fn a_power_cut_in_the_updater_costs_nothing() {
         device.run_until(confirmed);
         assert_eq!(device.flash.borrow().rules_broken(), 0, "operation {operation}");
     }
+}
+
+#[test]
+#[ignore = "takes long: for scripts/soak-power"]
+fn two_power_cuts_anywhere_cost_at_most_two_blocks() {
+    let mut runs = 0;
+    for first in 0.. {
+        let mut cuts = 0;
+        for second in 0.. {
+            let mut device = updatable();
+            let cut = |operation: u64| PowerCut {
+                operation,
+                torn_at: (first + second) as u32 % 7,
+            };
+            (device.cut, device.cut_again) = (Some(cut(first)), Some(cut(second)));
+            device.run_until(confirmed);
+            let blocks = device.gateway.blocks();
+            let distinct: std::collections::BTreeSet<u32> = blocks.iter().copied().collect();
+            assert!(
+                blocks.len() - distinct.len() <= 2,
+                "{first}, then {second}: {blocks:?}"
+            );
+            assert_eq!(device.flash.borrow().rules_broken(), 0, "{first}, then {second}");
+            runs += 1;
+            cuts = device.power_cuts;
+            if cuts < 2 {
+                break;
+            }
+        }
+        if cuts == 0 {
+            break;
+        }
+    }
+    println!("an update in place, from check-in to confirmation: {runs} pairs of cuts");
 }
 
 /// Runs until the update is reported; the outcome.
