@@ -16,6 +16,9 @@ pub struct Observed {
     /// Jobs that the gateway offered, once for each exchange. A repeated answer to a repeated request is the same offer;
     /// an old answer to a new request that looks like an old one is a new offer, because the device acts on it.
     pub offers: Vec<Offer>,
+    /// The furthest that a request for payload ever went back behind an earlier one for the same path, in bytes. Asking again
+    /// for the block asked for last is no way back: it may never have arrived.
+    pub payload_back_bytes_max: u32,
 }
 
 /// What was counted. A request counts when the device sends it, whatever becomes of it.
@@ -27,6 +30,8 @@ pub struct Counts {
     pub check_ins: u32,
     /// Blocks of payload asked for, retransmissions not counted.
     pub payload_requests: u32,
+    /// Those of them for a block that was asked for before, in another exchange.
+    pub payload_requests_again: u32,
     /// Blocks of manifest asked for, retransmissions not counted.
     pub manifest_requests: u32,
     /// Requests that were sent again.
@@ -58,6 +63,7 @@ impl Counts {
         Self {
             check_ins: self.check_ins - earlier.check_ins,
             payload_requests: self.payload_requests - earlier.payload_requests,
+            payload_requests_again: self.payload_requests_again - earlier.payload_requests_again,
             manifest_requests: self.manifest_requests - earlier.manifest_requests,
             retransmissions: self.retransmissions - earlier.retransmissions,
             payload_replies: self.payload_replies - earlier.payload_replies,
@@ -114,6 +120,33 @@ const REQUESTS_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub struct Tap {
     requests: VecDeque<Request>,
+    furthest: Furthest,
+}
+
+/// The furthest block asked for of what is being fetched.
+#[derive(Debug, Default)]
+struct Furthest {
+    path: String,
+    first_byte: u32,
+}
+
+impl Furthest {
+    /// How many bytes a request for something asked for before goes back.
+    fn back_bytes(&mut self, message: &Message<'_>) -> Option<u32> {
+        let segments = message.uri_path().map(String::from_utf8_lossy);
+        let path = segments.collect::<Vec<_>>().join("/");
+        let first_byte = match message.block2() {
+            Ok(Some(block)) => block.number.value() * block.size.bytes(),
+            _ => 0,
+        };
+        if self.path != path {
+            *self = Self { path, first_byte };
+            return None;
+        }
+        let back_bytes = self.first_byte.checked_sub(first_byte);
+        self.first_byte = self.first_byte.max(first_byte);
+        back_bytes
+    }
 }
 
 #[derive(Debug)]
@@ -153,6 +186,10 @@ impl Tap {
             Purpose::Payload => {
                 counts.payload_requests += 1;
                 counts.payload_request_bytes += bytes;
+                let back_bytes = self.furthest.back_bytes(&message);
+                counts.payload_requests_again += u32::from(back_bytes.is_some());
+                let most = observed.payload_back_bytes_max.max(back_bytes.unwrap_or(0));
+                observed.payload_back_bytes_max = most;
             }
             Purpose::Manifest => counts.manifest_requests += 1,
         }
@@ -318,6 +355,32 @@ mod tests {
         }
         assert_eq!(observed.counts.payload_requests, 3);
         assert_eq!(observed.counts.retransmissions, 0);
+    }
+
+    #[test]
+    fn a_block_asked_for_before_is_fetched_again() {
+        let (mut tap, mut observed) = (Tap::default(), Observed::default());
+        let block = |id: u16, path: &str, number: u32| {
+            let mut buffer = [0; 100];
+            let id = MessageId(id);
+            let mut writer =
+                Writer::new(&mut buffer, Kind::Confirmable, Code::GET, id, Token::EMPTY).unwrap();
+            writer.uri_path(path).unwrap();
+            let number = wire_coap::BlockNumber::new(number).unwrap();
+            let value = BlockValue::request(number, BlockSize::B64);
+            writer.block(OptionNumber::BLOCK2, value).unwrap();
+            writer.finish().to_vec()
+        };
+        // The fourth goes back two blocks, the last is of another payload.
+        for (id, (path, number)) in [("a", 4), ("a", 5), ("a", 5), ("a", 3), ("a", 5), ("b", 0)]
+            .into_iter()
+            .enumerate()
+        {
+            tap.uplink(0, &block(id as u16, path, number), &mut observed);
+        }
+        assert_eq!(observed.counts.payload_requests, 6);
+        assert_eq!(observed.counts.payload_requests_again, 3);
+        assert_eq!(observed.payload_back_bytes_max, 128);
     }
 
     #[test]
