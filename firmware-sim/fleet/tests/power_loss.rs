@@ -18,13 +18,13 @@ fn cut_and_recover(mut rig: Rig) -> Rig {
 
 fn killed_during_the_download_it_fetches_only_the_rest(board: Board) {
     let rig = support::running_rig_on(board, SMALL_BLOCKS);
-    support::caught_after(&rig, 3);
+    support::caught_after(&rig, 5);
     let rig = cut_and_recover(rig);
 
     let observed = rig.bridge.seen().observed;
     assert_eq!(observed.offers_of(2), 1, "the job went on without a new offer");
     let blocks = support::blocks(&observed);
-    assert!(blocks > 4, "{blocks} blocks have no middle");
+    assert!(blocks > 6, "{blocks} blocks have no middle");
     let again = observed.counts.payload_requests - blocks;
     // What was in flight when the power went, and the block it was written in.
     assert!(again <= 3, "{again} of {blocks} blocks were fetched twice");

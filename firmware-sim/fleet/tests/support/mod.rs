@@ -20,16 +20,16 @@ use std::time::Duration;
 /// Longest wait for anything that normally takes seconds, on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Fast, with an MTU that makes blocks of 128 bytes, so that a transfer has a middle.
+/// Fast, with an MTU that makes blocks of 64 bytes, so that a transfer has a middle: a delta of this firmware is short.
 pub const SMALL_BLOCKS: LinkProfile = LinkProfile {
-    mtu_bytes: 250,
+    mtu_bytes: 180,
     ..LinkProfile::FAST
 };
 
 /// The blocks of the first offer over [`SMALL_BLOCKS`]; 0 before there is one.
 pub fn blocks(observed: &Observed) -> u32 {
     let first = observed.offers.first();
-    first.map_or(0, |offer| offer.payload_bytes.div_ceil(128))
+    first.map_or(0, |offer| offer.payload_bytes.div_ceil(64))
 }
 
 /// Assigns version 2 and cuts the link when `replies` blocks were answered. Returns when they were.
@@ -99,10 +99,14 @@ pub fn assign(rig: &Rig, image: &str, sequence: u32) {
 
 /// Assigns an imported image to the device.
 pub fn assign_imported(rig: &Rig, gateway: &Gateway, image: &str) {
-    let digest = rig.digest(image).unwrap();
+    assign_digest(rig, gateway, &rig.digest(image).unwrap());
+}
+
+/// Assigns the imported image with this digest, in hex.
+pub fn assign_digest(rig: &Rig, gateway: &Gateway, digest: &str) {
     run(
         gateway,
-        &["update", "assign", &digest, "--device", &rig.device_id()],
+        &["update", "assign", digest, "--device", &rig.device_id()],
     );
 }
 
