@@ -48,6 +48,22 @@ impl Board {
         }
     }
 
+    /// Where its processor sees the flash begin.
+    pub const fn flash_address(self) -> u32 {
+        match self {
+            Self::Mps2An385 | Self::Mps2An386 | Self::SingleSlot => 0x2100_0000,
+            Self::Virt => 0x2200_0000,
+        }
+    }
+
+    /// Whether what is stored to the flash is what it holds then. Otherwise stores are commands to the part.
+    pub const fn stores_are_content(self) -> bool {
+        match self {
+            Self::Mps2An385 | Self::Mps2An386 | Self::SingleSlot => true,
+            Self::Virt => false,
+        }
+    }
+
     /// The QEMU that emulates it.
     pub const fn qemu(self) -> &'static str {
         match self {

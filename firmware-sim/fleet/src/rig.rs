@@ -129,6 +129,11 @@ impl Rig {
         self.config.device.id_text()
     }
 
+    /// What the device is.
+    pub fn board(&self) -> Board {
+        self.config.board
+    }
+
     /// The device's class.
     pub fn class(&self) -> &'static str {
         self.config.board.class()
@@ -179,8 +184,7 @@ impl Rig {
 
     /// The digest by which commands name a firmware file, in hex.
     pub fn digest(&self, image: &str) -> Result<String, Failure> {
-        let digest = Sha256::digest(self.image(image)?);
-        Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(digest(&self.image(image)?))
     }
 
     /// Starts a second gateway that trusts these keys, and makes the device talk to it.
@@ -211,6 +215,12 @@ impl Rig {
         self.bridge.set_gateway(address);
         Ok(())
     }
+}
+
+/// The digest by which commands name an image, in hex.
+pub fn digest(image: &[u8]) -> String {
+    let digest = Sha256::digest(image);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A new folder in `$TMPDIR` or /tmp.

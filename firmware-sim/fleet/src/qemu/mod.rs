@@ -6,13 +6,17 @@
 //! killed on drop, and the kernel kills it if this process dies first (`setpriv --pdeathsig`).
 
 mod arguments;
+mod debugger;
 mod process;
 
 use crate::board::Board;
 use crate::lines::{HARNESS, Lines};
 use crate::watched::Watched;
+pub use debugger::Watch;
 use process::Supervisor;
 use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -70,14 +74,37 @@ impl Machine {
     /// Switches the machine on. Does nothing when it is on.
     pub fn start(&mut self) -> io::Result<()> {
         if self.running.is_none() {
-            self.running = Some(Supervisor::start(
-                self.config.board,
-                self.config.arguments(),
-                self.serial.clone(),
-                self.power_cycles.clone(),
-            )?);
+            self.run(self.config.arguments(), None)?;
         }
         Ok(())
+    }
+
+    /// Switches the machine on, to be stopped right after the store that `watch` describes. Then a line says so that
+    /// [`Machine::is_stopped`] knows, and nothing is left but [`Machine::kill`].
+    pub fn start_watched(&mut self, watch: Watch) -> io::Result<()> {
+        self.kill();
+        let (ours, qemus) = UnixStream::pair()?;
+        let mut arguments = self.config.arguments();
+        arguments.extend(debugger::ARGUMENTS.map(str::to_owned));
+        self.run(arguments, Some(qemus.into()))?;
+        debugger::start(ours, watch, self.serial.clone())
+    }
+
+    fn run(&mut self, arguments: Vec<String>, input: Option<OwnedFd>) -> io::Result<()> {
+        self.running = Some(Supervisor::start(
+            self.config.board,
+            arguments,
+            input,
+            self.serial.clone(),
+            self.power_cycles.clone(),
+        )?);
+        Ok(())
+    }
+
+    /// Whether this line says that the watched store happened and the machine stands still.
+    pub fn is_stopped(line: &str) -> bool {
+        line.strip_prefix(HARNESS)
+            .is_some_and(|remark| remark.starts_with(debugger::STOPPED))
     }
 
     /// Cuts the power: `kill -9`. Returns when the process is gone.

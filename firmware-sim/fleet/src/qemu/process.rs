@@ -4,6 +4,7 @@ use crate::board::Board;
 use crate::lines::Lines;
 use crate::watched::Watched;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -36,6 +37,7 @@ impl Supervisor {
     pub(super) fn start(
         board: Board,
         arguments: Vec<String>,
+        input: Option<OwnedFd>,
         serial: Lines,
         power_cycles: Watched<u32>,
     ) -> io::Result<Self> {
@@ -43,9 +45,14 @@ impl Supervisor {
         let shared = state.clone();
         let (started, first) = mpsc::channel();
         // The death signal is tied to the thread that spawns, so the supervisor spawns itself.
-        let thread = std::thread::Builder::new()
-            .name("qemu".into())
-            .spawn(move || supervise(&shared, board, &arguments, &serial, &power_cycles, &started))?;
+        let thread = std::thread::Builder::new().name("qemu".into()).spawn(move || {
+            let qemu = Qemu {
+                board,
+                arguments,
+                input,
+            };
+            supervise(&shared, &qemu, &serial, &power_cycles, &started);
+        })?;
         let supervisor = Self {
             state,
             thread: Some(thread),
@@ -73,16 +80,23 @@ impl Drop for Supervisor {
     }
 }
 
+/// What is started.
+struct Qemu {
+    board: Board,
+    arguments: Vec<String>,
+    /// Its standard input, which no program of ours reads: one end of whatever else QEMU is to be connected with.
+    input: Option<OwnedFd>,
+}
+
 fn supervise(
     state: &Watched<State>,
-    board: Board,
-    arguments: &[String],
+    qemu: &Qemu,
     serial: &Lines,
     power_cycles: &Watched<u32>,
     started: &mpsc::Sender<Option<io::Error>>,
 ) {
     for _ in 0..LOCKUPS_MAX {
-        let mut child = match spawn(board, arguments) {
+        let mut child = match qemu.spawn() {
             Ok(child) => child,
             Err(error) => {
                 let _ = started.send(Some(error));
@@ -118,39 +132,45 @@ fn supervise(
     serial.remark(&format!("{QEMU_GONE} after {LOCKUPS_MAX} lockups"));
 }
 
-/// Runs QEMU so that the kernel kills it when this process dies. Looks for it first: the guard would be found in any case.
-fn spawn(board: Board, arguments: &[String]) -> io::Result<Child> {
-    let qemu = board.qemu();
-    if !is_installed(qemu) {
-        return Err(io::Error::new(
-            io::ErrorKind::NotFound,
-            format!(
-                "{qemu} is not in PATH; install it with: scripts/prepare {}",
-                board.qemu_part()
-            ),
-        ));
+impl Qemu {
+    /// Runs QEMU so that the kernel kills it when this process dies. Looks for it first: the guard would be found in any case.
+    fn spawn(&self) -> io::Result<Child> {
+        let qemu = self.board.qemu();
+        if !is_installed(qemu) {
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                format!(
+                    "{qemu} is not in PATH; install it with: scripts/prepare {}",
+                    self.board.qemu_part()
+                ),
+            ));
+        }
+        let mut guarded = Command::new("setpriv");
+        guarded.args(["--pdeathsig", "KILL", qemu]);
+        match self.run(&mut guarded) {
+            // Without util-linux, the guard in `Drop` is all there is.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.run(&mut Command::new(qemu)),
+            other => other,
+        }
     }
-    let mut guarded = Command::new("setpriv");
-    guarded.args(["--pdeathsig", "KILL", qemu]);
-    match run(&mut guarded, arguments) {
-        // Without util-linux, the guard in `Drop` is all there is.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => run(&mut Command::new(qemu), arguments),
-        other => other,
+
+    fn run(&self, command: &mut Command) -> io::Result<Child> {
+        let input = match &self.input {
+            Some(input) => Stdio::from(input.try_clone()?),
+            None => Stdio::null(),
+        };
+        command
+            .args(&self.arguments)
+            .stdin(input)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
     }
 }
 
 fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-}
-
-fn run(command: &mut Command, arguments: &[String]) -> io::Result<Child> {
-    command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()
 }
 
 /// Exit 134 is how a shell shows the same abort.
