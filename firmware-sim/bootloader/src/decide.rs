@@ -17,10 +17,23 @@
 //! | none does, one verifies above c (or no c) | boot the highest one as last resort    |
 //! | what verifies is below c                  | recovery: only older images            |
 //! | none verifies                             | recovery: no image                     |
+//!
+//! An image that always crashes is bounded while it is on trial only. Of any other crash nobody keeps count, so that a
+//! technician has a chance at each, and a device that has none goes on:
+//!
+//! | trial       | left behind             | where an image could be started, decision                   |
+//! |-------------|-------------------------|-------------------------------------------------------------|
+//! | none, t ≤ c | a watchdog's or a fault | recovery: crashed; silence of [`WINDOW_MS`] ends in a restart, with nothing left behind |
+//! | t > c       | anything                | as above: the trial counts it                               |
 
 use core::fmt;
 
 use deltagate_flash::{BootInfo, BootLogState, RevertReason, Reverted, Slot, TRIAL_BOOTS_MAX};
+
+/// How long a device that crashed waits for a technician before it starts its image again: a client that asks every second,
+/// as `deltagate device recover` does, is heard several times. A device that crashes now and then is kept from its work for
+/// no longer than it takes to connect to a network.
+pub const WINDOW_MS: u32 = 5_000;
 
 /// What to do at this boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +95,7 @@ impl Mode {
     }
 }
 
-/// Why nothing can be started: the device waits for a technician.
+/// Why nothing can be started, or not at once: the device waits for a technician.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Recovery {
@@ -94,6 +107,9 @@ pub enum Recovery {
     NoImage,
     /// What verifies is older than the highest confirmed image.
     OnlyOlder,
+    /// The image in this slot can be started, and its last run ended with a watchdog or a fault. Who hears nothing for
+    /// [`WINDOW_MS`] restarts, and starts it.
+    Crashed(Slot),
 }
 
 impl Recovery {
@@ -105,6 +121,7 @@ impl Recovery {
             Self::BootLogUnreadable => "the boot log cannot be read",
             Self::NoImage => "no slot holds a valid image",
             Self::OnlyOlder => "the only valid image is older than the confirmed one",
+            Self::Crashed(_) => "the image crashed, and starts again in 5 s",
         }
     }
 }
@@ -130,7 +147,10 @@ pub fn decide(
     let Some(trial) = state.trial.filter(|trial| Some(trial.sequence) > state.confirmed) else {
         return Decision {
             revert: None,
-            boot: settled(state.confirmed, verdict),
+            boot: match settled(state.confirmed, verdict) {
+                Ok(choice) if left_behind.is_some() => Err(Recovery::Crashed(choice.slot)),
+                boot => boot,
+            },
         };
     };
     let reason = if state.attempts >= TRIAL_BOOTS_MAX {
@@ -232,6 +252,40 @@ mod tests {
             boots(Slot::B, 5, Mode::Confirmed)
         );
         assert_eq!(with(settled, None, Some(5)).revert, None);
+    }
+
+    #[test]
+    fn only_a_crash_that_no_trial_counts_leads_to_recovery() {
+        let boot = |state: BootLogState, left_behind| {
+            decide(&state, left_behind, &mut |slot| {
+                Some(if slot == Slot::A { 5 } else { 6 })
+            })
+            .boot
+        };
+        for left_behind in LEFT_BEHIND.into_iter().flatten() {
+            for (state, slot) in [
+                (state(Some(5), None, 0), Slot::A),
+                (state(Some(5), Some((5, Slot::A)), 0), Slot::A),
+                (state(Some(6), Some((5, Slot::A)), 3), Slot::B),
+                // The last resort: its starts are not counted either.
+                (state(Some(4), None, 0), Slot::B),
+            ] {
+                assert_eq!(
+                    boot(state, Some(left_behind)),
+                    Err(Recovery::Crashed(slot)),
+                    "{state:?}"
+                );
+                assert_eq!(boot(state, None).map(|choice| choice.slot), Ok(slot));
+            }
+            for attempts in 0..=TRIAL_BOOTS_MAX {
+                for tried in [6, 7] {
+                    let counted = state(Some(5), Some((tried, Slot::B)), attempts);
+                    assert!(boot(counted, Some(left_behind)).is_ok(), "{counted:?}");
+                }
+            }
+        }
+        let text = format!("starts again in {} s", WINDOW_MS / 1_000);
+        assert!(Recovery::Crashed(Slot::A).text().ends_with(&text));
     }
 
     #[test]
@@ -372,6 +426,7 @@ mod tests {
             },
             Err(Recovery::NoImage) => "none".to_owned(),
             Err(Recovery::OnlyOlder) => "older".to_owned(),
+            Err(Recovery::Crashed(slot)) => format!("{slot} in 5 s"),
             Err(other) => format!("{other:?}"),
         };
         let revert = decision.revert.map_or(String::new(), |reverted| {
@@ -396,11 +451,13 @@ mod tests {
             for trial in trials {
                 for attempts in 0..=TRIAL_BOOTS_MAX {
                     for left_behind in [None, Some(RevertReason::Watchdog), Some(RevertReason::Fault)] {
-                        // Without a trial neither matters, and below the limit nothing left behind does.
-                        let matters = trial.is_some() || attempts == 0;
-                        if !matters
-                            || left_behind.is_some() && (attempts < TRIAL_BOOTS_MAX || trial.is_none())
-                        {
+                        // Without a trial attempts do not matter, and below their limit nothing left behind does.
+                        let counted = trial.is_some_and(|(sequence, _)| Some(sequence) > confirmed);
+                        let matters = match counted {
+                            true => left_behind.is_none() || attempts == TRIAL_BOOTS_MAX,
+                            false => attempts == 0 || trial.is_some() && left_behind.is_none(),
+                        };
+                        if !matters {
                             continue;
                         }
                         table += &format!(
@@ -498,6 +555,16 @@ mod tests {
             );
         }
         let eligible = |found: Option<u32>| found.is_some() && found >= state.confirmed;
+        if let Err(Recovery::Crashed(slot)) = decision.boot {
+            assert!(eligible(if slot == Slot::A { a } else { b }));
+            assert_eq!(decision.revert, None);
+            assert!(
+                state
+                    .trial
+                    .is_none_or(|trial| Some(trial.sequence) <= state.confirmed)
+            );
+            return;
+        }
         let Ok(choice) = decision.boot else {
             assert!(
                 !eligible(a) && !eligible(b),

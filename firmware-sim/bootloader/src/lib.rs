@@ -6,12 +6,12 @@
 //! 1. [`verify_slot`] checks signature, vendor, class, size and digest of what lies in a slot.
 //! 2. [`decide`] is the table: boot log and verdicts in, [`Decision`] out.
 //! 3. [`run`] is a whole boot: it writes the decision to the boot log before the image starts.
-//! 4. [`recovery`] serves a device that has nothing to start over its serial line.
+//! 4. [`recovery`] serves a device that has nothing to start over its serial line, and for some seconds one that crashed.
 //!
 //! The binary adds what only the board can do: copy the image to RAM, start the watchdog, jump.
 //!
 //! Left out on purpose: the network and the delta format. A bootloader that cannot do these cannot be attacked through them.
-//! A slot is written in recovery only, when no slot holds anything that could start.
+//! A slot is written in recovery only, and never the one whose image would start.
 
 #![cfg_attr(not(test), no_std)]
 
@@ -21,6 +21,6 @@ mod run;
 mod say;
 mod verify;
 
-pub use decide::{Choice, Decision, Mode, Recovery, decide};
+pub use decide::{Choice, Decision, Mode, Recovery, WINDOW_MS, decide};
 pub use run::{Boot, BootEvent, run};
 pub use verify::{SlotFault, VerifiedSlot, verify_slot};

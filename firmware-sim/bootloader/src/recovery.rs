@@ -1,4 +1,5 @@
-//! Recovery: nothing can be started, and the device is served over its serial line until something can.
+//! Recovery: nothing can be started, and the device is served over its serial line until something can; or something can and
+//! crashed, and the device is served for [`WINDOW_MS`](crate::WINDOW_MS), or until the technician is through.
 //!
 //! [`RecoveryServer`] speaks SMP ([`wire_smp`]), so that any mcumgr client can bring an image. The file it takes is the one
 //! that `deltagate image sign` made, as it is: envelope, text, image. It decides nothing about booting: it writes a slot, and
@@ -9,6 +10,8 @@
 //! - Then header and image are written from the front, sector by sector ([`upload`] has the order). A power cut at any point
 //!   leaves the device in recovery, where the same file goes on one sector before the cut at worst. What is continued is
 //!   known by its envelope in flash, not by what a client calls it.
+//! - An image that could start is never overwritten: what is brought beside it must be newer, and is put on trial as after an
+//!   update, with the record that says so written last.
 //! - Only when signature and digest of the whole verify does the client learn that the upload is complete.
 //!
 //! Sans-IO: bytes in with [`RecoveryServer::handle_byte`], lines out with [`RecoveryServer::poll_transmit`], and the one thing

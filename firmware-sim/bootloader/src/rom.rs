@@ -4,7 +4,7 @@ use core::cell::RefCell;
 
 use board::{Board, Clock, Nor, Uart, Unstartable, Watchdog};
 use deltagate_bootloader::recovery::{RecoveryEffect, RecoveryServer};
-use deltagate_bootloader::{Boot, Recovery, run};
+use deltagate_bootloader::{Boot, Recovery, WINDOW_MS, run};
 use deltagate_flash::{FlashError, ImageOffset, Layout, Region, RevertReason, SlotRegion};
 use embedded_storage::nor_flash::NorFlash;
 
@@ -15,6 +15,8 @@ const WATCHDOG_MS: u32 = 8_000;
 /// How long a device in recovery hears nothing before it restarts to look again: a flash that could not be read may be
 /// readable later, a technician who brought an image may have forgotten to restart it, and one who connects reads why.
 const LOOK_AGAIN_TICKS: u64 = 120_000 * Clock::TICKS_PER_MS;
+/// How long one does that could start its image, which that restart then does.
+const WINDOW_TICKS: u64 = WINDOW_MS as u64 * Clock::TICKS_PER_MS;
 
 /// How much of the image is on the stack at a time while it is copied.
 const LOADED_AT_ONCE_BYTES: usize = 256;
@@ -99,20 +101,27 @@ fn recover<F: NorFlash>(
     );
     watchdog.start(WATCHDOG_MS);
     let mut server = RecoveryServer::new(flash, &LAYOUT, reason);
-    let mut heard = 0;
+    let mut heard = clock.ticks();
+    let mut patience = match reason {
+        Recovery::Crashed(_) => WINDOW_TICKS,
+        _ => LOOK_AGAIN_TICKS,
+    };
     loop {
         watchdog.feed();
         let now = clock.ticks();
         if let Some(byte) = uart.receive() {
-            heard = now;
-            server.handle_byte(byte);
+            // Noise is no message: it keeps no device from its work.
+            if server.handle_byte(byte) {
+                heard = now;
+                patience = LOOK_AGAIN_TICKS;
+            }
             while let Some(line) = server.poll_transmit() {
                 uart.send(line);
             }
             if let Some(RecoveryEffect::Restart) = server.poll_effect() {
                 break;
             }
-        } else if now - heard > LOOK_AGAIN_TICKS {
+        } else if now - heard > patience {
             break;
         }
     }

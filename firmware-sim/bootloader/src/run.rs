@@ -47,7 +47,7 @@ pub enum BootEvent {
 /// written is not started, because nothing would bound how often.
 ///
 /// # Errors
-/// [`Recovery`]: there is nothing to start.
+/// [`Recovery`]: there is nothing to start, or what there is crashed and a technician may be near.
 pub fn run<F: NorFlash>(
     flash: &RefCell<F>,
     layout: &Layout,

@@ -88,7 +88,7 @@ impl Rig {
         let directory = folder()?;
         let publisher = Publisher::generate(&config.deltagate, directory.path(), "publisher")?;
         let flash = directory.path().join("flash.img");
-        ship(&config, &publisher, directory.path(), &flash)?;
+        ship(&config, &publisher, "v1.bin", directory.path(), &flash)?;
         let gateway = Gateway::start(
             &config.deltagate,
             &directory.path().join("gateway"),
@@ -187,6 +187,17 @@ impl Rig {
         Ok(digest(&self.image(image)?))
     }
 
+    /// Makes the device, which is switched off, one that left the factory with this firmware file.
+    pub fn ship_instead(&self, image: &str) -> Result<(), Failure> {
+        ship(
+            &self.config,
+            &self.publisher,
+            image,
+            self.directory.path(),
+            self.machine.flash(),
+        )
+    }
+
     /// Starts a second gateway that trusts these keys, and makes the device talk to it.
     pub fn divert(&self, trust: &[&Publisher]) -> Result<Gateway, Failure> {
         let keys = trust.iter().map(|publisher| publisher.public_key().to_owned());
@@ -270,10 +281,16 @@ fn sign(
     Ok(to)
 }
 
-/// Signs version 1 and writes the flash of a device that runs it.
-fn ship(config: &RigConfig, publisher: &Publisher, directory: &Path, flash: &Path) -> Result<(), Failure> {
+/// Signs a firmware file under number 1 and writes the flash of a device that runs it.
+fn ship(
+    config: &RigConfig,
+    publisher: &Publisher,
+    image: &str,
+    directory: &Path,
+    flash: &Path,
+) -> Result<(), Failure> {
     let (board, firmware) = (config.board, &config.firmware);
-    let signed = std::fs::read(sign(firmware, publisher, board.class(), "v1.bin", 1, directory)?)?;
+    let signed = std::fs::read(sign(firmware, publisher, board.class(), image, 1, directory)?)?;
     let mut buffer = [0; ENVELOPE_BYTES_MAX];
     let envelope = sever_text(&signed, &mut buffer)?;
     let manifest = Envelope::parse(envelope)?.interpret()?;
@@ -285,7 +302,7 @@ fn ship(config: &RigConfig, publisher: &Publisher, directory: &Path, flash: &Pat
         class_id: manifest.class_id,
         trust_anchors: &[anchor.to_bytes()],
         envelope,
-        image: &firmware.read("v1.bin")?,
+        image: &firmware.read(image)?,
         sequence: 1,
     };
     Ok(factory::write_flash_file(flash, board, &shipped)?)

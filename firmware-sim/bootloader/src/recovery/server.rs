@@ -33,7 +33,6 @@ pub enum RecoveryEffect {
 ///
 /// The time one byte can take is bounded by erasing three sectors, or hashing a slot and checking a signature.
 pub struct RecoveryServer<'f, F> {
-    reason: Recovery,
     device: Device<'f, F>,
     upload: Upload,
     reader: MessageReader<PACKET_BYTES_MAX>,
@@ -47,7 +46,8 @@ pub struct RecoveryServer<'f, F> {
 }
 
 impl<'f, F: NorFlash> RecoveryServer<'f, F> {
-    /// A server for a device that cannot start anything for this `reason`.
+    /// A server for a device that cannot start anything for this `reason`; or that could start what is in the slot `running`,
+    /// which is left alone then.
     #[must_use]
     pub fn new(flash: &'f RefCell<F>, layout: &'f Layout, reason: Recovery) -> Self {
         let boot_log = BootLog::open(Region::new(flash, layout.boot_log));
@@ -59,9 +59,9 @@ impl<'f, F: NorFlash> RecoveryServer<'f, F> {
                 Ok(log) => Ok(log.state().confirmed),
                 Err(_) => Err(Recovery::BootLogUnreadable),
             },
+            reason,
         };
         Self {
-            reason,
             device,
             upload: Upload::new(),
             reader: MessageReader::new(),
@@ -90,15 +90,9 @@ impl<'f, F: NorFlash> RecoveryServer<'f, F> {
         }
         let (upload, device) = (&mut self.upload, &self.device);
         let written = packet(&mut self.answer, |room| {
-            respond(
-                request,
-                self.reason,
-                device,
-                upload,
-                Answer::new(answer_header, room)?,
-            )
-            // Only the text of an echo can be too long.
-            .or_else(|NoSpace| Answer::new(answer_header, room)?.refused(ErrorCode::TooLong, ""))
+            respond(request, device, upload, Answer::new(answer_header, room)?)
+                // Only the text of an echo can be too long.
+                .or_else(|NoSpace| Answer::new(answer_header, room)?.refused(ErrorCode::TooLong, ""))
         });
         self.next_line = 0;
         self.answer_bytes = written.map_or(0, <[u8]>::len);
@@ -125,7 +119,6 @@ impl<'f, F: NorFlash> RecoveryServer<'f, F> {
 /// Writes the answer to `request`.
 fn respond<F: NorFlash>(
     request: Result<Request<'_>, ErrorCode>,
-    reason: Recovery,
     device: &Device<'_, F>,
     upload: &mut Upload,
     answer: Answer<'_>,
@@ -144,7 +137,7 @@ fn respond<F: NorFlash>(
         } => answer.bootloader(
             NAME,
             Some(&RecoveryInfo {
-                state: reason.text(),
+                state: device.reason.text(),
                 identity: device
                     .provision
                     .as_ref()

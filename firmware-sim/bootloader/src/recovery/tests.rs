@@ -123,8 +123,12 @@ use embedded_storage::nor_flash::NorFlash;
 
 impl<'f, F: NorFlash> Client<'f, F> {
     fn new(flash: &'f RefCell<F>) -> Self {
+        Self::of_device(flash, Recovery::NoImage)
+    }
+
+    fn of_device(flash: &'f RefCell<F>, reason: Recovery) -> Self {
         Self {
-            server: RecoveryServer::new(flash, &LAYOUT, Recovery::NoImage),
+            server: RecoveryServer::new(flash, &LAYOUT, reason),
             reader: MessageReader::new(),
             sequence: 0,
             sent_bytes: 0,
@@ -219,6 +223,74 @@ fn a_signed_file_in_pieces_of_any_length_is_taken_and_boots() {
         let mut client = Client::new(&flash);
         assert_eq!(client.upload(&file, piece_bytes), Ok(file.len()));
         assert_eq!(boots(&flash), Ok((Slot::A, 5)));
+    }
+}
+
+/// Image 5 runs in `slot`, and crashed.
+fn crashed_device(slot: Slot) -> SimFlash {
+    let flash = RefCell::new(device());
+    let mut image = image();
+    image.resize(image.len().next_multiple_of(4), 0xFF);
+    let region = SlotRegion::new(Region::new(&flash, LAYOUT.slot(slot)));
+    Region::new(&flash, LAYOUT.slot(slot))
+        .erase(0, LAYOUT.slot_a.bytes)
+        .unwrap();
+    region
+        .program_image(deltagate_flash::ImageOffset(0), &image)
+        .unwrap();
+    let file = File::right().bytes();
+    let mut reader = wire_manifest::ReleaseReader::new();
+    reader.push(&file).unwrap();
+    region.write_envelope(reader.release().unwrap().0).unwrap();
+    BootLog::open(Region::new(&flash, LAYOUT.boot_log))
+        .unwrap()
+        .settle()
+        .unwrap();
+    flash.into_inner()
+}
+
+/// Whether the boot after silence is of `slot`, and on trial.
+fn boots_from<F: NorFlash>(flash: &RefCell<F>) -> (Slot, u32, bool) {
+    let boot = run(flash, &LAYOUT, None, &mut |_| {}).unwrap();
+    (boot.image.slot, boot.image.sequence, boot.info.on_trial)
+}
+
+fn newer() -> File {
+    File {
+        sequence: 6,
+        ..File::solid()
+    }
+}
+
+#[test]
+fn beside_an_image_that_crashed_a_newer_one_is_put_on_trial() {
+    for slot in Slot::BOTH {
+        let flash = RefCell::new(crashed_device(slot));
+        let before = flash.borrow().bytes().to_vec();
+        let mut client = Client::of_device(&flash, Recovery::Crashed(slot));
+        for (file, words) in [
+            (File::solid(), "the image is not newer than the confirmed one"),
+            (
+                File {
+                    sequence: 4,
+                    ..File::solid()
+                },
+                "the image is not newer than the confirmed one",
+            ),
+        ] {
+            let refused = client.upload(&file.bytes(), 500).unwrap_err();
+            assert_eq!(refused, (ErrorCode::AccessDenied, words.to_string()));
+        }
+        assert_eq!(flash.borrow().bytes(), &before[..], "nothing changed before that");
+        let file = newer().bytes();
+        assert_eq!(client.upload(&file, 500), Ok(file.len()));
+        let running = LAYOUT.slot(slot);
+        let running = running.offset as usize..(running.offset + running.bytes) as usize;
+        assert_eq!(flash.borrow().bytes()[running.clone()], before[running]);
+        for _ in 0..deltagate_flash::TRIAL_BOOTS_MAX {
+            assert_eq!(boots_from(&flash), (slot.other(), 6, true));
+        }
+        assert_eq!(boots_from(&flash), (slot, 5, false), "it did not prove itself");
     }
 }
 
@@ -364,7 +436,7 @@ fn what_is_not_for_this_device_is_refused_before_a_byte_of_flash_changes() {
         (
             older.bytes(),
             ErrorCode::AccessDenied,
-            "the image is older than the confirmed one",
+            "the image is not newer than the confirmed one",
         ),
         (
             large.bytes(),

@@ -19,9 +19,10 @@ use core::cell::RefCell;
 use core::fmt;
 
 use deltagate_flash::{
-    ENVELOPE_BYTES_MAX, FlashError, ImageOffset, Layout, Provision, Region, Slot, SlotRegion,
+    BootLog, BootRecord, ENVELOPE_BYTES_MAX, FlashError, ImageOffset, Layout, Provision, Region, Slot,
+    SlotRegion,
 };
-use embedded_storage::nor_flash::NorFlash;
+use embedded_storage::nor_flash::{NorFlash, NorFlashErrorKind};
 use wire_manifest::{ReleaseError, ReleaseReader};
 use wire_smp::ErrorCode;
 
@@ -43,7 +44,7 @@ pub enum UploadFault {
     Release(ReleaseError),
     /// The envelope, or in the end the image, does not verify.
     Slot(SlotFault),
-    /// It is signed, and older than the confirmed image.
+    /// It is signed, and older than the confirmed image; or as old, and that one is there.
     Older,
 }
 
@@ -56,7 +57,7 @@ impl UploadFault {
             Self::Length => "the length of the file is missing or wrong",
             Self::Release(error) => error.text(),
             Self::Slot(fault) => fault.text(),
-            Self::Older => "the image is older than the confirmed one",
+            Self::Older => "the image is not newer than the confirmed one",
         }
     }
 
@@ -98,9 +99,19 @@ pub(super) struct Device<'f, F> {
     pub(super) provision: Option<Provision>,
     /// The highest confirmed sequence number, if there is one; or that nobody knows.
     pub(super) confirmed: Result<Option<u32>, Recovery>,
+    /// Why it is in recovery.
+    pub(super) reason: Recovery,
 }
 
 impl<'f, F: NorFlash> Device<'f, F> {
+    /// Where the image lies that starts if nobody brings another. It is not touched, and what is brought is put on trial.
+    const fn running(&self) -> Option<Slot> {
+        match self.reason {
+            Recovery::Crashed(slot) => Some(slot),
+            _ => None,
+        }
+    }
+
     fn slot(&self, slot: Slot) -> SlotRegion<'f, F> {
         SlotRegion::new(Region::new(self.flash, self.layout.slot(slot)))
     }
@@ -222,7 +233,8 @@ impl Upload {
             bytes: image_bytes,
             erased: 0,
         };
-        let mut slots = Slot::BOTH.into_iter().filter(|&slot| Some(slot) != self.failed);
+        let avoided = device.running().or(self.failed);
+        let mut slots = Slot::BOTH.into_iter().filter(|&slot| Some(slot) != avoided);
         if let Some(begun) = slots.clone().find(|&slot| is_begun(device.slot(slot), envelope)) {
             self.slot = begun;
             writing.erased = first_unfinished(device.slot(begun), image_bytes)?;
@@ -293,9 +305,19 @@ impl Upload {
         let provision = device
             .provision
             .ok_or(UploadFault::NotReady(Recovery::NotProvisioned))?;
-        if let Err(fault) = verify_slot(device.flash, device.layout, self.slot, &provision) {
-            device.slot(self.slot).erase_header()?;
-            return Err(UploadFault::Slot(fault));
+        let image = match verify_slot(device.flash, device.layout, self.slot, &provision) {
+            Ok(image) => image,
+            Err(fault) => {
+                device.slot(self.slot).erase_header()?;
+                return Err(UploadFault::Slot(fault));
+            }
+        };
+        if device.running().is_some() {
+            // The boot before settled the log.
+            let (sequence, slot) = (image.sequence, image.slot);
+            BootLog::open(Region::new(device.flash, device.layout.boot_log))?
+                .append(BootRecord::Trial { sequence, slot })
+                .map_err(|_| FlashError::Device(NorFlashErrorKind::Other))?;
         }
         self.state = State::Done;
         Ok(())
@@ -324,7 +346,8 @@ fn check<F: NorFlash>(device: &Device<'_, F>, envelope: &[u8]) -> Result<Verifie
         .ok_or(UploadFault::NotReady(Recovery::NotProvisioned))?;
     let capacity_bytes = device.layout.image_capacity_bytes();
     let image = verify_envelope(envelope, Slot::A, provision, capacity_bytes).map_err(UploadFault::Slot)?;
-    match Some(image.sequence) < confirmed {
+    let least = confirmed.map(|confirmed| confirmed.saturating_add(device.running().is_some().into()));
+    match Some(image.sequence) < least {
         true => Err(UploadFault::Older),
         false => Ok(image),
     }

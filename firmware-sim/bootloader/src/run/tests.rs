@@ -168,6 +168,25 @@ fn a_shipped_device_boots_its_confirmed_image_and_writes_nothing() {
 }
 
 #[test]
+fn an_image_that_crashed_boots_after_a_technician_had_a_chance() {
+    for left_behind in [RevertReason::Watchdog, RevertReason::Fault] {
+        let device = Device::shipped();
+        let before = device.0.borrow().bytes().to_vec();
+        let crashed = Err(Recovery::Crashed(Slot::A));
+        assert_eq!(device.boot_after(Some(left_behind)), crashed);
+        // It restarted when nobody came.
+        assert_eq!(sequence(device.boot()), 1);
+        assert_eq!(device.0.borrow().bytes(), &before[..], "nothing is written");
+    }
+    let device = Device::updated();
+    for _ in 0..TRIAL_BOOTS_MAX {
+        assert_eq!(sequence(device.boot_after(Some(RevertReason::Fault))), 2);
+    }
+    let after = device.boot_after(Some(RevertReason::Fault));
+    assert_eq!(sequence(after), 1, "the crash was the trial's");
+}
+
+#[test]
 fn an_update_is_tried_thrice_and_then_given_up_for_good() {
     let device = Device::updated();
     for attempt in 1..=TRIAL_BOOTS_MAX {

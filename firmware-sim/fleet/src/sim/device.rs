@@ -2,7 +2,7 @@
 
 use super::release::{Behaviour, SignedImage};
 use deltagate_agent::{Agent, Config, DATAGRAM_BYTES_MAX, Effect, Event};
-use deltagate_bootloader::Boot;
+use deltagate_bootloader::{Boot, Recovery};
 use deltagate_flash::sim::{PowerCut, SimFlash};
 use deltagate_flash::{BootInfo, BootLog, Layout, Provision, Region, RevertReason};
 use std::cell::RefCell;
@@ -205,7 +205,11 @@ impl<'h> Device<'h> {
     fn boot(&mut self, now_us: u64) -> Result<(), String> {
         self.boots += 1;
         let left_behind = self.left_behind.take();
-        let outcome = deltagate_bootloader::run(self.flash, &LAYOUT, left_behind, &mut |_| {});
+        let mut outcome = deltagate_bootloader::run(self.flash, &LAYOUT, left_behind, &mut |_| {});
+        if let Err(Recovery::Crashed(_)) = outcome {
+            // No technician comes: it restarts after its window, which this simulation leaves out.
+            outcome = deltagate_bootloader::run(self.flash, &LAYOUT, None, &mut |_| {});
+        }
         if !self.flash.borrow().is_powered() {
             self.cut_power(now_us);
             return Ok(());

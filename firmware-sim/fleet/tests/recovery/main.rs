@@ -15,6 +15,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use deltagate_flash::{Layout, Slot};
+use fleet::board::Board;
 use fleet::gateway::Deltagate;
 use fleet::link::LinkProfile;
 use fleet::rig::Rig;
@@ -94,6 +95,40 @@ fn goes_on_and_boots(rig: &Rig, mark: usize, file: &Path) {
     let at: u64 = at.split(' ').next().unwrap().parse().unwrap();
     assert!(at > std::fs::metadata(file).unwrap().len() / 5, "{said}");
     confirms_version_2(rig, mark);
+}
+
+/// Confirmed, and crashes at every start: without a technician it starts again and again, with one it tries what is brought.
+fn crashes_until_a_technician_comes(board: Board, image: &str, sign_of_life: &str, reason: &str) {
+    let mut rig = support::rig(board, LinkProfile::FAST, 2_000);
+    rig.ship_instead(image).unwrap();
+    support::run(&rig.gateway, &["device", "claim", &rig.device_id()]);
+    rig.machine.start().unwrap();
+    let mark = support::line(&rig, 0, sign_of_life);
+    let mark = support::line(&rig, mark, &format!("the last run ended with: {reason}"));
+    let mark = support::line(&rig, mark, "RECOVERY: the image crashed, and starts again in 5 s");
+    let mark = support::line(&rig, mark, "starting slot A sequence 1, confirmed");
+    let mark = support::line(&rig, mark, sign_of_life);
+    // Begun while the image runs, the command finds the seconds in which the bootloader listens.
+    let file = rig.sign("v2.bin", 2).unwrap();
+    let output = recover(&rig, &file).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let mark = support::line(&rig, mark, "starting slot B sequence 2, on trial, attempt 1");
+    confirms_version_2(&rig, mark);
+}
+
+#[test]
+fn a_confirmed_image_that_always_hangs_leaves_a_technician_time() {
+    crashes_until_a_technician_comes(Board::Mps2An385, "v3-hang.bin", "app: hanging", "watchdog");
+}
+
+#[test]
+fn a_confirmed_image_that_always_faults_leaves_a_technician_time() {
+    crashes_until_a_technician_comes(Board::Mps2An385, "v4-fault.bin", "app: faulting", "fault");
+}
+
+#[test]
+fn a_confirmed_risc_v_image_that_always_hangs_leaves_a_technician_time() {
+    crashes_until_a_technician_comes(Board::Virt, "v3-hang.bin", "app: hanging", "watchdog");
 }
 
 #[test]

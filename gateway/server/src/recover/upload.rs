@@ -13,9 +13,10 @@ use crate::publisher::identity::uuid_text;
 
 /// The bootloader's name.
 const BOOTLOADER: &str = "deltagate";
-/// How long the first answer may take, asked every second: a device that was just switched on verifies its slots first.
+/// How long the first answer may take, asked every second: a device that was just switched on verifies its slots first, and
+/// one whose image hangs listens for 5 s after each reset by its watchdog, of 8 s on the emulated boards.
 const FIRST_ANSWER_WAIT: Duration = Duration::from_secs(1);
-const FIRST_ANSWER_TRIES: u32 = 10;
+const FIRST_ANSWER_TRIES: u32 = 20;
 /// How long any other answer may take: checking a signature, or erasing, or hashing an image, takes a second on a slow
 /// device, and a terminal server may be far away.
 const ANSWER_WAIT: Duration = Duration::from_secs(5);
@@ -248,6 +249,7 @@ fn refused(code: ErrorCode, reason: &str) -> RecoverError {
         reason => format!("the device refuses the file: {reason}"),
     };
     let hint = match code {
+        ErrorCode::AccessDenied if reason.contains("not newer") => TAKE_NEWER,
         ErrorCode::AccessDenied => {
             "deltagate image inspect FILE shows key, class and sequence; take a file signed by a key this device trusts"
         }

@@ -69,3 +69,31 @@ fn going_on_costs_a_sector_at_most() {
         assert_eq!(boots(&flash), Ok((Slot::A, 5)));
     }
 }
+
+/// At every operation, torn at several bytes: the image that runs can start, until the record is there that tries the new one.
+#[test]
+fn an_upload_beside_an_image_that_crashed_never_costs_that_image() {
+    let (file, slot) = (newer().bytes(), Slot::A);
+    let bring =
+        |flash: &RefCell<SimFlash>| Client::of_device(flash, Recovery::Crashed(slot)).upload(&file, 700);
+    let operations = explore_power_cuts(
+        &crashed_device(slot),
+        &[0, 1, 255, 4095],
+        |flash| {
+            let _ = Client::of_device(&RefCell::new(flash), Recovery::Crashed(slot)).upload(&file, 700);
+        },
+        |flash, cut| {
+            let flash = RefCell::new(flash.clone());
+            let boot = boots_from(&flash);
+            assert!(
+                matches!(boot, (Slot::A, 5, false) | (Slot::B, 6, true)),
+                "{cut:?} {boot:?}"
+            );
+            if boot.0 == slot {
+                assert_eq!(bring(&flash), Ok(file.len()), "{cut:?}");
+                assert_eq!(boots_from(&flash), (Slot::B, 6, true), "{cut:?}");
+            }
+        },
+    );
+    assert!(operations > 50, "{operations} operations");
+}
