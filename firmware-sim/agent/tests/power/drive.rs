@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use deltagate_agent::{Agent, Config, DATAGRAM_BYTES_MAX, Effect, Event};
+use deltagate_agent::{Agent, Config, DATAGRAM_BYTES_MAX, Effect, Event, Verdict};
 use deltagate_bootloader::Boot;
 use deltagate_flash::sim::{Explored, Explorer, Forks, Limits, Probe, Rewrites, SimFlash, Tears};
 use deltagate_flash::{
@@ -12,7 +12,7 @@ use deltagate_flash::{
 use embedded_storage::nor_flash::NorFlash;
 use wire_coap::BlockSize;
 
-use super::scenario::{SHIPPED, Scenario};
+use super::scenario::{DEFER_S_MAX, SHIPPED, Scenario};
 use super::support::{Offer, Vendor};
 use super::world::World;
 
@@ -182,6 +182,10 @@ impl<const PROGRAM: usize, const SECTOR: usize> Device<'_, PROGRAM, SECTOR> {
         let mut config = Config::new(self.layout, &[1, 2, 3, 4, 5, 6]).unwrap();
         config.block_size_max = BLOCK;
         config.program_once = self.program_once;
+        if self.scenario.gate_has_its_time {
+            config.defer_s_min = 0;
+            config.defer_s_max = DEFER_S_MAX;
+        }
         config
     }
 
@@ -284,10 +288,18 @@ impl<const PROGRAM: usize, const SECTOR: usize> Device<'_, PROGRAM, SECTOR> {
         loop {
             *turns += 1;
             assert!(*turns < TURNS_MAX, "stuck: {:?}", forks.borrow().world);
+            let gate = (self.scenario.gate)(&forks.borrow().world);
+            agent.set_gate(*now_ms, gate);
             while let Some(effect) = agent.poll_effect() {
                 match effect {
                     Effect::Event(event) => self.witness(event, sequence, &mut forks.borrow_mut().world),
-                    Effect::Reboot => return Ended::Reboot,
+                    Effect::Reboot => {
+                        let may = boot.info.on_trial
+                            || gate.restart == Verdict::Clear
+                            || self.scenario.gate_has_its_time;
+                        assert!(may, "it restarts though that is put off");
+                        return Ended::Reboot;
+                    }
                 }
             }
             if agent.work(*now_ms) {
@@ -323,9 +335,13 @@ impl<const PROGRAM: usize, const SECTOR: usize> Device<'_, PROGRAM, SECTOR> {
             Event::Confirmed { sequence } => world.confirmed = world.confirmed.max(sequence),
             Event::Accepted { .. } => world.accepted(self.scenario, &self.last),
             Event::Dropped { outcome, .. } => {
-                // The gateway took back what it offered.
-                let expected =
-                    outcome == wire_checkin::Outcome::PayloadChanged && self.scenario.offers.len() > 1;
+                // The gateway took back what it offered, half fetched or waiting for its restart.
+                let is_taken_back = match outcome {
+                    wire_checkin::Outcome::PayloadChanged => true,
+                    wire_checkin::Outcome::Cancelled => world.put_off[1] > 0,
+                    _ => false,
+                };
+                let expected = is_taken_back && self.scenario.offers.len() > 1;
                 assert!(expected, "{sequence} dropped its update: {outcome}");
                 world.dropped();
             }

@@ -1,10 +1,15 @@
 //! What happens to a device while the power goes away: the offers of its gateway and the faults of its images.
 
+use deltagate_agent::{DeferralReason, Gate, Verdict};
+
 use super::support::{Offer, Release, Vendor, image};
 use super::world::World;
 
 /// Blocks of an offer after which a gateway changes its mind in some scenarios.
 pub(crate) const HALF_WAY: u8 = 5;
+
+/// Check-ins that tell of an update put off, after which an application opens its gate in some scenarios.
+pub(crate) const TOLD: u8 = 2;
 
 /// The image that every device ships with.
 pub(crate) const SHIPPED: u32 = 1;
@@ -29,6 +34,61 @@ pub(crate) struct Scenario {
     pub(crate) journal_nearly_full: bool,
     /// Whether payloads have a staging area of their own.
     pub(crate) staging_area: bool,
+    /// What the application says.
+    pub(crate) gate: fn(&World) -> Gate,
+    /// Whether its longest deferral is [`DEFER_S_MAX`], so that it is heeded for that long only.
+    pub(crate) gate_has_its_time: bool,
+}
+
+/// The longest deferral where the application would never have an update, seconds: three check-ins.
+pub(crate) const DEFER_S_MAX: u32 = 200;
+
+fn clear(_: &World) -> Gate {
+    Gate::CLEAR
+}
+
+fn closed() -> Verdict {
+    Verdict::Deferred(DeferralReason::Battery)
+}
+
+/// Puts an update off before its download and before its restart, until the gateway was told so twice each.
+fn clear_when_told(world: &World) -> Gate {
+    let verdict = |told: u8| if told < TOLD { closed() } else { Verdict::Clear };
+    let [download, restart] = world.put_off.map(verdict);
+    Gate { download, restart }
+}
+
+/// The same, of the first image's restart only.
+fn restart_clear_when_told(world: &World) -> Gate {
+    Gate {
+        download: Verdict::Clear,
+        ..clear_when_told(world)
+    }
+}
+
+/// Would never have the scenario's updates.
+fn never_clear(world: &World) -> Gate {
+    match world.finale {
+        true => Gate::CLEAR,
+        false => Gate {
+            download: closed(),
+            restart: closed(),
+        },
+    }
+}
+
+/// The first offer is replaced when the gateway was told that it waits for its restart.
+fn replaced_while_put_off(world: &World) -> Option<usize> {
+    Some(usize::from(world.ended > 0 || world.put_off[1] > 0))
+}
+
+/// The first offer is withdrawn then; the next comes when the device said what became of it, or says nothing of it any more.
+fn withdrawn_while_put_off(world: &World) -> Option<usize> {
+    match (world.ended, world.put_off[1]) {
+        (0, 0) => Some(0),
+        (0, _) => None,
+        _ => Some(1),
+    }
 }
 
 fn release(sequence: u32, version: u8, bytes: usize) -> Release {
@@ -74,6 +134,8 @@ impl Scenario {
             ],
             journal_nearly_full: false,
             staging_area: false,
+            gate: clear,
+            gate_has_its_time: false,
         }
     }
 
@@ -166,6 +228,46 @@ impl Scenario {
                     "the same image by another payload under the same path",
                     vec![full(&v2, "same"), patch(&v2, "same")],
                     2,
+                )
+            },
+            Self {
+                gate: clear_when_told,
+                ..new(
+                    "put off before the download and before the restart",
+                    vec![patch(&v2, "p2")],
+                    2,
+                )
+            },
+            Self {
+                gate: clear_when_told,
+                deaf: &[2],
+                ..new(
+                    "put off, then no contact on trial, an update over the remains",
+                    vec![full(&v2, "f2"), patch(&v3, "p3")],
+                    3,
+                )
+            },
+            Self {
+                gate: never_clear,
+                gate_has_its_time: true,
+                ..new("put off for as long as may be", vec![patch(&v2, "p2")], 2)
+            },
+            Self {
+                gate: restart_clear_when_told,
+                standing: replaced_while_put_off,
+                ..new(
+                    "a newer image arrives while one waits for its restart",
+                    vec![patch(&v2, "p2"), patch(&v3, "p3")],
+                    3,
+                )
+            },
+            Self {
+                gate: restart_clear_when_told,
+                standing: withdrawn_while_put_off,
+                ..new(
+                    "cancelled while it waits for its restart, then another",
+                    vec![patch(&v2, "p2"), patch(&v3, "p3")],
+                    3,
                 )
             },
             Self {

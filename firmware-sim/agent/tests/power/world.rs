@@ -1,9 +1,10 @@
 //! The device's surroundings, which keep their state while its power comes and goes: the gateway, and a witness of what must
 //! never be taken back.
 
+use deltagate_agent::{DeferralStage, Verdict};
 use wire_coap::Message;
 
-use super::scenario::{HALF_WAY, LAST, Scenario};
+use super::scenario::{HALF_WAY, LAST, Scenario, TOLD};
 use super::support::{Gateway, Offer, Request};
 
 /// What outlives a power cut, besides the flash.
@@ -19,6 +20,8 @@ pub(crate) struct World {
     pub(crate) contacted: u32,
     /// The highest sequence number that is known to be confirmed.
     pub(crate) confirmed: u32,
+    /// Check-ins that told of an update put off before its download and before its restart, up to [`TOLD`].
+    pub(crate) put_off: [u8; 2],
     /// The scenario is over; now the last update.
     pub(crate) finale: bool,
     /// The last update is over too.
@@ -67,6 +70,13 @@ impl World {
     }
 
     fn note(&mut self, scenario: &Scenario, check_in: &wire_checkin::CheckIn) {
+        if let Some(deferral) = check_in.deferral {
+            let told = match deferral.stage {
+                DeferralStage::Download => &mut self.put_off[0],
+                DeferralStage::Restart => &mut self.put_off[1],
+            };
+            *told = (*told + 1).min(TOLD);
+        }
         let offers = &scenario.offers;
         let sequence_of = |index: u8| {
             offers
@@ -95,6 +105,10 @@ impl World {
         if offer.job.path.as_str() != path {
             return;
         }
+        assert!(
+            (scenario.gate)(self).download == Verdict::Clear || scenario.gate_has_its_time,
+            "{path} is fetched though it is put off"
+        );
         if let Some(blocks) = self.blocks.get_mut(index) {
             *blocks = (*blocks + 1).min(HALF_WAY);
         }
