@@ -125,11 +125,8 @@ pub(crate) fn verify_envelope(
     if manifest.image_size > capacity_bytes {
         return Err(SlotFault::Size);
     }
-    let sequence = u32::try_from(manifest.sequence_number).map_err(|_| {
-        SlotFault::Manifest(
-            ManifestError::Unsupported(Unsupported::SequenceNumber(manifest.sequence_number)).into(),
-        )
-    })?;
+    let sequence = u32::try_from(manifest.sequence_number)
+        .map_err(|_| SlotFault::Manifest(ManifestError::Unsupported(Unsupported::SequenceNumber).into()))?;
     Ok(VerifiedSlot {
         slot,
         sequence,

@@ -3,7 +3,8 @@
 use sha2::{Digest, Sha256};
 use wire_cbor::{Fault, Kind, Writer};
 
-use crate::{Malformed, ManifestError, Unsupported};
+use crate::error::told;
+use crate::{Item, Malformed, ManifestError, Unsupported};
 
 /// COSE hash algorithm SHA-256 (RFC 9054), the one the draft makes mandatory.
 pub(crate) const SHA_256: i64 = -16;
@@ -85,18 +86,18 @@ impl<'a> Reader<'a> {
     }
 
     /// A SUIT_Digest that must be SHA-256: `[-16, bstr .size 32]`.
-    pub(crate) fn digest(&mut self) -> Result<[u8; 32], ManifestError> {
+    pub(crate) fn digest(&mut self) -> Result<&'a [u8; 32], ManifestError> {
         if self.array()? != 2 {
-            return Err(Malformed::OutOfRange("digest").into());
+            return Err(Malformed::OutOfRange(Item::Digest).into());
         }
         let algorithm = self.int()?;
         let bytes = self.bytes()?;
         if algorithm != SHA_256 {
-            return Err(Unsupported::DigestAlgorithm(algorithm).into());
+            return Err(Unsupported::DigestAlgorithm(told(algorithm)).into());
         }
         bytes
             .try_into()
-            .map_err(|_| Malformed::OutOfRange("digest").into())
+            .map_err(|_| Malformed::OutOfRange(Item::Digest).into())
     }
 
     /// Passes over one item of any kind and returns its bytes.
@@ -121,16 +122,35 @@ pub(crate) enum Key<'a> {
     Text(&'a str),
 }
 
+/// The keys of a map in which every key has to be one we know, and they are below 32: others are not looked at.
+#[derive(Default)]
+pub(crate) struct Seen(u32);
+
+impl Seen {
+    /// Takes note of a key, which must be new.
+    pub(crate) fn insert(&mut self, key: i64) -> Result<(), Malformed> {
+        let bit = match key {
+            0..32 => 1 << key,
+            _ => 0,
+        };
+        match self.0 & bit {
+            0 => self.0 |= bit,
+            _ => return Err(Malformed::DuplicateKey),
+        }
+        Ok(())
+    }
+}
+
 /// The keys of one map (or of COSE's two headers), of which there may be `N`.
 pub(crate) struct Keys<'a, const N: usize> {
     seen: [Key<'a>; N],
     len: usize,
-    what: &'static str,
+    what: Item,
 }
 
 impl<'a, const N: usize> Keys<'a, N> {
     /// `what` names the entries in the error that there are too many.
-    pub(crate) fn new(what: &'static str) -> Self {
+    pub(crate) fn new(what: Item) -> Self {
         Self {
             seen: [Key::Int(0); N],
             len: 0,
@@ -175,13 +195,13 @@ mod tests {
 
     #[test]
     fn a_key_may_stand_in_a_map_once() {
-        let mut keys = Keys::<2>::new("entries");
+        let mut keys = Keys::<2>::new(Item::TextEntries);
         assert_eq!(keys.insert(Key::Int(0)), Ok(()));
         assert_eq!(keys.insert(Key::Int(0)), Err(Malformed::DuplicateKey.into()));
         assert_eq!(keys.insert(Key::Text("0")), Ok(()));
         assert_eq!(
             keys.insert(Key::Int(1)),
-            Err(Unsupported::TooMany("entries").into())
+            Err(Unsupported::TooMany(Item::TextEntries).into())
         );
     }
 }

@@ -5,7 +5,8 @@ use core::fmt;
 use wire_cbor::Writer;
 
 use crate::cbor::{Key, Keys, Reader};
-use crate::{KeyId, Malformed, ManifestError};
+use crate::error::told;
+use crate::{Item, KeyId, Malformed, ManifestError};
 
 /// Most authentication blocks of one envelope: a publisher's key, its successor, and one of another algorithm, with
 /// one to spare.
@@ -33,8 +34,8 @@ pub enum Algorithm {
     EdDsa,
     /// -7, ES256: the draft's examples; no device of ours accepts it.
     Es256,
-    /// Any other number of IANA's COSE Algorithms.
-    Other(i64),
+    /// Any other number of IANA's COSE Algorithms; one past 32 bits as the nearest within.
+    Other(i32),
 }
 
 impl Algorithm {
@@ -43,7 +44,7 @@ impl Algorithm {
             -19 => Self::Ed25519,
             -8 => Self::EdDsa,
             -7 => Self::Es256,
-            other => Self::Other(other),
+            other => Self::Other(told(other)),
         }
     }
 }
@@ -88,10 +89,10 @@ impl<'a> Signature<'a> {
             return Ok(None);
         }
         if reader.array()? != 4 {
-            return Err(Malformed::OutOfRange("COSE_Sign1").into());
+            return Err(Malformed::OutOfRange(Item::CoseSign1).into());
         }
         let mut headers = Headers {
-            labels: Keys::new("header labels"),
+            labels: Keys::new(Item::HeaderLabels),
             algorithm: None,
             kid: None,
             foreign: false,
@@ -111,7 +112,7 @@ impl<'a> Signature<'a> {
         reader.end()?;
         let algorithm = headers
             .algorithm
-            .ok_or(Malformed::Missing("signature algorithm"))?;
+            .ok_or(Malformed::Missing(Item::SignatureAlgorithm))?;
         Ok(Some(Self {
             algorithm,
             kid: headers.kid,

@@ -6,8 +6,9 @@ use wire_cbor::{Kind, Writer};
 
 use crate::cbor::{Key, Keys, Reader, sha256};
 use crate::cose::{self, SIGNATURES_MAX, Signature, TO_BE_SIGNED_BYTES_MAX};
+use crate::error::told;
 use crate::{
-    Malformed, Manifest, ManifestError, SignatureError, Unsupported, Unverified, Verified, Verifier,
+    Item, Malformed, Manifest, ManifestError, SignatureError, Unsupported, Unverified, Verified, Verifier,
     VerifyError,
 };
 
@@ -28,10 +29,7 @@ const MEMBERS_MAX: usize = 12;
 /// An envelope, read and not checked. Borrows from the bytes it was read from.
 #[derive(Clone, Debug)]
 pub struct Envelope<'a> {
-    digest: [u8; 32],
-    digest_bstr: &'a [u8],
-    signatures: [Option<Signature<'a>>; SIGNATURES_MAX],
-    has_other_authentication: bool,
+    wrapper: Wrapper<'a>,
     authentication: &'a [u8],
     manifest: &'a [u8],
     manifest_with_header: &'a [u8],
@@ -50,7 +48,7 @@ impl<'a> Envelope<'a> {
         let members_count = reader.map()?;
         let members = reader.clone();
         let (mut authentication, mut manifest, mut text) = (None, None, None);
-        let mut keys = Keys::<MEMBERS_MAX>::new("envelope members");
+        let mut keys = Keys::<MEMBERS_MAX>::new(Item::EnvelopeMembers);
         for _ in 0..members_count {
             let key = reader.key()?;
             keys.insert(key)?;
@@ -60,18 +58,14 @@ impl<'a> Envelope<'a> {
                 Key::Int(3) => manifest = Some(member),
                 Key::Int(16 | 20) | Key::Text(_) => {}
                 Key::Int(23) => text = Some(member),
-                Key::Int(other) => return Err(Unsupported::EnvelopeMember(other).into()),
+                Key::Int(other) => return Err(Unsupported::EnvelopeMember(told(other)).into()),
             }
         }
         reader.end()?;
-        let authentication = authentication.ok_or(Malformed::Missing("authentication-wrapper"))?;
-        let (manifest, manifest_with_header) = manifest.ok_or(Malformed::Missing("manifest"))?;
-        let wrapper = Wrapper::parse(authentication)?;
+        let authentication = authentication.ok_or(Malformed::Missing(Item::AuthenticationWrapper))?;
+        let (manifest, manifest_with_header) = manifest.ok_or(Malformed::Missing(Item::Manifest))?;
         Ok(Self {
-            digest: wrapper.digest,
-            digest_bstr: wrapper.digest_bstr,
-            signatures: wrapper.signatures,
-            has_other_authentication: wrapper.has_other,
+            wrapper: Wrapper::parse(authentication)?,
             authentication,
             manifest,
             manifest_with_header,
@@ -84,29 +78,29 @@ impl<'a> Envelope<'a> {
     /// Whether the digest in the authentication wrapper is that of the manifest: SHA-256 over the manifest's byte string
     /// *with* its CBOR header. Anybody can make it match; only a signature says who did.
     pub fn digest_matches(&self) -> bool {
-        sha256(self.manifest_with_header) == self.digest
+        sha256(self.manifest_with_header) == *self.wrapper.digest
     }
 
     /// The digest in the authentication wrapper, as stated.
     pub fn manifest_digest(&self) -> [u8; 32] {
-        self.digest
+        *self.wrapper.digest
     }
 
     /// The COSE_Sign1 blocks, in their order.
     pub fn signatures(&self) -> impl Iterator<Item = &Signature<'a>> {
-        self.signatures.iter().flatten()
+        self.wrapper.signatures.iter().flatten()
     }
 
     /// Whether there are authentication blocks of a kind this crate does not read (a MAC, several signers, …).
     pub fn has_other_authentication(&self) -> bool {
-        self.has_other_authentication
+        self.wrapper.has_other
     }
 
     /// Checks one signature alone. It is over the digest, so [`digest_matches`](Self::digest_matches) must hold too.
     pub fn check(&self, signature: &Signature<'_>, verifier: &impl Verifier) -> Result<(), SignatureError> {
         let mut buffer = [0; TO_BE_SIGNED_BYTES_MAX];
         let to_be_signed = signature
-            .to_be_signed(&mut buffer, self.digest_bstr)
+            .to_be_signed(&mut buffer, self.wrapper.digest_bstr)
             .ok_or(SignatureError::Invalid)?;
         verifier.verify(signature, to_be_signed)
     }
@@ -117,7 +111,7 @@ impl<'a> Envelope<'a> {
         if !self.digest_matches() {
             return Err(VerifyError::DigestMismatch);
         }
-        let mut nearest = match self.has_other_authentication {
+        let mut nearest = match self.wrapper.has_other {
             true => VerifyError::UnsupportedAuthentication,
             false => VerifyError::NotSigned,
         };
@@ -207,8 +201,9 @@ impl fmt::Display for SeverError {
 impl core::error::Error for SeverError {}
 
 /// The authentication wrapper: `[bstr .cbor digest, * bstr .cbor authentication-block]`.
+#[derive(Clone, Debug)]
 struct Wrapper<'a> {
-    digest: [u8; 32],
+    digest: &'a [u8; 32],
     digest_bstr: &'a [u8],
     signatures: [Option<Signature<'a>>; SIGNATURES_MAX],
     has_other: bool,
@@ -220,16 +215,16 @@ impl<'a> Wrapper<'a> {
         let items = reader.array()?;
         let blocks = items
             .checked_sub(1)
-            .ok_or(Malformed::Missing("manifest digest"))?;
+            .ok_or(Malformed::Missing(Item::ManifestDigest))?;
         let digest_bstr = reader.bytes()?;
         if !cose::is_signable(digest_bstr) {
-            return Err(Malformed::OutOfRange("manifest digest").into());
+            return Err(Malformed::OutOfRange(Item::ManifestDigest).into());
         }
         let mut inner = Reader::new(digest_bstr);
         let digest = inner.digest()?;
         inner.end()?;
         if blocks > SIGNATURES_MAX as u64 {
-            return Err(Unsupported::TooMany("signatures").into());
+            return Err(Unsupported::TooMany(Item::Signatures).into());
         }
         let mut signatures = [None; SIGNATURES_MAX];
         let mut has_other = false;

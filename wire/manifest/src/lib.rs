@@ -64,7 +64,7 @@ mod verified;
 pub use builder::{EncodeError, RELEASE_OVERHEAD_BYTES_MAX, Release};
 pub use cose::{Algorithm, SIGNATURES_MAX, Signature};
 pub use envelope::{ENVELOPE_BYTES_MAX, Envelope, IMAGE_PAYLOAD, SeverError, sever_text};
-pub use error::{Malformed, ManifestError, Unsupported};
+pub use error::{Item, Malformed, ManifestError, Unsupported};
 pub use manifest::{ComponentIdentifier, IMAGE_BYTES_MAX, Manifest};
 pub use release_reader::{ReleaseError, ReleaseReader};
 pub use text::{TEXT_STRING_BYTES_MAX, Text, TextError, verify_text};

@@ -1,8 +1,9 @@
 //! The manifest in our profile: one image, for one component, of one vendor's class.
 
-use crate::cbor::{Key, Keys, Reader};
+use crate::cbor::{Reader, Seen};
+use crate::error::told;
 use crate::sequence::{self, Parameters};
-use crate::{Malformed, ManifestError, Unsupported, Unverified};
+use crate::{Item, Malformed, ManifestError, Unsupported, Unverified};
 
 /// Largest image a manifest may name: 16 MiB, the largest payload that Block2 can carry in 16-byte blocks
 /// (RFC 7959 §2.2: 2^20 block numbers).
@@ -10,9 +11,6 @@ pub const IMAGE_BYTES_MAX: u32 = 16 << 20;
 
 /// draft-ietf-suit-manifest-37 §8.4.1: the version this is.
 pub(crate) const MANIFEST_VERSION: u64 = 1;
-
-/// Most members of a manifest or of common: the draft defines ten.
-const MEMBERS_MAX: usize = 12;
 
 /// The one component of our profile, `[h'00']`: the application image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,10 +61,10 @@ impl Manifest {
             return Err(Unsupported::TaggedManifest.into());
         }
         let mut members = Members::default();
-        let mut keys = Keys::<MEMBERS_MAX>::new("manifest members");
+        let mut keys = Seen::default();
         for _ in 0..reader.map()? {
             let key = reader.int()?;
-            keys.insert(Key::Int(key))?;
+            keys.insert(key)?;
             members.read(&mut reader, key)?;
         }
         reader.end()?;
@@ -75,40 +73,42 @@ impl Manifest {
 }
 
 #[derive(Default)]
-struct Members {
+struct Members<'a> {
     has_version: bool,
     sequence_number: Option<u64>,
-    common: Option<(ComponentIdentifier, Parameters)>,
+    common: Option<(ComponentIdentifier, Parameters<'a>)>,
     validates: bool,
     invokes: bool,
-    text_digest: Option<[u8; 32]>,
+    text_digest: Option<&'a [u8; 32]>,
 }
 
-impl Members {
-    fn read(&mut self, reader: &mut Reader<'_>, key: i64) -> Result<(), ManifestError> {
+impl<'a> Members<'a> {
+    fn read(&mut self, reader: &mut Reader<'a>, key: i64) -> Result<(), ManifestError> {
         match key {
             1 => match reader.uint()? {
                 MANIFEST_VERSION => self.has_version = true,
-                other => return Err(Unsupported::ManifestVersion(other).into()),
+                other => {
+                    return Err(Unsupported::ManifestVersion(u32::try_from(other).unwrap_or(u32::MAX)).into());
+                }
             },
             2 => match reader.uint()? {
                 number if number <= u64::from(u32::MAX) => self.sequence_number = Some(number),
-                number => return Err(Unsupported::SequenceNumber(number).into()),
+                _ => return Err(Unsupported::SequenceNumber.into()),
             },
             3 => self.common = Some(read_common(reader.bytes()?)?),
             7 => {
-                sequence::read_only(reader.bytes()?, sequence::IMAGE_MATCH, "condition-image-match")?;
+                sequence::read_only(reader.bytes()?, sequence::IMAGE_MATCH, Item::ImageMatch)?;
                 self.validates = true;
             }
             9 => {
-                sequence::read_only(reader.bytes()?, sequence::INVOKE, "directive-invoke")?;
+                sequence::read_only(reader.bytes()?, sequence::INVOKE, Item::InvokeDirective)?;
                 self.invokes = true;
             }
             23 if reader.peek()? == wire_cbor::Kind::Bytes => {
                 return Err(Unsupported::UnseveredText.into());
             }
             23 => self.text_digest = Some(reader.digest()?),
-            other => return Err(Unsupported::ManifestMember(other).into()),
+            other => return Err(Unsupported::ManifestMember(told(other)).into()),
         }
         Ok(())
     }
@@ -116,54 +116,54 @@ impl Members {
     /// Version, sequence number and common are mandatory in the draft; validate and invoke in our profile.
     fn complete(self) -> Result<Manifest, ManifestError> {
         if !self.has_version {
-            return Err(Malformed::Missing("manifest-version").into());
+            return Err(Malformed::Missing(Item::ManifestVersion).into());
         }
         let sequence_number = self
             .sequence_number
-            .ok_or(Malformed::Missing("manifest-sequence-number"))?;
-        let (component, parameters) = self.common.ok_or(Malformed::Missing("common"))?;
+            .ok_or(Malformed::Missing(Item::ManifestSequenceNumber))?;
+        let (component, parameters) = self.common.ok_or(Malformed::Missing(Item::Common))?;
         if !self.validates {
-            return Err(Unsupported::Without("validate").into());
+            return Err(Unsupported::Without(Item::Validate).into());
         }
         if !self.invokes {
-            return Err(Unsupported::Without("invoke").into());
+            return Err(Unsupported::Without(Item::Invoke).into());
         }
         Ok(Manifest {
             sequence_number,
-            vendor_id: parameters.vendor_id,
-            class_id: parameters.class_id,
+            vendor_id: *parameters.vendor_id,
+            class_id: *parameters.class_id,
             component,
-            image_digest: parameters.image_digest,
+            image_digest: *parameters.image_digest,
             image_size: parameters.image_size,
-            text_digest: self.text_digest,
+            text_digest: self.text_digest.copied(),
         })
     }
 }
 
-fn read_common(bytes: &[u8]) -> Result<(ComponentIdentifier, Parameters), ManifestError> {
+fn read_common(bytes: &[u8]) -> Result<(ComponentIdentifier, Parameters<'_>), ManifestError> {
     let mut reader = Reader::new(bytes);
     let (mut component, mut parameters) = (None, None);
-    let mut keys = Keys::<MEMBERS_MAX>::new("members of common");
+    let mut keys = Seen::default();
     for _ in 0..reader.map()? {
         let key = reader.int()?;
-        keys.insert(Key::Int(key))?;
+        keys.insert(key)?;
         match key {
             2 => component = Some(read_components(&mut reader)?),
             4 => parameters = Some(sequence::read_shared(reader.bytes()?)?),
-            other => return Err(Unsupported::CommonMember(other).into()),
+            other => return Err(Unsupported::CommonMember(told(other)).into()),
         }
     }
     reader.end()?;
     Ok((
-        component.ok_or(Malformed::Missing("components"))?,
-        parameters.ok_or(Unsupported::Without("shared-sequence"))?,
+        component.ok_or(Malformed::Missing(Item::Components))?,
+        parameters.ok_or(Unsupported::Without(Item::SharedSequence))?,
     ))
 }
 
 fn read_components(reader: &mut Reader<'_>) -> Result<ComponentIdentifier, ManifestError> {
     match reader.array()? {
         1 => ComponentIdentifier::read(reader),
-        0 => Err(Malformed::OutOfRange("components").into()),
+        0 => Err(Malformed::OutOfRange(Item::Components).into()),
         _ => Err(Unsupported::Components.into()),
     }
 }

@@ -1,7 +1,7 @@
 //! The draft's words for its numbers, for messages. Interpretation never depends on these tables.
 
 /// draft-ietf-suit-manifest-37 §8.4: members of a manifest; severable ones keep their number in the envelope.
-pub(crate) fn manifest_member(key: i64) -> Option<&'static str> {
+pub(crate) fn manifest_member(key: i32) -> Option<&'static str> {
     Some(match key {
         1 => "manifest-version",
         2 => "manifest-sequence-number",
@@ -18,7 +18,7 @@ pub(crate) fn manifest_member(key: i64) -> Option<&'static str> {
 }
 
 /// Members of common.
-pub(crate) fn common_member(key: i64) -> Option<&'static str> {
+pub(crate) fn common_member(key: i32) -> Option<&'static str> {
     Some(match key {
         1 => "dependencies",
         2 => "components",
@@ -28,7 +28,7 @@ pub(crate) fn common_member(key: i64) -> Option<&'static str> {
 }
 
 /// Conditions and directives.
-pub(crate) fn command(command: i64) -> Option<&'static str> {
+pub(crate) fn command(command: i32) -> Option<&'static str> {
     Some(match command {
         1 => "condition-vendor-identifier",
         2 => "condition-class-identifier",
@@ -51,7 +51,7 @@ pub(crate) fn command(command: i64) -> Option<&'static str> {
 }
 
 /// Parameters.
-pub(crate) fn parameter(key: i64) -> Option<&'static str> {
+pub(crate) fn parameter(key: i32) -> Option<&'static str> {
     Some(match key {
         1 => "vendor-identifier",
         2 => "class-identifier",
@@ -71,7 +71,7 @@ pub(crate) fn parameter(key: i64) -> Option<&'static str> {
 }
 
 /// COSE hash algorithms (RFC 9054).
-pub(crate) fn digest_algorithm(id: i64) -> Option<&'static str> {
+pub(crate) fn digest_algorithm(id: i32) -> Option<&'static str> {
     Some(match id {
         -16 => "SHA-256",
         -18 => "SHAKE128",

@@ -10,8 +10,9 @@
 //! exactly this means one thing, and every other one is refused by naming the first command that differs. Reporting
 //! policies are read and mean nothing to us.
 
-use crate::cbor::{Key, Keys, Reader};
-use crate::{IMAGE_BYTES_MAX, Malformed, ManifestError, Unsupported};
+use crate::cbor::{Reader, Seen};
+use crate::error::told;
+use crate::{IMAGE_BYTES_MAX, Item, Malformed, ManifestError, Unsupported};
 
 const VENDOR_IDENTIFIER: i64 = 1;
 const CLASS_IDENTIFIER: i64 = 2;
@@ -24,32 +25,29 @@ pub(crate) const INVOKE: i64 = 23;
 /// SUIT_Reporting_Policy: four bits.
 const POLICY_MAX: u64 = 15;
 
-/// Most parameters of one override: the draft defines thirteen.
-const PARAMETERS_MAX: usize = 16;
-
 /// What the shared sequence sets.
-pub(crate) struct Parameters {
-    pub(crate) vendor_id: [u8; 16],
-    pub(crate) class_id: [u8; 16],
-    pub(crate) image_digest: [u8; 32],
+pub(crate) struct Parameters<'a> {
+    pub(crate) vendor_id: &'a [u8; 16],
+    pub(crate) class_id: &'a [u8; 16],
+    pub(crate) image_digest: &'a [u8; 32],
     pub(crate) image_size: u32,
 }
 
 /// Reads the shared sequence.
-pub(crate) fn read_shared(bytes: &[u8]) -> Result<Parameters, ManifestError> {
+pub(crate) fn read_shared(bytes: &[u8]) -> Result<Parameters<'_>, ManifestError> {
     let mut commands = Commands::new(bytes)?;
-    commands.expect(OVERRIDE_PARAMETERS, "directive-override-parameters")?;
+    commands.expect(OVERRIDE_PARAMETERS, Item::OverrideParameters)?;
     let parameters = read_parameters(&mut commands.reader)?;
-    commands.expect(VENDOR_IDENTIFIER, "condition-vendor-identifier")?;
+    commands.expect(VENDOR_IDENTIFIER, Item::VendorCondition)?;
     commands.policy()?;
-    commands.expect(CLASS_IDENTIFIER, "condition-class-identifier")?;
+    commands.expect(CLASS_IDENTIFIER, Item::ClassCondition)?;
     commands.policy()?;
     commands.end()?;
     parameters.complete()
 }
 
 /// Reads a sequence of one command that takes a reporting policy.
-pub(crate) fn read_only(bytes: &[u8], command: i64, name: &'static str) -> Result<(), ManifestError> {
+pub(crate) fn read_only(bytes: &[u8], command: i64, name: Item) -> Result<(), ManifestError> {
     let mut commands = Commands::new(bytes)?;
     commands.expect(command, name)?;
     commands.policy()?;
@@ -66,7 +64,7 @@ impl<'a> Commands<'a> {
         let mut reader = Reader::new(bytes);
         let items = reader.array()?;
         if !items.is_multiple_of(2) {
-            return Err(Malformed::OutOfRange("command sequence").into());
+            return Err(Malformed::OutOfRange(Item::CommandSequence).into());
         }
         Ok(Self {
             reader,
@@ -75,25 +73,25 @@ impl<'a> Commands<'a> {
     }
 
     /// The next command must be `command`, which the draft calls `name`.
-    fn expect(&mut self, command: i64, name: &'static str) -> Result<(), ManifestError> {
+    fn expect(&mut self, command: i64, name: Item) -> Result<(), ManifestError> {
         self.left = self.left.checked_sub(1).ok_or(Unsupported::Without(name))?;
         match self.reader.int()? {
             found if found == command => Ok(()),
-            other => Err(Unsupported::Command(other).into()),
+            other => Err(Unsupported::Command(told(other)).into()),
         }
     }
 
     fn policy(&mut self) -> Result<(), ManifestError> {
         match self.reader.uint()? <= POLICY_MAX {
             true => Ok(()),
-            false => Err(Malformed::OutOfRange("reporting policy").into()),
+            false => Err(Malformed::OutOfRange(Item::ReportingPolicy).into()),
         }
     }
 
     /// There must be no further command.
     fn end(mut self) -> Result<(), ManifestError> {
         if self.left > 0 {
-            return Err(Unsupported::Command(self.reader.int()?).into());
+            return Err(Unsupported::Command(told(self.reader.int()?)).into());
         }
         Ok(self.reader.end()?)
     }
@@ -102,30 +100,32 @@ impl<'a> Commands<'a> {
 /// Parameters as far as an override set them. Whether all are there is asked last, so that a manifest which sets them
 /// elsewhere is refused by the name of the command it uses for that.
 #[derive(Default)]
-struct Overrides {
-    vendor_id: Option<[u8; 16]>,
-    class_id: Option<[u8; 16]>,
-    image_digest: Option<[u8; 32]>,
+struct Overrides<'a> {
+    vendor_id: Option<&'a [u8; 16]>,
+    class_id: Option<&'a [u8; 16]>,
+    image_digest: Option<&'a [u8; 32]>,
     image_size: Option<u32>,
 }
 
-impl Overrides {
-    fn complete(self) -> Result<Parameters, ManifestError> {
+impl<'a> Overrides<'a> {
+    fn complete(self) -> Result<Parameters<'a>, ManifestError> {
         Ok(Parameters {
-            vendor_id: self.vendor_id.ok_or(Unsupported::Without("vendor-identifier"))?,
-            class_id: self.class_id.ok_or(Unsupported::Without("class-identifier"))?,
-            image_digest: self.image_digest.ok_or(Unsupported::Without("image-digest"))?,
-            image_size: self.image_size.ok_or(Unsupported::Without("image-size"))?,
+            vendor_id: self
+                .vendor_id
+                .ok_or(Unsupported::Without(Item::VendorIdentifier))?,
+            class_id: self.class_id.ok_or(Unsupported::Without(Item::ClassIdentifier))?,
+            image_digest: self.image_digest.ok_or(Unsupported::Without(Item::ImageDigest))?,
+            image_size: self.image_size.ok_or(Unsupported::Without(Item::ImageSize))?,
         })
     }
 }
 
-fn read_parameters(reader: &mut Reader<'_>) -> Result<Overrides, ManifestError> {
+fn read_parameters<'a>(reader: &mut Reader<'a>) -> Result<Overrides<'a>, ManifestError> {
     let mut overrides = Overrides::default();
-    let mut keys = Keys::<PARAMETERS_MAX>::new("parameters");
+    let mut keys = Seen::default();
     for _ in 0..reader.map()? {
         let key = reader.int()?;
-        keys.insert(Key::Int(key))?;
+        keys.insert(key)?;
         match key {
             1 => overrides.vendor_id = Some(read_uuid(reader, key)?),
             2 => overrides.class_id = Some(read_uuid(reader, key)?),
@@ -135,7 +135,7 @@ fn read_parameters(reader: &mut Reader<'_>) -> Result<Overrides, ManifestError> 
                 digest.end()?;
             }
             14 => overrides.image_size = Some(read_image_size(reader)?),
-            other => return Err(Unsupported::Parameter(other).into()),
+            other => return Err(Unsupported::Parameter(told(other)).into()),
         }
     }
     Ok(overrides)
@@ -145,17 +145,17 @@ fn read_image_size(reader: &mut Reader<'_>) -> Result<u32, ManifestError> {
     let bytes = reader.uint()?;
     match u32::try_from(bytes) {
         Ok(size) if size <= IMAGE_BYTES_MAX => Ok(size),
-        _ => Err(Unsupported::ImageSize(bytes).into()),
+        _ => Err(Unsupported::ImageSize(u32::try_from(bytes).unwrap_or(u32::MAX)).into()),
     }
 }
 
 /// An RFC 9562 UUID; the draft also allows a private enterprise number (tag 112) as vendor.
-fn read_uuid(reader: &mut Reader<'_>, key: i64) -> Result<[u8; 16], ManifestError> {
+fn read_uuid<'a>(reader: &mut Reader<'a>, key: i64) -> Result<&'a [u8; 16], ManifestError> {
     if reader.peek()? == wire_cbor::Kind::Tag {
-        return Err(Unsupported::IdentifierKind(key).into());
+        return Err(Unsupported::IdentifierKind(told(key)).into());
     }
     let bytes = reader.bytes()?;
     bytes
         .try_into()
-        .map_err(|_| Malformed::OutOfRange("vendor or class identifier").into())
+        .map_err(|_| Malformed::OutOfRange(Item::Identifier).into())
 }

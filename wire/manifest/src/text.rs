@@ -5,7 +5,7 @@ use core::fmt;
 use wire_cbor::{Kind, Writer};
 
 use crate::cbor::{Key, Keys, Reader, sha256};
-use crate::{ComponentIdentifier, Envelope, Malformed, Manifest, ManifestError, Unsupported, Verified};
+use crate::{ComponentIdentifier, Envelope, Item, Malformed, Manifest, ManifestError, Unsupported, Verified};
 
 /// Longest version or description, in bytes of UTF-8.
 pub const TEXT_STRING_BYTES_MAX: usize = 512;
@@ -37,7 +37,7 @@ impl<'a> Text<'a> {
     pub fn read(bytes: &'a [u8]) -> Result<Self, ManifestError> {
         let mut reader = Reader::new(bytes);
         let languages = reader.map()?;
-        let mut keys = Keys::<KEYS_MAX>::new("languages");
+        let mut keys = Keys::<KEYS_MAX>::new(Item::Languages);
         let mut text = Self::default();
         for at in 0..languages {
             keys.insert(Key::Text(reader.text()?))?;
@@ -52,7 +52,7 @@ impl<'a> Text<'a> {
 
     fn read_language(reader: &mut Reader<'a>) -> Result<Self, ManifestError> {
         let mut text = Self::default();
-        let mut keys = Keys::<KEYS_MAX>::new("text entries");
+        let mut keys = Keys::<KEYS_MAX>::new(Item::TextEntries);
         let mut has_component = false;
         for _ in 0..reader.map()? {
             if reader.peek()? == Kind::Array {
@@ -95,7 +95,7 @@ impl<'a> Text<'a> {
 
 /// The version among a component's entries.
 fn read_component<'a>(reader: &mut Reader<'a>) -> Result<Option<&'a str>, ManifestError> {
-    let mut keys = Keys::<KEYS_MAX>::new("text entries");
+    let mut keys = Keys::<KEYS_MAX>::new(Item::TextEntries);
     let mut version = None;
     for _ in 0..reader.map()? {
         let key = reader.key()?;

@@ -4,7 +4,7 @@
 use ed25519_dalek::{Signer, SigningKey};
 use proptest::prelude::*;
 use wire_manifest::{
-    Anchor, Envelope, IMAGE_PAYLOAD, Malformed, Manifest, ManifestError, Release, Text, TrustAnchors,
+    Anchor, Envelope, IMAGE_PAYLOAD, Item, Malformed, Manifest, ManifestError, Release, Text, TrustAnchors,
     Unsupported, Verified, VerifyError, sever_text, verify, verify_text,
 };
 
@@ -148,7 +148,7 @@ fn more_signatures_than_our_bound_are_unsupported() {
     assert_eq!(parsed.signatures().count(), 0);
     assert_eq!(
         Envelope::parse(&envelope(5)).unwrap_err(),
-        Unsupported::TooMany("signatures").into()
+        Unsupported::TooMany(Item::Signatures).into()
     );
 }
 
@@ -205,7 +205,9 @@ fn a_good_signature_counts_only_under_headers_we_understand() {
     assert_eq!(verdict(&ed25519, &with_kid, &[0x41, 0x00]), foreign);
 
     let unprotected = [&[0xa2, 0x01, 0x32][..], &kid].concat();
-    let missing = Err(VerifyError::Malformed(Malformed::Missing("signature algorithm")));
+    let missing = Err(VerifyError::Malformed(Malformed::Missing(
+        Item::SignatureAlgorithm,
+    )));
     assert_eq!(verdict(&[], &unprotected, &nil), missing);
     assert_eq!(
         verdict(&ed25519, &unprotected, &nil),
