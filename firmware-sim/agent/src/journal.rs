@@ -237,31 +237,52 @@ impl JournalState {
         }
     }
 
-    /// The fewest records whose fold is this state, oldest first.
-    fn live(&self) -> [Option<JournalRecord>; LIVE_MAX] {
-        let reached = |stage| self.job.is_some_and(|job| job.stage >= stage);
-        [
-            Some(JournalRecord::Started(self.starts)),
-            self.link.map(JournalRecord::Link),
-            self.job.map(|job| JournalRecord::JobStarted(job.job)),
-            self.job
-                .and_then(|job| job.block_size)
-                .map(JournalRecord::SmallerBlocks),
-            self.job
-                .map(|job| Terms::of(&job.job))
-                .filter(|terms| *terms != Terms::DEFAULT)
-                .map(JournalRecord::Terms),
-            self.job
-                .filter(|job| job.firm_bytes > 0)
-                .map(|job| JournalRecord::Firm(job.firm_bytes)),
-            self.job.and_then(|job| job.mending).map(JournalRecord::Mending),
-            reached(Stage::Staged).then_some(JournalRecord::Staged),
-            reached(Stage::Verified).then_some(JournalRecord::Verified),
-            reached(Stage::Armed).then_some(JournalRecord::Armed),
-            self.reported.map(JournalRecord::Reported),
-            self.outcome.map(JournalRecord::Outcome),
-            self.deferred.map(JournalRecord::Deferred),
-        ]
+    /// Gives the fewest records whose fold is this state, oldest first. One at a time: all of them would be a kilobyte of stack.
+    fn each_live(&self, put: &mut dyn FnMut(JournalRecord)) {
+        put(JournalRecord::Started(self.starts));
+        if let Some(link) = self.link {
+            put(JournalRecord::Link(link));
+        }
+        if let Some(job) = &self.job {
+            job.each_live(put);
+        }
+        if let Some(told) = self.reported {
+            put(JournalRecord::Reported(told));
+        }
+        if let Some(outcome) = self.outcome {
+            put(JournalRecord::Outcome(outcome));
+        }
+        if let Some(deferred) = self.deferred {
+            put(JournalRecord::Deferred(deferred));
+        }
+    }
+}
+
+impl JournalJob {
+    fn each_live(&self, put: &mut dyn FnMut(JournalRecord)) {
+        put(JournalRecord::JobStarted(self.job));
+        if let Some(size) = self.block_size {
+            put(JournalRecord::SmallerBlocks(size));
+        }
+        let terms = Terms::of(&self.job);
+        if terms != Terms::DEFAULT {
+            put(JournalRecord::Terms(terms));
+        }
+        if self.firm_bytes > 0 {
+            put(JournalRecord::Firm(self.firm_bytes));
+        }
+        if let Some(mending) = self.mending {
+            put(JournalRecord::Mending(mending));
+        }
+        for (stage, record) in [
+            (Stage::Staged, JournalRecord::Staged),
+            (Stage::Verified, JournalRecord::Verified),
+            (Stage::Armed, JournalRecord::Armed),
+        ] {
+            if self.stage >= stage {
+                put(record);
+            }
+        }
     }
 }
 
@@ -331,10 +352,12 @@ impl<'f, F: NorFlash> Journal<'f, F> {
     fn live(&self) -> ([Record; LIVE_MAX], usize) {
         let mut live = [JournalRecord::JobEnded.encode(); LIVE_MAX];
         let mut count = 0;
-        for (place, kept) in live.iter_mut().zip(self.state.live().into_iter().flatten()) {
-            *place = kept.encode();
-            count += 1;
-        }
+        self.state.each_live(&mut |record| {
+            if let Some(place) = live.get_mut(count) {
+                *place = record.encode();
+                count += 1;
+            }
+        });
         (live, count)
     }
 }

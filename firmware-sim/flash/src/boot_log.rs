@@ -251,37 +251,24 @@ impl BootLogState {
         self.attempts = 0;
     }
 
-    /// Records whose fold is this state, oldest first, at most [`LIVE_MAX`].
-    fn live(&self) -> impl Iterator<Item = BootRecord> {
-        let confirmed = self.confirmed.map(|sequence| BootRecord::Confirmed { sequence });
-        let trial = self
-            .trial
-            .map(|Trial { sequence, slot }| BootRecord::Trial { sequence, slot });
-        let attempts = self.trial.map(|trial| {
-            let attempt = BootRecord::Attempt {
-                sequence: trial.sequence,
-            };
-            core::iter::repeat_n(attempt, self.attempts.into())
-        });
-        confirmed
-            .into_iter()
-            .chain(self.live_reverts())
-            .chain(trial)
-            .chain(attempts.into_iter().flatten())
-    }
-
-    /// The newest failed trial first, then the last one as often as the count still wants.
-    fn live_reverts(&self) -> impl Iterator<Item = BootRecord> {
-        let reverts = self.failed.zip(self.reverted).map(|(failed, reverted)| {
-            let Reverted { sequence, reason } = reverted;
-            let newest = BootRecord::Reverted {
-                sequence: failed.newest,
-                reason,
-            };
-            let last = BootRecord::Reverted { sequence, reason };
-            core::iter::once(newest).chain(core::iter::repeat_n(last, usize::from(failed.count) - 1))
-        });
-        reverts.into_iter().flatten()
+    /// Gives the records whose fold is this state, oldest first, at most [`LIVE_MAX`]. Of failed trials the newest is first, then
+    /// the last one as often as the count still wants.
+    fn each_live(&self, put: &mut dyn FnMut(BootRecord)) {
+        if let Some(sequence) = self.confirmed {
+            put(BootRecord::Confirmed { sequence });
+        }
+        if let (Some(failed), Some(Reverted { sequence, reason })) = (self.failed, self.reverted) {
+            for nth in 0..failed.count {
+                let sequence = if nth == 0 { failed.newest } else { sequence };
+                put(BootRecord::Reverted { sequence, reason });
+            }
+        }
+        if let Some(Trial { sequence, slot }) = self.trial {
+            put(BootRecord::Trial { sequence, slot });
+            for _ in 0..self.attempts {
+                put(BootRecord::Attempt { sequence });
+            }
+        }
     }
 }
 
@@ -314,11 +301,11 @@ impl<'f, F: NorFlash> BootLog<'f, F> {
             }
         }
         let mut confirmed = state.confirmed;
-        for record in records.remains() {
-            if let Some(BootRecord::Confirmed { sequence }) = BootRecord::decode(&record?) {
+        records.remains(&mut |record| {
+            if let Some(BootRecord::Confirmed { sequence }) = BootRecord::decode(record) {
                 confirmed = confirmed.max(Some(sequence));
             }
-        }
+        })?;
         let stray = confirmed.filter(|_| confirmed > state.confirmed);
         if let Some(sequence) = stray {
             state = state.after(BootRecord::Confirmed { sequence });
@@ -368,10 +355,12 @@ impl<'f, F: NorFlash> BootLog<'f, F> {
         let filler = BootRecord::Attempt { sequence: 0 }.encode();
         let mut live = [filler; LIVE_MAX];
         let mut count = 0;
-        for (place, kept) in live.iter_mut().zip(self.state.live()) {
-            *place = kept.encode();
-            count += 1;
-        }
+        self.state.each_live(&mut |record| {
+            if let Some(place) = live.get_mut(count) {
+                *place = record.encode();
+                count += 1;
+            }
+        });
         (live, count)
     }
 }

@@ -316,21 +316,22 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
         }
     }
 
-    /// Every record with its mark in either bank, whether it belongs to the log, is stale, or was written before a power cut
-    /// kept its bank from counting. Of use for facts that, once written, never cease to be true.
-    pub fn remains(&self) -> impl Iterator<Item = Result<Record, FlashError>> {
-        let region = self.region;
-        (0..2).flat_map(move |bank| {
-            (1..Self::CELLS).filter_map(move |cell| match Self::record(region, bank, cell) {
-                Ok(Some((_, record))) => match Self::has_mark(region, bank, cell) {
-                    Ok(true) => Some(Ok(record)),
-                    Ok(false) => None,
-                    Err(error) => Some(Err(error)),
-                },
-                Ok(None) => None,
-                Err(error) => Some(Err(error)),
-            })
-        })
+    /// Gives every record with its mark in either bank, whether it belongs to the log, is stale, or was written before a power
+    /// cut kept its bank from counting. Of use for facts that, once written, never cease to be true.
+    ///
+    /// # Errors
+    /// The part's own error.
+    pub fn remains(&self, found: &mut dyn FnMut(&Record)) -> Result<(), FlashError> {
+        for bank in 0..2 {
+            for cell in 1..Self::CELLS {
+                if let Some((_, record)) = Self::record(self.region, bank, cell)?
+                    && Self::has_mark(self.region, bank, cell)?
+                {
+                    found(&record);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn write(&mut self, record: &Record, serial: u16, live: &[Record]) -> Result<(), AppendError> {

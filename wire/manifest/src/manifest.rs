@@ -88,7 +88,9 @@ impl<'a> Members<'a> {
             1 => match reader.uint()? {
                 MANIFEST_VERSION => self.has_version = true,
                 other => {
-                    return Err(Unsupported::ManifestVersion(u32::try_from(other).unwrap_or(u32::MAX)).into());
+                    return Err(
+                        Unsupported::ManifestVersion(u32::try_from(other).unwrap_or(u32::MAX)).into(),
+                    );
                 }
             },
             2 => match reader.uint()? {
