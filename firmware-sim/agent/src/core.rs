@@ -380,6 +380,7 @@ impl Effects {
     };
 
     /// Appends an event. A caller that does not drain loses the newest.
+    #[inline(never)]
     pub(crate) fn event(&mut self, event: Event) {
         if let Some(place) = self.events.iter_mut().find(|place| place.is_none()) {
             *place = Some(event);
@@ -392,8 +393,12 @@ impl Effects {
 
     /// The next one, a restart last.
     pub(crate) fn poll(&mut self) -> Option<Effect> {
-        if let Some(event) = self.events.first_mut().and_then(Option::take) {
-            self.events.rotate_left(1);
+        // Each moves up, and the first comes out.
+        let mut first = None;
+        for place in self.events.iter_mut().rev() {
+            core::mem::swap(place, &mut first);
+        }
+        if let Some(event) = first {
             return Some(Effect::Event(event));
         }
         core::mem::take(&mut self.reboot).then_some(Effect::Reboot)

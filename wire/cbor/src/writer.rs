@@ -92,6 +92,7 @@ impl<'b> Writer<'b> {
     }
 
     /// RFC 8949 §4.2.1: the shortest head there is.
+    #[inline(never)]
     fn head(&mut self, major: u8, argument: u64) -> &mut Self {
         let (info, bytes) = match argument {
             0..24 => (argument as u8, 0),
