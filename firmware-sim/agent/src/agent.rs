@@ -163,7 +163,7 @@ impl<'m, F: NorFlash> Agent<'m, F> {
 
     #[inline(never)]
     fn resume(&mut self, now_ms: u64) {
-        self.step(now_ms, |core, idle| Ok(core.resume(now_ms)?.unwrap_or(idle)));
+        self.step(now_ms, &mut |core, idle| Ok(core.resume(now_ms)?.unwrap_or(idle)));
     }
 
     /// Takes a datagram from the gateway. Anything at all may be in it.
@@ -172,11 +172,16 @@ impl<'m, F: NorFlash> Agent<'m, F> {
         match self.core.client.handle_datagram(now_ms, datagram) {
             Incoming::Nothing => {}
             Incoming::Response(message) => {
-                self.step(now_ms, |core, state| {
+                self.step(now_ms, &mut |core, state| {
                     core.handle_response(now_ms, state, &message)
                 });
             }
-            Incoming::Rejected => self.step(now_ms, |core, state| Ok(core.handle_no_answer(now_ms, state))),
+            Incoming::Rejected => {
+                self.step(
+                    now_ms,
+                    &mut |core, state| Ok(core.handle_no_answer(now_ms, state)),
+                )
+            }
         }
     }
 
@@ -192,11 +197,14 @@ impl<'m, F: NorFlash> Agent<'m, F> {
             return;
         }
         if self.core.client.handle_timeout(now_ms) {
-            self.step(now_ms, |core, state| Ok(core.handle_no_answer(now_ms, state)));
+            self.step(
+                now_ms,
+                &mut |core, state| Ok(core.handle_no_answer(now_ms, state)),
+            );
         }
         self.go_on(now_ms);
         if self.state.due_ms().is_some_and(|due_ms| due_ms <= now_ms) {
-            self.step(now_ms, |core, state| core.handle_due(now_ms, state));
+            self.step(now_ms, &mut |core, state| core.handle_due(now_ms, state));
         }
     }
 
@@ -205,7 +213,7 @@ impl<'m, F: NorFlash> Agent<'m, F> {
     #[inline(never)]
     pub fn work(&mut self, now_ms: u64) -> bool {
         if self.state.has_work() {
-            self.step(now_ms, |core, state| core.work(now_ms, state));
+            self.step(now_ms, &mut |core, state| core.work(now_ms, state));
         }
         self.state.has_work()
     }
@@ -239,7 +247,7 @@ impl<'m, F: NorFlash> Agent<'m, F> {
     /// at once; one that passed is confirmed when it also has had contact. A confirmed image stays, whatever is said.
     pub fn handle_self_test(&mut self, now_ms: u64, passed: bool) {
         if !matches!(self.state, State::Rebooting) {
-            self.step(now_ms, |core, state| {
+            self.step(now_ms, &mut |core, state| {
                 Ok(core.self_tested(passed)?.unwrap_or(state))
             });
         }
@@ -293,28 +301,29 @@ impl<'m, F: NorFlash> Agent<'m, F> {
             return;
         }
         match self.core.let_go(now_ms) {
-            Some(DeferralStage::Restart) => self.step(now_ms, |core, _| {
+            Some(DeferralStage::Restart) => self.step(now_ms, &mut |core, _| {
                 core.client.cancel();
                 let idle = State::Idle { until_ms: now_ms };
                 Ok(core.resume(now_ms)?.unwrap_or(idle))
             }),
             Some(DeferralStage::Download) if matches!(self.state, State::Idle { .. }) => {
-                self.step(now_ms, |core, _| core.check_in(now_ms));
+                self.step(now_ms, &mut |core, _| core.check_in(now_ms));
             }
             _ => {}
         }
     }
 
-    fn step(
-        &mut self,
-        now_ms: u64,
-        handle: impl FnOnce(&mut Core<'m, F>, State<'m>) -> Result<State<'m>, FlashFailed>,
-    ) {
+    /// From one state to the next. There once, whoever steps: a state is moved by copying it.
+    #[inline(never)]
+    fn step(&mut self, now_ms: u64, handle: Handle<'_, 'm, F>) {
         let state = core::mem::replace(&mut self.state, State::Rebooting);
         self.state =
             handle(&mut self.core, state).unwrap_or_else(|FlashFailed| self.core.flash_failed(now_ms));
     }
 }
+
+/// What leads from one state to the next.
+type Handle<'h, 'm, F> = &'h mut dyn FnMut(&mut Core<'m, F>, State<'m>) -> Result<State<'m>, FlashFailed>;
 
 impl<'m, F: NorFlash> Core<'m, F> {
     fn handle_response(
