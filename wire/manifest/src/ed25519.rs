@@ -1,8 +1,8 @@
 //! Ed25519 (RFC 8032 §5.1.7) in its strictest reading, for a program that has to be small.
 //!
-//! Verifies only, and so handles nothing secret: it may take its time by the bits it sees, which is what makes it small. There is
-//! one multiplication, one addition of points, one reduction, and loops around them (`field`, `point`, `integer`), each short enough
-//! to be proved correct where it stands. No path of it panics.
+//! Verifies only, and so handles nothing secret: it may take its time by the bits it sees, which is what makes it small. The
+//! arithmetic modulo p is fiat-crypto's, which comes with a proof (`field`). Ours are one addition of points, which is complete
+//! (`point`), one reduction modulo L (`integer`), and the loops around them. No path of it panics.
 //!
 //! ed25519-dalek's `verify_strict` accepts the same set: the edge tests compare the two, and both with a third, and the gateway
 //! asks both before it takes an image in. `docs/budgets.md` has the figures.

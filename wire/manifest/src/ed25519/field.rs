@@ -1,90 +1,64 @@
-//! Arithmetic modulo p = 2²⁵⁵ − 19.
-//!
-//! An element is any of the two or three integers below 2²⁵⁶ that are the same modulo p. So 2²⁵⁶ is 38, and what outgrows an
-//! element is taken off at the top and added below, 38-fold, by [`Element::fold`].
+//! Arithmetic modulo p = 2²⁵⁵ − 19: fiat-crypto's, which is generated together with a proof that it is right.
 
-use super::integer::Integer;
+use fiat_crypto::curve25519_32 as fiat;
 
-/// A residue.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Element(Integer);
+type Tight = fiat::fiat_25519_tight_field_element;
+type Loose = fiat::fiat_25519_loose_field_element;
+
+/// A residue, in ten limbs within the bounds that a product leaves.
+#[derive(Clone, Copy)]
+pub(super) struct Element(Tight);
 
 impl Element {
-    pub(super) const ZERO: Self = Self(Integer::ZERO);
-    pub(super) const ONE: Self = Self::new([1, 0, 0, 0, 0, 0, 0, 0]);
-    pub(super) const P: Integer = Integer([0xFFFF_FFED, !0, !0, !0, !0, !0, !0, 0x7FFF_FFFF]);
+    pub(super) const ZERO: Self = Self(fiat::fiat_25519_tight_field_element([0; 10]));
+    pub(super) const ONE: Self = Self(fiat::fiat_25519_tight_field_element([
+        1, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    ]));
 
+    /// Of a number below p, in little-endian words.
     pub(super) const fn new(words: [u32; 8]) -> Self {
-        Self(Integer(words))
-    }
-
-    /// Of a number that must be below p.
-    pub(super) fn read(number: Integer) -> Option<Self> {
-        number.is_below(&Self::P).then_some(Self(number))
-    }
-
-    pub(super) fn plus(&self, other: &Self) -> Self {
-        self.combine(other, |word, other| word + other)
-    }
-
-    pub(super) fn minus(&self, other: &Self) -> Self {
-        self.combine(other, |word, other| word - other)
-    }
-
-    /// Word by word, from the lowest: the sum of both or their difference.
-    #[inline(always)]
-    fn combine(&self, other: &Self, with: impl Fn(i64, i64) -> i64) -> Self {
-        let mut result = Self::ZERO;
-        let mut carry = 0_i64;
-        for ((place, &word), &other) in result.0.0.iter_mut().zip(&self.0.0).zip(&other.0.0) {
-            carry += with(word.into(), other.into());
-            *place = carry as u32;
-            carry >>= 32;
+        let mut bytes = [0; 32];
+        let mut at = 0;
+        while at < 32 {
+            bytes[at] = (words[at / 4] >> (at % 4 * 8)) as u8;
+            at += 1;
         }
-        result.fold(carry);
-        result
+        Self::of_bytes(&bytes)
+    }
+
+    /// Of any number below 2²⁵⁵.
+    #[inline(never)]
+    const fn of_bytes(bytes: &[u8; 32]) -> Self {
+        let mut element = Self::ZERO;
+        fiat::fiat_25519_from_bytes(&mut element.0, bytes);
+        element
+    }
+
+    /// Of a number below 2²⁵⁵ in little-endian order, if it is below p.
+    pub(super) fn read(bytes: &[u8; 32]) -> Option<Self> {
+        let element = Self::of_bytes(bytes);
+        (element.encoded() == *bytes).then_some(element)
+    }
+
+    #[inline(never)]
+    pub(super) fn plus(&self, other: &Self) -> Self {
+        let mut sum = LOOSE;
+        fiat::fiat_25519_add(&mut sum, &self.0, &other.0);
+        carried(&sum)
+    }
+
+    #[inline(never)]
+    pub(super) fn minus(&self, other: &Self) -> Self {
+        let mut difference = LOOSE;
+        fiat::fiat_25519_sub(&mut difference, &self.0, &other.0);
+        carried(&difference)
     }
 
     #[inline(never)]
     pub(super) fn times(&self, other: &Self) -> Self {
-        let mut product = [0_u32; 16];
-        for (at, &word) in self.0.0.iter().enumerate() {
-            let (_, places) = product.split_at_mut(at);
-            let mut carry = 0_u64;
-            for (place, &other) in places.iter_mut().zip(&other.0.0) {
-                // At most (2³² − 1)² + 2 (2³² − 1) = 2⁶⁴ − 1.
-                carry += u64::from(word) * u64::from(other) + u64::from(*place);
-                *place = carry as u32;
-                carry >>= 32;
-            }
-            if let Some(place) = places.get_mut(8) {
-                *place = carry as u32;
-            }
-        }
-        let mut result = Self::ZERO;
-        let mut carry = 0_u64;
-        let (low, high) = product.split_at(8);
-        for ((place, &low), &high) in result.0.0.iter_mut().zip(low).zip(high) {
-            carry += u64::from(low) + 38 * u64::from(high);
-            *place = carry as u32;
-            carry >>= 32;
-        }
-        result.fold(carry as i64);
-        result
-    }
-
-    /// Adds 2²⁵⁶ `carry`, which is from −1 to 38. The first turn leaves a carry of −1, 0 or 1, and unless that is 0 a number
-    /// that is nearer than 38² to the other end: the second turn leaves none.
-    #[inline(never)]
-    fn fold(&mut self, mut carry: i64) {
-        while carry != 0 {
-            carry *= 38;
-            for word in &mut self.0.0 {
-                carry += i64::from(*word);
-                *word = carry as u32;
-                carry >>= 32;
-            }
-        }
+        let mut product = Self::ZERO;
+        fiat::fiat_25519_carry_mul(&mut product.0, &loose(self), &loose(other));
+        product
     }
 
     pub(super) fn squared(&self) -> Self {
@@ -93,7 +67,7 @@ impl Element {
 
     /// To the power of (p − 5) / 8 = 2²⁵² − 3, which in binary is 250 ones, a zero and a one.
     #[inline(never)]
-    pub(super) fn to_p58(&self) -> Self {
+    pub(super) fn power_p58(&self) -> Self {
         let mut power = *self;
         for at in (0..251).rev() {
             power = power.squared();
@@ -104,20 +78,38 @@ impl Element {
         power
     }
 
-    /// The one below p.
-    pub(super) fn canonical(&self) -> Integer {
-        let mut number = self.0;
-        // Below 2²⁵⁶ = 2p + 38.
-        while number.reduce_once(&Self::P) {}
-        number
+    /// The number below p, in little-endian order.
+    #[inline(never)]
+    pub(super) fn encoded(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        fiat::fiat_25519_to_bytes(&mut bytes, &self.0);
+        bytes
     }
 
     pub(super) fn is_odd(&self) -> bool {
-        self.canonical().bit(0)
+        self.encoded()[0] & 1 == 1
     }
 
     #[inline(never)]
     pub(super) fn is(&self, other: &Self) -> bool {
-        self.minus(other).canonical() == Integer::ZERO
+        self.minus(other).encoded() == [0; 32]
     }
+}
+
+/// Not yet computed.
+const LOOSE: Loose = fiat::fiat_25519_loose_field_element([0; 10]);
+
+/// Within the bounds of a product again.
+#[inline(never)]
+fn carried(loose: &Loose) -> Element {
+    let mut element = Element::ZERO;
+    fiat::fiat_25519_carry(&mut element.0, loose);
+    element
+}
+
+/// As a factor: what is within the bounds of a product is within those of a factor.
+#[inline(always)]
+fn loose(element: &Element) -> Loose {
+    let Element(fiat::fiat_25519_tight_field_element(limbs)) = *element;
+    fiat::fiat_25519_loose_field_element(limbs)
 }

@@ -1,10 +1,9 @@
 //! Points of the curve −x² + y² = 1 + d x² y² (RFC 8032 §5.1).
 
 use super::field::Element;
-use super::integer::Integer;
 
 /// Extended coordinates (RFC 8032 §5.1.4): x = X/Z, y = Y/Z, xy = T/Z.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Point {
     x: Element,
     y: Element,
@@ -83,14 +82,14 @@ impl Point {
     pub(super) fn read(encoded: &[u8; 32]) -> Option<Self> {
         let mut y = *encoded;
         y[31] &= 0x7F;
-        let y = Element::read(Integer::read(&y))?;
+        let y = Element::read(&y)?;
         // x² = u / v, and v is never 0, as d is no square. A root of it, if there is one, is u v³ (u v⁷)^((p − 5) / 8), or
         // that times the root of −1.
         let (yy, one) = (y.squared(), &Element::ONE);
         let (u, v) = (yy.minus(one), yy.times(&D).plus(one));
         let uv3 = u.times(&v).times(&v.squared());
         let uv7 = uv3.times(&v.squared().squared());
-        let mut x = uv3.times(&uv7.to_p58());
+        let mut x = uv3.times(&uv7.power_p58());
         if !x.squared().times(&v).is(&u) {
             x = x.times(&ROOT);
             if !x.squared().times(&v).is(&u) {
