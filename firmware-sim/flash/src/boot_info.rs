@@ -4,7 +4,7 @@
 //! 0 "DGB1"   4 slot u8   5 on trial u8   6 attempt u8   7 0   8 sequence u32   12 crc32 of 0..12
 //! ```
 
-use crate::{CRC, Slot, word};
+use crate::{CRC, Slot, put, word};
 
 /// The handed-over form, in bytes: four words.
 pub const BOOT_INFO_BYTES: usize = 16;
@@ -29,11 +29,15 @@ impl BootInfo {
     #[must_use]
     pub fn encode(&self) -> [u8; BOOT_INFO_BYTES] {
         let mut bytes = [0; BOOT_INFO_BYTES];
-        bytes[..4].copy_from_slice(&MAGIC);
-        bytes[4..8].copy_from_slice(&[self.slot.index(), u8::from(self.on_trial), self.attempt, 0]);
-        bytes[8..12].copy_from_slice(&self.sequence.to_le_bytes());
+        put(&mut bytes, 0, &MAGIC);
+        put(
+            &mut bytes,
+            4,
+            &[self.slot.index(), u8::from(self.on_trial), self.attempt],
+        );
+        put(&mut bytes, 8, &self.sequence.to_le_bytes());
         let crc = CRC.checksum(&bytes[..12]);
-        bytes[12..].copy_from_slice(&crc.to_le_bytes());
+        put(&mut bytes, 12, &crc.to_le_bytes());
         bytes
     }
 

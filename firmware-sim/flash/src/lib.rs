@@ -66,6 +66,15 @@ pub use slot::{ENVELOPE_BYTES_MAX, SlotHeaderFault, SlotRegion};
 /// CRC-32/ISO-HDLC without a table: a kilobyte of flash is worth more here than the microseconds.
 const CRC: crc::Crc<u32, crc::NoTable> = crc::Crc::<u32, crc::NoTable>::new(&crc::CRC_32_ISO_HDLC);
 
+/// Puts `part` into `bytes` from `at` on. It fits, as the caller knows; not every optimiser does, and would link a panic for a copy
+/// by index.
+#[inline]
+fn put(bytes: &mut [u8], at: usize, part: &[u8]) {
+    for (place, &byte) in bytes.iter_mut().skip(at).zip(part) {
+        *place = byte;
+    }
+}
+
 /// The little-endian word at `at`; the caller has already checked that it lies inside.
 #[inline]
 fn word(bytes: &[u8], at: usize) -> u32 {

@@ -32,7 +32,7 @@ use core::fmt;
 use embedded_storage::nor_flash::{NorFlash, NorFlashErrorKind};
 
 use crate::layout::log_bank_bytes;
-use crate::{CRC, FlashError, Region, word};
+use crate::{CRC, FlashError, Region, put, word};
 
 /// A record as stored, without its mark: a multiple of every program unit we know of.
 pub const RECORD_BYTES: usize = 64;
@@ -66,7 +66,10 @@ impl Record {
 
     fn of_kind(kind: u8, payload: &[u8]) -> Option<Self> {
         let mut bytes = [0xFF; RECORD_PAYLOAD_BYTES_MAX];
-        bytes.get_mut(..payload.len())?.copy_from_slice(payload);
+        if payload.len() > bytes.len() {
+            return None;
+        }
+        put(&mut bytes, 0, payload);
         Some(Self {
             kind,
             length: payload.len() as u8,
@@ -108,9 +111,9 @@ impl Record {
 
     fn encode(&self, serial: u16) -> [u8; RECORD_BYTES] {
         let mut bytes = [0xFF; RECORD_BYTES];
-        bytes[..2].copy_from_slice(&[self.kind, self.length]);
-        bytes[2..4].copy_from_slice(&serial.to_le_bytes());
-        bytes[PAYLOAD_AT..BODY_BYTES].copy_from_slice(&self.payload);
+        let [low, high] = serial.to_le_bytes();
+        put(&mut bytes, 0, &[self.kind, self.length, low, high]);
+        put(&mut bytes, PAYLOAD_AT, &self.payload);
         seal(&mut bytes);
         bytes
     }
@@ -528,16 +531,16 @@ impl<F: NorFlash> DoubleEndedIterator for Records<'_, F> {
 
 fn header(generation: u32, count: u16) -> [u8; RECORD_BYTES] {
     let mut cell = [0xFF; RECORD_BYTES];
-    cell[..4].copy_from_slice(&MAGIC);
-    cell[4..8].copy_from_slice(&generation.to_le_bytes());
-    cell[8..10].copy_from_slice(&count.to_le_bytes());
+    put(&mut cell, 0, &MAGIC);
+    put(&mut cell, 4, &generation.to_le_bytes());
+    put(&mut cell, 8, &count.to_le_bytes());
     seal(&mut cell);
     cell
 }
 
 fn seal(bytes: &mut [u8; RECORD_BYTES]) {
     let crc = CRC.checksum(&bytes[..BODY_BYTES]);
-    bytes[BODY_BYTES..].copy_from_slice(&crc.to_le_bytes());
+    put(bytes, BODY_BYTES, &crc.to_le_bytes());
 }
 
 fn is_sealed(bytes: &[u8; RECORD_BYTES]) -> bool {

@@ -14,7 +14,7 @@ use core::fmt;
 use embedded_storage::nor_flash::NorFlash;
 
 use crate::layout::slot_header_bytes;
-use crate::{CRC, FlashError, ImageOffset, Region, SlotOffset, word};
+use crate::{CRC, FlashError, ImageOffset, Region, SlotOffset, put, word};
 
 /// The longest envelope a device stores or receives: the profile's manifest is about 200 bytes and a COSE_Sign1
 /// with one Ed25519 signature about 110, so this leaves room for as much again.
@@ -167,10 +167,10 @@ impl<'f, F: NorFlash> SlotRegion<'f, F> {
         if envelope.len() > ENVELOPE_BYTES_MAX {
             return Err(SlotHeaderFault::TooLong);
         }
-        bytes[..4].copy_from_slice(&MAGIC);
-        bytes[4..8].copy_from_slice(&(envelope.len() as u32).to_le_bytes());
-        bytes[8..12].copy_from_slice(&checksum(envelope).to_le_bytes());
-        bytes[HEADER_BYTES..HEADER_BYTES + envelope.len()].copy_from_slice(envelope);
+        put(&mut bytes, 0, &MAGIC);
+        put(&mut bytes, 4, &(envelope.len() as u32).to_le_bytes());
+        put(&mut bytes, 8, &checksum(envelope).to_le_bytes());
+        put(&mut bytes, HEADER_BYTES, envelope);
         let length = (HEADER_BYTES + envelope.len()).next_multiple_of(F::WRITE_SIZE);
         Ok(self.region.program(0, &bytes[..length])?)
     }

@@ -160,8 +160,9 @@ impl ReleaseReader {
             return Err(ReleaseError::NotARelease);
         }
         self.members_left = entries;
-        self.envelope[..SEVERED_HEAD.len()].copy_from_slice(&SEVERED_HEAD);
-        self.len = SEVERED_HEAD.len();
+        for byte in SEVERED_HEAD {
+            self.keep(Member::Kept, byte)?;
+        }
         Ok(State::Key)
     }
 
