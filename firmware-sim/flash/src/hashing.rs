@@ -40,7 +40,8 @@ impl Hashing {
         let mut window = [0; WINDOW_BYTES as usize];
         while self.at < step_end {
             let length = (step_end - self.at).min(WINDOW_BYTES);
-            let part = &mut window[..length as usize];
+            // Never out of bounds; an index would link a panic where code is compiled for size.
+            let part = window.get_mut(..length as usize).ok_or(FlashError::OutOfBounds)?;
             region.read(self.at, part)?;
             self.hash.update(&*part);
             self.at += length;
