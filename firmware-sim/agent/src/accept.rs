@@ -184,9 +184,11 @@ pub(crate) fn check_patch(device: &Device<'_>, update: &Update, start: &[u8]) ->
         }
         _ => return Err(Outcome::RefusedUnsupported.into()),
     }
+    // A whole image for a single slot is a patch from nothing: it fits whatever runs.
+    let from_nothing = device.reach_bytes.is_some() && header.base_bytes == 0;
     let base_is_ours = device.running.digest.starts_with(&header.base_digest_prefix)
         && device.running.bytes == header.base_bytes;
-    if !base_is_ours || header.target_bytes != update.image.bytes {
+    if !(base_is_ours || from_nothing) || header.target_bytes != update.image.bytes {
         return Err(failed(0));
     }
     Ok(header)

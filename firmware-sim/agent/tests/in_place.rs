@@ -84,6 +84,34 @@ fn the_updater_applies_what_the_agent_fetched() {
     assert_eq!(said.decoder_memory_bytes, 4_096);
 }
 
+/// What a gateway sends that does not know what the device runs.
+#[test]
+fn a_patch_from_nothing_needs_no_base() {
+    const LARGER: SingleSlot = SingleSlot::packed(SECTOR, 4_096, 3 * SECTOR, 8 * SECTOR);
+    let options = gateway_delta::Options {
+        in_place: Reach::within(2 * SECTOR),
+        ..gateway_delta::Options::new(MemoryClass::MIN)
+    };
+    let whole = gateway_delta::encode(&[], &release(2).image, &options).unwrap();
+    let offer = Offer::new(&release(2), Format::Patch, whole);
+    for operation in [u64::MAX, 150, 250, 350] {
+        let gateway = Gateway::new(Some(offer.clone()));
+        let mut device = Device::with_layout(LARGER.two_slots(), &release(1), gateway);
+        device.config.in_place = Some(InPlace {
+            journal: LARGER.journal,
+            ..IN_PLACE
+        });
+        device.single_slot = Some(LARGER);
+        device.cut = (operation < u64::MAX).then_some(PowerCut {
+            operation,
+            torn_at: 2,
+        });
+        device.run_until(confirmed);
+        let blocks = device.gateway.blocks().len();
+        assert!(blocks - offer.payload.len().div_ceil(128) <= device.power_cuts);
+    }
+}
+
 /// Where words are programmed once, the last sector of the staging area is what a fetch that was interrupted is mended with.
 #[test]
 fn the_staging_area_has_the_scratch_sector() {

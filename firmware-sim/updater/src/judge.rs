@@ -64,7 +64,11 @@ pub(crate) struct Room {
 /// The base moves up as far as the slot allows. What that is more than the patch's reach is the interval, as
 /// `wire-patch` explains: the longer, the fewer checkpoints.
 pub(crate) fn plan(header: &Header, image: &Image, room: &Room) -> Result<Geometry, Outcome> {
-    let sectors = |bytes: u32| bytes.div_ceil(room.sector_bytes);
+    let sectors = |bytes: u32| {
+        let whole = bytes.checked_next_multiple_of(room.sector_bytes);
+        let sectors = whole.and_then(|bytes| bytes.checked_div(room.sector_bytes));
+        sectors.unwrap_or(u32::MAX)
+    };
     let reach = header.in_place.ok_or(Outcome::UnusablePatch)?;
     if header.target_bytes != image.bytes || image.bytes == 0 {
         return Err(Outcome::UnusablePatch);

@@ -32,7 +32,11 @@ pub struct SingleSlot {
 /// Bytes of a place for checkpoints of a decoder with so much memory, in whole sectors.
 #[must_use]
 pub const fn checkpoint_bytes(memory_bytes: u32, sector_bytes: u32) -> u32 {
-    (memory_bytes + CHECKPOINT_STATE_BYTES as u32).next_multiple_of(sector_bytes)
+    let bytes = memory_bytes.saturating_add(CHECKPOINT_STATE_BYTES as u32);
+    match bytes.checked_next_multiple_of(sector_bytes) {
+        Some(bytes) => bytes,
+        None => u32::MAX,
+    }
 }
 
 impl SingleSlot {
@@ -94,10 +98,15 @@ impl SingleSlot {
     /// Sectors that the slot has for an image and its room to move.
     #[must_use]
     pub const fn image_sectors(&self) -> u32 {
-        self.slot
+        let image_bytes = self
+            .slot
             .bytes
-            .saturating_sub(slot_header_bytes(self.sector_bytes))
-            / self.sector_bytes
+            .saturating_sub(slot_header_bytes(self.sector_bytes));
+        // Sectors of no bytes are no reason to panic: such a layout is not sound, and never used.
+        match image_bytes.checked_div(self.sector_bytes) {
+            Some(sectors) => sectors,
+            None => 0,
+        }
     }
 
     /// Bytes from the start of the part to the end of the last partition.

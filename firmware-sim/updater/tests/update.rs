@@ -239,6 +239,19 @@ fn a_wrong_result_is_never_started_and_a_whole_image_mends_it() {
     assert_eq!(right.update(&right.target), Status::Idle(Some(Outcome::Done)));
 }
 
+#[test]
+fn a_patch_from_nothing_replaces_whatever_is_there() {
+    let (_, target) = images();
+    let whole = patch(&[], &target.image[..10_000], 4_096);
+    let target = Signed::new(2, &target.image[..10_000]);
+    let device = Device {
+        patch: whole,
+        ..Device::new()
+    };
+    assert_eq!(device.update(&target), Status::Idle(Some(Outcome::Done)));
+    assert_eq!(device.bootable(), Some((2, target.image)));
+}
+
 /// The bootloader's own recovery writes the slot, and knows nothing of the updater.
 #[test]
 fn an_image_that_came_another_way_ends_the_fetching() {
