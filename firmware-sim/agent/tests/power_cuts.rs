@@ -30,7 +30,18 @@ const SAMPLE: Limits = Limits {
 };
 
 fn explore<const PROGRAM: usize, const SECTOR: usize>(rewrites: Rewrites, bytes: usize, limits: Limits) {
-    let part = Geometry::<PROGRAM, SECTOR> { rewrites, bytes };
+    explore_part(
+        Geometry::<PROGRAM, SECTOR> {
+            rewrites,
+            torn_reads_fail: false,
+            bytes,
+        },
+        limits,
+    );
+}
+
+fn explore_part<const PROGRAM: usize, const SECTOR: usize>(part: Geometry<PROGRAM, SECTOR>, limits: Limits) {
+    let Geometry { rewrites, bytes, .. } = part;
     let wanted = std::env::var("DELTAGATE_SCENARIO").unwrap_or_default();
     let mut total = Explored::default();
     for scenario in Scenario::all(bytes)
@@ -71,6 +82,18 @@ fn words_of_4_bytes_once_and_sectors_of_1024() {
     explore::<4, 1_024>(Rewrites::Once, 3_003, SAMPLE);
 }
 
+/// A part whose ECC makes an error of a torn word, and its driver zeros of that.
+const WITH_ECC: Geometry<8, 2_048> = Geometry {
+    rewrites: Rewrites::Once,
+    torn_reads_fail: true,
+    bytes: 3_003,
+};
+
+#[test]
+fn torn_words_of_8_bytes_that_cannot_be_read() {
+    explore_part(WITH_ECC, SAMPLE);
+}
+
 #[test]
 fn words_of_32_bytes_once_and_sectors_of_64_kib() {
     // A copy of so large a part takes its time.
@@ -83,7 +106,11 @@ fn words_of_32_bytes_once_and_sectors_of_64_kib() {
 
 /// A row for each scenario: sectors erased, and how often the most erased one was, in each part of the flash.
 fn print_erases<const PROGRAM: usize, const SECTOR: usize>(rewrites: Rewrites, bytes: usize) {
-    let part = Geometry::<PROGRAM, SECTOR> { rewrites, bytes };
+    let part = Geometry::<PROGRAM, SECTOR> {
+        rewrites,
+        torn_reads_fail: false,
+        bytes,
+    };
     for scenario in Scenario::all(bytes) {
         let (layout, wear) = part.wear(&scenario);
         let of = |partition: deltagate_flash::Partition| {
@@ -173,6 +200,12 @@ fn soak_words_of_4_bytes_once_and_sectors_of_1024() {
 #[ignore = "hours: scripts/soak-power"]
 fn soak_words_of_8_bytes_once_and_sectors_of_2048() {
     explore::<8, 2_048>(Rewrites::Once, 3_003, exhaustive());
+}
+
+#[test]
+#[ignore = "hours: scripts/soak-power"]
+fn soak_torn_words_of_8_bytes_that_cannot_be_read() {
+    explore_part(WITH_ECC, exhaustive());
 }
 
 #[test]

@@ -15,7 +15,8 @@
 //!
 //! What a part must do: program whole units and erase whole sectors, leave other units alone when the power goes away in
 //! between, and read back what it can. A unit torn by a power cut may read as anything, and differently each time; a driver for
-//! a part whose ECC notices that gives the bytes all the same, or any others, and no error.
+//! a part whose ECC notices that gives the bytes all the same, or any others, and no error. [`TornAsZeros`] makes one of a
+//! driver that returns an error.
 //!
 //! All integers are little-endian. Every structure carries a CRC-32 (ISO-HDLC), which finds what a power cut tore;
 //! it protects against accidents only, signatures against people.
@@ -47,6 +48,7 @@ mod settings;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 mod slot;
+mod torn;
 
 pub use boot_info::{BOOT_INFO_BYTES, BootInfo};
 pub use boot_log::{
@@ -62,6 +64,7 @@ pub use record_log::{
 pub use region::{FlashError, Region};
 pub use settings::{SETTING_BYTES_MAX, SETTINGS_MAX, Setting, Settings};
 pub use slot::{ENVELOPE_BYTES_MAX, SlotHeaderFault, SlotRegion};
+pub use torn::TornAsZeros;
 
 /// CRC-32/ISO-HDLC without a table: a kilobyte of flash is worth more here than the microseconds.
 const CRC: crc::Crc<u32, crc::NoTable> = crc::Crc::<u32, crc::NoTable>::new(&crc::CRC_32_ISO_HDLC);

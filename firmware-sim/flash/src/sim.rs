@@ -11,6 +11,8 @@
 //! - Power lost in an erase: the front of the sector reads 0xFF, though a bit here and there is in flux; behind it is a
 //!   stretch in flux; the rest is as it was. Only a whole erase makes the sector fit for programming.
 //!
+//! - [`SimFlash::failing_torn_reads`]: of a unit with bits in flux the ECC makes an error, whatever is read of it.
+//!
 //! What is in flux is chosen by a seed, so that a run repeats itself. What code under test does against the rules is refused
 //! and counted in [`SimFlash::rules_broken`].
 
@@ -68,6 +70,8 @@ pub enum SimFlashError {
     BitNotErased,
     /// A unit was to be programmed a second time, and the part is one of [`Rewrites::Once`].
     WrittenTwice,
+    /// A unit was read that a power cut tore, and the part is one that notices.
+    Uncorrectable,
     /// The power is gone; nothing works until [`SimFlash::restart`].
     PowerLost,
 }
@@ -77,7 +81,9 @@ impl NorFlashError for SimFlashError {
         match self {
             Self::OutOfBounds => NorFlashErrorKind::OutOfBounds,
             Self::NotAligned => NorFlashErrorKind::NotAligned,
-            Self::BitNotErased | Self::WrittenTwice | Self::PowerLost => NorFlashErrorKind::Other,
+            Self::BitNotErased | Self::WrittenTwice | Self::Uncorrectable | Self::PowerLost => {
+                NorFlashErrorKind::Other
+            }
         }
     }
 }
@@ -89,6 +95,7 @@ impl fmt::Display for SimFlashError {
             Self::NotAligned => "not aligned for the simulated flash",
             Self::BitNotErased => "programmed a bit from 0 to 1",
             Self::WrittenTwice => "programmed a unit twice",
+            Self::Uncorrectable => "read a unit that a power cut tore",
             Self::PowerLost => "the simulated power is gone",
         })
     }
@@ -114,6 +121,7 @@ pub struct SimFlash<const PROGRAM: usize = 4, const SECTOR: usize = 4096> {
     /// Advances with every bit in flux that is chosen or read.
     chance: u64,
     rules_broken: u32,
+    torn_reads_fail: bool,
 }
 
 impl SimFlash {
@@ -155,7 +163,15 @@ impl<const PROGRAM: usize, const SECTOR: usize> SimFlash<PROGRAM, SECTOR> {
             powered: true,
             chance: 0,
             rules_broken: 0,
+            torn_reads_fail: false,
         }
+    }
+
+    /// The same part, whose reads of units with bits in flux fail.
+    #[must_use]
+    pub fn failing_torn_reads(mut self) -> Self {
+        self.torn_reads_fail = true;
+        self
     }
 
     /// The whole content; of a bit in flux, what it is without noise.
@@ -374,6 +390,11 @@ impl<const PROGRAM: usize, const SECTOR: usize> ReadNorFlash for SimFlash<PROGRA
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), SimFlashError> {
         let at = self.check(offset, bytes.len(), 1)?;
+        let units = at - at % PROGRAM..(at + bytes.len()).next_multiple_of(PROGRAM);
+        let mut torn = self.flux.range(units.start as u32..units.end as u32);
+        if self.torn_reads_fail && torn.next().is_some() {
+            return Err(SimFlashError::Uncorrectable);
+        }
         bytes.copy_from_slice(&self.bytes[at..at + bytes.len()]);
         let in_flux: Vec<(u32, u8)> = self
             .flux

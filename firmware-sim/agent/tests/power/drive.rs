@@ -7,7 +7,8 @@ use deltagate_agent::{Agent, Config, DATAGRAM_BYTES_MAX, Effect, Event, Verdict}
 use deltagate_bootloader::Boot;
 use deltagate_flash::sim::{Explored, Explorer, Forks, Limits, Probe, Rewrites, SimFlash, Tears};
 use deltagate_flash::{
-    BootLog, BootRecord, ImageOffset, Layout, Region, RevertReason, Slot, SlotRegion, slot_header_bytes,
+    BootLog, BootRecord, ImageOffset, Layout, Region, RevertReason, Slot, SlotRegion, TornAsZeros,
+    slot_header_bytes,
 };
 use embedded_storage::nor_flash::NorFlash;
 use wire_coap::BlockSize;
@@ -27,6 +28,8 @@ type Shared<const P: usize, const S: usize> = Rc<RefCell<Forks<World, P, S>>>;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Geometry<const PROGRAM: usize, const SECTOR: usize> {
     pub(crate) rewrites: Rewrites,
+    /// Whether torn units cannot be read: then the driver is wrapped as one for such a part has to be.
+    pub(crate) torn_reads_fail: bool,
     /// Of the images.
     pub(crate) bytes: usize,
 }
@@ -57,7 +60,7 @@ impl<const PROGRAM: usize, const SECTOR: usize> Geometry<PROGRAM, SECTOR> {
     ) -> (Explored, SimFlash<PROGRAM, SECTOR>) {
         let mut device = self.device(scenario);
         let world = Self::world();
-        let shipped = device.shipped(self.rewrites);
+        let shipped = self.shipped(&device);
         Explorer::new(limits, world).explore(shipped, |probe, forks, cuts| device.run(probe, forks, cuts))
     }
 
@@ -66,7 +69,7 @@ impl<const PROGRAM: usize, const SECTOR: usize> Geometry<PROGRAM, SECTOR> {
         let layout = self.layout(scenario);
         let mut device = self.device(scenario);
         device.stops_at_goal = true;
-        let shipped = device.shipped(self.rewrites);
+        let shipped = self.shipped(&device);
         let limits = Limits {
             depth: 0,
             tears: Tears::Few,
@@ -83,6 +86,14 @@ impl<const PROGRAM: usize, const SECTOR: usize> Geometry<PROGRAM, SECTOR> {
             .zip(before)
             .map(|(after, before)| after - before);
         (layout, erased.collect())
+    }
+
+    fn shipped(&self, device: &Device<'_, PROGRAM, SECTOR>) -> SimFlash<PROGRAM, SECTOR> {
+        let flash = device.shipped(self.rewrites);
+        match self.torn_reads_fail {
+            true => flash.failing_torn_reads(),
+            false => flash,
+        }
     }
 
     fn world() -> World {
@@ -196,7 +207,7 @@ impl<const PROGRAM: usize, const SECTOR: usize> Device<'_, PROGRAM, SECTOR> {
         forks: &Shared<PROGRAM, SECTOR>,
         cuts: u32,
     ) -> SimFlash<PROGRAM, SECTOR> {
-        let flash = RefCell::new(probe);
+        let flash = RefCell::new(TornAsZeros(probe));
         let mut left_behind = None;
         let mut memory = std::mem::take(&mut self.memory);
         let mut now_ms = 0;
@@ -218,7 +229,7 @@ impl<const PROGRAM: usize, const SECTOR: usize> Device<'_, PROGRAM, SECTOR> {
             }
         }
         self.memory = memory;
-        let flash = flash.into_inner().flash;
+        let flash = flash.into_inner().0.flash;
         assert_eq!(
             flash.rules_broken(),
             0,
@@ -272,7 +283,7 @@ impl<const PROGRAM: usize, const SECTOR: usize> Device<'_, PROGRAM, SECTOR> {
 
     fn run_agent(
         &self,
-        flash: &RefCell<Probe<World, PROGRAM, SECTOR>>,
+        flash: &RefCell<TornAsZeros<Probe<World, PROGRAM, SECTOR>>>,
         forks: &Shared<PROGRAM, SECTOR>,
         boot: &Boot,
         memory: &mut [u8],
