@@ -32,6 +32,8 @@
 #[cfg(target_os = "none")]
 mod board;
 #[cfg(target_os = "none")]
+mod execution;
+#[cfg(target_os = "none")]
 mod handover;
 #[cfg(target_os = "none")]
 mod once;
@@ -45,19 +47,23 @@ mod parts;
 mod register;
 #[cfg(target_os = "none")]
 mod stack;
+#[cfg(target_os = "none")]
+mod words;
 
 #[cfg(all(target_os = "none", target_arch = "arm"))]
 pub use parts::{bootloader_stack_reached, stack_in_use_bytes, ticks_since_bootloader};
 #[cfg(target_os = "none")]
 pub use {
     board::Board,
+    execution::{ExecutionMemory, Unstartable},
     handover::{HANDOVER_BYTES, Handover},
     once::Once,
     parts::{
-        Clock, ETHERNET_FRAME_BYTES_MAX, Ethernet, EthernetFault, ExecutionMemory, Nor, NorFault, Sleep,
-        Uart, Unstartable, Watchdog, fault_deliberately, reset, reset_after_panic, stop, uart_for_panic,
+        Clock, ETHERNET_FRAME_BYTES_MAX, Ethernet, EthernetFault, Nor, Sleep, Uart, Watchdog,
+        fault_deliberately, reset, reset_after_panic, stop, uart_for_panic,
     },
     stack::stack_used_bytes,
+    words::NorFault,
 };
 
 /// Makes `$main`, a `fn() -> !`, the program: what runs after reset.

@@ -13,8 +13,9 @@ mod watchdog;
 
 pub use ethernet::{ETHERNET_FRAME_BYTES_MAX, Ethernet, EthernetFault};
 pub use exception::{fault_deliberately, reset, reset_after_panic, stop, uart_for_panic};
-pub use execution::{ExecutionMemory, Unstartable};
-pub use nor::{Nor, NorFault};
+pub(crate) use execution::{EXECUTION_AT, EXECUTION_BYTES};
+pub use nor::Nor;
+pub(crate) use nor::{FLASH_AT, FLASH_BYTES};
 pub use sleep::Sleep;
 pub use timer::Clock;
 pub use uart::Uart;

@@ -7,18 +7,15 @@
 //!
 //! The emulated part stores what it is told to program; a real one can only clear bits. So the driver looks first, and
 //! refuses what would have to set one.
-#![expect(unsafe_code, reason = "the flash is a fixed range of addresses")]
 
-use core::ptr::{with_exposed_provenance, with_exposed_provenance_mut};
+use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 
-use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
+use crate::words::{self, NorFault, WORD_BYTES, check, set_word, word};
 
-const BASE: usize = 0x2200_0000;
-const CAPACITY_BYTES: usize = 32 * 1024 * 1024;
+pub(crate) const FLASH_AT: usize = 0x2200_0000;
+pub(crate) const FLASH_BYTES: usize = 32 * 1024 * 1024;
 /// Of both chips together, as they are erased.
 const SECTOR_BYTES: usize = 256 * 1024;
-/// The width of the bus.
-const PROGRAM_BYTES: usize = 4;
 const CHIPS: usize = 2;
 /// What is programmed with one command: less than the smaller of the buffers this command set comes with on wide buses.
 const BUFFER_BYTES: usize = 512;
@@ -56,32 +53,6 @@ pub struct Nor {
     known: bool,
 }
 
-/// Why the flash refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum NorFault {
-    /// Outside the part.
-    OutOfBounds,
-    /// Not aligned to the word or the sector.
-    NotAligned,
-    /// Programming would have had to set a bit.
-    BitNotErased,
-    /// It is not the part that this driver was written for.
-    UnknownPart,
-    /// The part reports a failure, or never gets ready.
-    Failed,
-}
-
-impl NorFlashError for NorFault {
-    fn kind(&self) -> NorFlashErrorKind {
-        match self {
-            Self::OutOfBounds => NorFlashErrorKind::OutOfBounds,
-            Self::NotAligned => NorFlashErrorKind::NotAligned,
-            Self::BitNotErased | Self::UnknownPart | Self::Failed => NorFlashErrorKind::Other,
-        }
-    }
-}
-
 impl Nor {
     pub(crate) const fn new() -> Self {
         Self { known: false }
@@ -90,7 +61,7 @@ impl Nor {
     /// Before the first command that changes anything: whether this is the part.
     fn identify(&mut self) -> Result<(), NorFault> {
         if !self.known {
-            set_word(QUERY_AT * PROGRAM_BYTES, QUERY);
+            set_word(QUERY_AT * WORD_BYTES, QUERY);
             self.known = is_the_part();
             set_word(0, READ_ARRAY);
         }
@@ -105,7 +76,7 @@ impl Nor {
     ///
     /// The count is written to where the words begin: any address of the sector would do for a real part, but QEMU 9 and
     /// those patched like it find out from this one which buffer is meant.
-    fn program_buffer(&mut self, start: usize, words: &[[u8; PROGRAM_BYTES]]) -> Result<(), NorFault> {
+    fn program_buffer(&mut self, start: usize, words: &[[u8; WORD_BYTES]]) -> Result<(), NorFault> {
         let Some(last) = words.len().checked_sub(1) else {
             return Ok(());
         };
@@ -113,7 +84,7 @@ impl Nor {
             set_word(start, BUFFERED_PROGRAM);
             wait(start)?;
             set_word(start, both(last as u32));
-            for (at, &bytes) in (start..).step_by(PROGRAM_BYTES).zip(words) {
+            for (at, &bytes) in (start..).step_by(WORD_BYTES).zip(words) {
                 set_word(at, u32::from_le_bytes(bytes));
             }
             set_word(start, CONFIRM);
@@ -141,39 +112,15 @@ fn wait(at: usize) -> Result<(), NorFault> {
 
 /// In query mode: whether both chips say what this driver takes for granted.
 fn is_the_part() -> bool {
-    let says = |at: usize, value: u8| word(at * PROGRAM_BYTES) == both(u32::from(value));
-    let chip = |at: usize| (word(at * PROGRAM_BYTES) & 0xFF) as usize;
+    let says = |at: usize, value: u8| word(at * WORD_BYTES) == both(u32::from(value));
+    let chip = |at: usize| (word(at * WORD_BYTES) & 0xFF) as usize;
     let pair = |at: usize| chip(at + 1) << 8 | chip(at);
     let log2 = |at: usize| 1_usize.checked_shl(chip(at) as u32).unwrap_or(0);
     QUERY_QRY.iter().all(|&(at, value)| says(at, value))
         && pair(QUERY_COMMAND_SET) == 1
-        && log2(QUERY_SIZE_LOG2) == CAPACITY_BYTES / CHIPS
+        && log2(QUERY_SIZE_LOG2) == FLASH_BYTES / CHIPS
         && log2(QUERY_BUFFER_LOG2) >= BUFFER_BYTES / CHIPS
         && pair(QUERY_SECTOR_256) * 256 == SECTOR_BYTES / CHIPS
-}
-
-fn word(at: usize) -> u32 {
-    debug_assert!(at < CAPACITY_BYTES && at.is_multiple_of(PROGRAM_BYTES));
-    // SAFETY: inside the bank, aligned; no Rust object lives there.
-    unsafe { with_exposed_provenance::<u32>(BASE + at).read_volatile() }
-}
-
-fn set_word(at: usize, word: u32) {
-    debug_assert!(at < CAPACITY_BYTES && at.is_multiple_of(PROGRAM_BYTES));
-    // SAFETY: as in `word`; the board's `Nor` exists once and is borrowed for as long as a command takes.
-    unsafe { with_exposed_provenance_mut::<u32>(BASE + at).write_volatile(word) }
-}
-
-fn check(offset: u32, bytes: usize, unit: usize) -> Result<usize, NorFault> {
-    let at = offset as usize;
-    if at > CAPACITY_BYTES || bytes > CAPACITY_BYTES - at {
-        return Err(NorFault::OutOfBounds);
-    }
-    if at.is_multiple_of(unit) && bytes.is_multiple_of(unit) {
-        Ok(at)
-    } else {
-        Err(NorFault::NotAligned)
-    }
 }
 
 impl ErrorType for Nor {
@@ -184,24 +131,16 @@ impl ReadNorFlash for Nor {
     const READ_SIZE: usize = 1;
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFault> {
-        let at = check(offset, bytes.len(), 1)?;
-        let mut there = [0; PROGRAM_BYTES];
-        for (i, byte) in (at..).zip(bytes.iter_mut()) {
-            if i == at || i.is_multiple_of(PROGRAM_BYTES) {
-                there = word(i - i % PROGRAM_BYTES).to_le_bytes();
-            }
-            *byte = there[i % PROGRAM_BYTES];
-        }
-        Ok(())
+        words::read(offset, bytes)
     }
 
     fn capacity(&self) -> usize {
-        CAPACITY_BYTES
+        FLASH_BYTES
     }
 }
 
 impl NorFlash for Nor {
-    const WRITE_SIZE: usize = PROGRAM_BYTES;
+    const WRITE_SIZE: usize = WORD_BYTES;
     const ERASE_SIZE: usize = SECTOR_BYTES;
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), NorFault> {
@@ -219,20 +158,20 @@ impl NorFlash for Nor {
     }
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), NorFault> {
-        let mut at = check(offset, bytes.len(), PROGRAM_BYTES)?;
+        let mut at = check(offset, bytes.len(), WORD_BYTES)?;
         self.identify()?;
-        let (mut words, _) = bytes.as_chunks::<PROGRAM_BYTES>();
-        for (at, &bytes) in (at..).step_by(PROGRAM_BYTES).zip(words) {
+        let (mut words, _) = bytes.as_chunks::<WORD_BYTES>();
+        for (at, &bytes) in (at..).step_by(WORD_BYTES).zip(words) {
             let (old, new) = (word(at), u32::from_le_bytes(bytes));
             if old & new != new {
                 return Err(NorFault::BitNotErased);
             }
         }
         while !words.is_empty() {
-            let room = (BUFFER_BYTES - at % BUFFER_BYTES) / PROGRAM_BYTES;
+            let room = (BUFFER_BYTES - at % BUFFER_BYTES) / WORD_BYTES;
             let (now, later) = words.split_at(room.min(words.len()));
             self.program_buffer(at, now)?;
-            at += now.len() * PROGRAM_BYTES;
+            at += now.len() * WORD_BYTES;
             words = later;
         }
         Ok(())
