@@ -4,17 +4,22 @@
 /// widest program unit of 32 bytes.
 #[must_use]
 pub const fn log_bank_bytes(sector_bytes: u32) -> u32 {
-    (32 * (64 + 32) as u32).next_multiple_of(sector_bytes)
+    let cells_bytes = 32 * (64 + 32);
+    whole_sectors(cells_bytes, sector_bytes)
 }
 
 /// What a slot's header takes on a part with sectors of so many bytes: whole sectors for the longest envelope.
 #[must_use]
 pub const fn slot_header_bytes(sector_bytes: u32) -> u32 {
-    let written_bytes = crate::slot::WRITTEN_BYTES_MAX;
-    // Devices ask this of a layout at run time: sectors of no bytes, which no sound layout has, are no reason to panic.
-    match written_bytes.checked_next_multiple_of(sector_bytes) {
-        Some(bytes) => bytes,
-        None => written_bytes,
+    whole_sectors(crate::slot::WRITTEN_BYTES_MAX, sector_bytes)
+}
+
+/// So many bytes, rounded up to sectors. Devices ask this of a layout at run time: sectors of no bytes, which no sound layout
+/// has, are no reason to panic.
+const fn whole_sectors(bytes: u32, sector_bytes: u32) -> u32 {
+    match bytes.checked_next_multiple_of(sector_bytes) {
+        Some(whole) => whole,
+        None => bytes,
     }
 }
 
