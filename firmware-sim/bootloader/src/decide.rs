@@ -110,9 +110,18 @@ pub enum Recovery {
     /// The image in this slot can be started, and its last run ended with a watchdog or a fault. Who hears nothing for
     /// [`WINDOW_MS`] restarts, and starts it.
     Crashed(Slot),
+    /// The image in the only slot can be started, and never proved itself: its trial failed, or it had none. There is no
+    /// other. Who hears nothing for [`WINDOW_MS`] starts it. For devices with a single slot; with two, [`decide`] does
+    /// not say it.
+    Unproven,
 }
 
 impl Recovery {
+    /// Whether there is an image that starts when nobody is heard.
+    pub(crate) const fn has_an_image(&self) -> bool {
+        matches!(self, Self::Crashed(_) | Self::Unproven)
+    }
+
     /// What `Display` says, for programs too small to format.
     #[must_use]
     pub const fn text(&self) -> &'static str {
@@ -122,6 +131,7 @@ impl Recovery {
             Self::NoImage => "no slot holds a valid image",
             Self::OnlyOlder => "the only valid image is older than the confirmed one",
             Self::Crashed(_) => "the image crashed, and starts again in 5 s",
+            Self::Unproven => "the image has not proved itself, and starts in 5 s",
         }
     }
 }
@@ -284,8 +294,10 @@ mod tests {
                 }
             }
         }
-        let text = format!("starts again in {} s", WINDOW_MS / 1_000);
-        assert!(Recovery::Crashed(Slot::A).text().ends_with(&text));
+        let seconds = format!(" in {} s", WINDOW_MS / 1_000);
+        for reason in [Recovery::Crashed(Slot::A), Recovery::Unproven] {
+            assert!(reason.text().ends_with(&seconds));
+        }
     }
 
     #[test]

@@ -10,18 +10,20 @@
 //! - Then header and image are written from the front, sector by sector ([`upload`] has the order). A power cut at any point
 //!   leaves the device in recovery, where the same file goes on one sector before the cut at worst. What is continued is
 //!   known by its envelope in flash, not by what a client calls it.
-//! - An image that could start is never overwritten: what is brought beside it must be newer, and is put on trial as after an
-//!   update, with the record that says so written last.
+//! - An image that could start is never overwritten where there is another slot: what is brought beside it must be newer, and
+//!   is put on trial as after an update, with the record that says so written last. With a single slot it is written over.
 //! - Only when signature and digest of the whole verify does the client learn that the upload is complete.
 //!
 //! Sans-IO: bytes in with [`RecoveryServer::handle_byte`], lines out with [`RecoveryServer::poll_transmit`], and the one thing
-//! it cannot do itself with [`RecoveryServer::poll_effect`].
+//! it cannot do itself with [`RecoveryServer::poll_effect`]. For how long: [`Patience`].
 
+mod patience;
 mod server;
 mod upload;
 
+pub use patience::{LOOK_AGAIN_MS, Patience};
 pub use server::{PACKET_BYTES_MAX, RecoveryEffect, RecoveryServer};
-pub use upload::UploadFault;
+pub use upload::{Slots, UploadFault};
 
 #[cfg(test)]
 mod tests;

@@ -268,6 +268,11 @@ fn a_failed_trial_leaves_a_device_that_a_technician_can_reach() {
     let mark = support::line(&rig, 0, "sequence 3, on trial, attempt 3");
     let mark = support::line(&rig, mark, "sequence 3 reverted: watchdog");
     let mark = support::line(&rig, mark, "starting slot A sequence 3, last resort");
+    let mark = support::line(
+        &rig,
+        mark,
+        "RECOVERY: the image has not proved itself, and starts in 5 s",
+    );
     let mark = support::line(&rig, mark, "waiting here for a signed image");
     let file = rig.sign("v1.bin", 1).unwrap();
     recover(&rig, &file);
@@ -280,4 +285,24 @@ fn a_failed_trial_leaves_a_device_that_a_technician_can_reach() {
     support::import(&rig.gateway, &signed);
     support::assign_imported(&rig, &rig.gateway, "v2.bin");
     support::line(&rig, mark, "sequence 4 confirmed");
+}
+
+/// Nobody comes: it starts again. Somebody does: what is brought takes the place of the image that crashes.
+#[test]
+fn a_confirmed_image_that_hangs_is_written_over_by_cable() {
+    let mut rig = support::rig(Board::SingleSlot, LinkProfile::FAST, 2_000);
+    rig.ship_instead("v3-hang.bin").unwrap();
+    support::run(&rig.gateway, &["device", "claim", &rig.device_id()]);
+    rig.machine.start().unwrap();
+    let mark = support::line(&rig, 0, "app: hanging");
+    let mark = support::line(&rig, mark, "the last run ended with: watchdog");
+    let mark = support::line(&rig, mark, "RECOVERY: the image crashed, and starts again in 5 s");
+    let mark = support::line(&rig, mark, "starting slot A sequence 1, confirmed");
+    let mark = support::line(&rig, mark, "app: hanging");
+    let file = rig.sign("v2.bin", 2).unwrap();
+    recover(&rig, &file);
+    let mark = support::line(&rig, mark, "starting slot A sequence 2, last resort");
+    let mark = support::line(&rig, mark, "RECOVERY: the image has not proved itself");
+    let mark = support::line(&rig, mark, "app: version 2");
+    support::line(&rig, mark, "sequence 2 confirmed");
 }

@@ -9,7 +9,7 @@ use wire_smp::{
     PACKET_OVERHEAD_BYTES, RECOVERY_QUERY, RecoveryInfo, Request, line, packet,
 };
 
-use super::upload::{Device, Upload};
+use super::upload::{Device, Slots, Upload};
 use crate::{Recovery, verify_slot};
 
 /// Longest packet taken, which clients are told: with more, an upload has fewer pauses and the device less memory. At
@@ -46,14 +46,14 @@ pub struct RecoveryServer<'f, F> {
 }
 
 impl<'f, F: NorFlash> RecoveryServer<'f, F> {
-    /// A server for a device that cannot start anything for this `reason`; or that could start what is in the slot `running`,
-    /// which is left alone then.
+    /// A server for a device that cannot start anything for this `reason`; or that could, and has one that came from there.
     #[must_use]
-    pub fn new(flash: &'f RefCell<F>, layout: &'f Layout, reason: Recovery) -> Self {
+    pub fn new(flash: &'f RefCell<F>, layout: &'f Layout, slots: Slots, reason: Recovery) -> Self {
         let boot_log = BootLog::open(Region::new(flash, layout.boot_log));
         let device = Device {
             flash,
             layout,
+            slots,
             provision: Provision::read(Region::new(flash, layout.provision)).ok(),
             confirmed: match boot_log {
                 Ok(log) => Ok(log.state().confirmed),

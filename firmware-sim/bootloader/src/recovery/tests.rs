@@ -127,8 +127,12 @@ impl<'f, F: NorFlash> Client<'f, F> {
     }
 
     fn of_device(flash: &'f RefCell<F>, reason: Recovery) -> Self {
+        Self::of(flash, Slots::Two, reason)
+    }
+
+    fn of(flash: &'f RefCell<F>, slots: Slots, reason: Recovery) -> Self {
         Self {
-            server: RecoveryServer::new(flash, &LAYOUT, reason),
+            server: RecoveryServer::new(flash, &LAYOUT, slots, reason),
             reader: MessageReader::new(),
             sequence: 0,
             sent_bytes: 0,
@@ -504,35 +508,37 @@ fn a_device_that_cannot_check_takes_nothing_and_says_why() {
     assert_eq!(flash.borrow().operations(), 0);
 }
 
-/// A sector of slot A takes no more: the second try lands in slot B.
+/// A part of which a sector in slot A takes no more.
+struct Worn(SimFlash);
+impl embedded_storage::nor_flash::ErrorType for Worn {
+    type Error = deltagate_flash::sim::SimFlashError;
+}
+impl embedded_storage::nor_flash::ReadNorFlash for Worn {
+    const READ_SIZE: usize = 1;
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
+        self.0.read(offset, bytes)
+    }
+    fn capacity(&self) -> usize {
+        self.0.bytes().len()
+    }
+}
+impl NorFlash for Worn {
+    const WRITE_SIZE: usize = 4;
+    const ERASE_SIZE: usize = SECTOR;
+    fn erase(&mut self, from: u32, to: u32) -> Result<(), Self::Error> {
+        self.0.erase(from, to)
+    }
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Self::Error> {
+        match offset == LAYOUT.slot_a.offset + 2 * SECTOR as u32 {
+            true => Err(deltagate_flash::sim::SimFlashError::BitNotErased),
+            false => self.0.write(offset, bytes),
+        }
+    }
+}
+
+/// The second try lands in slot B.
 #[test]
 fn a_worn_out_slot_is_left_for_the_other() {
-    struct Worn(SimFlash);
-    impl embedded_storage::nor_flash::ErrorType for Worn {
-        type Error = deltagate_flash::sim::SimFlashError;
-    }
-    impl embedded_storage::nor_flash::ReadNorFlash for Worn {
-        const READ_SIZE: usize = 1;
-        fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
-            self.0.read(offset, bytes)
-        }
-        fn capacity(&self) -> usize {
-            self.0.bytes().len()
-        }
-    }
-    impl NorFlash for Worn {
-        const WRITE_SIZE: usize = 4;
-        const ERASE_SIZE: usize = SECTOR;
-        fn erase(&mut self, from: u32, to: u32) -> Result<(), Self::Error> {
-            self.0.erase(from, to)
-        }
-        fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Self::Error> {
-            match offset == LAYOUT.slot_a.offset + 2 * SECTOR as u32 {
-                true => Err(deltagate_flash::sim::SimFlashError::BitNotErased),
-                false => self.0.write(offset, bytes),
-            }
-        }
-    }
     let flash = RefCell::new(Worn(device()));
     let mut client = Client::new(&flash);
     let file = File::right().bytes();
@@ -543,4 +549,28 @@ fn a_worn_out_slot_is_left_for_the_other() {
     );
     assert_eq!(client.upload(&file, 500), Ok(file.len()));
     assert_eq!(boots(&flash), Ok((Slot::B, 5)));
+}
+
+/// What lies where others have slot B is not the bootloader's.
+#[test]
+fn the_only_slot_is_written_over_and_nothing_else_is() {
+    let beside = |flash: &SimFlash| flash.bytes()[LAYOUT.slot_b.offset as usize..].to_vec();
+    for reason in [Recovery::Crashed(Slot::A), Recovery::Unproven] {
+        for file in [File::solid(), newer()] {
+            let flash = RefCell::new(crashed_device(Slot::A));
+            let before = beside(&flash.borrow());
+            let mut client = Client::of(&flash, Slots::One, reason);
+            assert_eq!(client.upload(&file.bytes(), 500), Ok(file.bytes().len()));
+            assert_eq!(boots(&flash), Ok((Slot::A, file.sequence)));
+            assert!(beside(&flash.borrow()) == before);
+        }
+        let worn = RefCell::new(Worn(crashed_device(Slot::A)));
+        let before = beside(&worn.borrow().0);
+        let mut client = Client::of(&worn, Slots::One, reason);
+        for _ in 0..2 {
+            let refused = client.upload(&newer().bytes(), 500).unwrap_err();
+            assert_eq!(refused.0, ErrorCode::Unknown);
+        }
+        assert!(beside(&worn.borrow().0) == before);
+    }
 }

@@ -91,10 +91,20 @@ impl fmt::Display for UploadFault {
 
 impl core::error::Error for UploadFault {}
 
+/// How many places a device has for an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slots {
+    /// Both: where an image could be started, what is brought goes beside it.
+    Two,
+    /// Slot A only, and what it holds is written over: behind the layout's slot B is something else.
+    One,
+}
+
 /// What does not change while the device is in recovery.
 pub(super) struct Device<'f, F> {
     pub(super) flash: &'f RefCell<F>,
     pub(super) layout: &'f Layout,
+    pub(super) slots: Slots,
     /// `None`: nothing can be checked.
     pub(super) provision: Option<Provision>,
     /// The highest confirmed sequence number, if there is one; or that nobody knows.
@@ -106,9 +116,17 @@ pub(super) struct Device<'f, F> {
 impl<'f, F: NorFlash> Device<'f, F> {
     /// Where the image lies that starts if nobody brings another. It is not touched, and what is brought is put on trial.
     const fn running(&self) -> Option<Slot> {
-        match self.reason {
-            Recovery::Crashed(slot) => Some(slot),
+        match (self.slots, self.reason) {
+            (Slots::Two, Recovery::Crashed(slot)) => Some(slot),
             _ => None,
+        }
+    }
+
+    /// Whether an image may be brought to `slot`. `failed`: where the last one failed.
+    fn takes(&self, slot: Slot, failed: Option<Slot>) -> bool {
+        match self.slots {
+            Slots::Two => Some(slot) != self.running().or(failed),
+            Slots::One => slot == Slot::A,
         }
     }
 
@@ -233,8 +251,8 @@ impl Upload {
             bytes: image_bytes,
             erased: 0,
         };
-        let avoided = device.running().or(self.failed);
-        let mut slots = Slot::BOTH.into_iter().filter(|&slot| Some(slot) != avoided);
+        let failed = self.failed;
+        let mut slots = Slot::BOTH.into_iter().filter(|&slot| device.takes(slot, failed));
         if let Some(begun) = slots.clone().find(|&slot| is_begun(device.slot(slot), envelope)) {
             self.slot = begun;
             writing.erased = first_unfinished(device.slot(begun), image_bytes)?;

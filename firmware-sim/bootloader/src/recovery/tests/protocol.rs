@@ -60,7 +60,7 @@ fn the_small_requests_are_answered() {
 #[test]
 fn answers_noise_and_broken_messages_get_no_answer() {
     let flash = RefCell::new(device());
-    let mut server = RecoveryServer::new(&flash, &LAYOUT, Recovery::NoImage);
+    let mut server = RecoveryServer::new(&flash, &LAYOUT, Slots::Two, Recovery::NoImage);
     let mut line_buffer = [0; LINE_BYTES_MAX];
     for message in [
         &[0, 0, 0][..],
