@@ -42,8 +42,6 @@ pub struct Config {
     pub defer_s_min: u32,
     /// How long it may at most, whatever the gateway says, seconds.
     pub defer_s_max: u32,
-    /// When to check in again while the gateway has not said, seconds.
-    pub checkin_interval_s: u32,
     /// The first wait after an attempt that nobody answered, ms; doubled each time.
     pub backoff_ms_min: u64,
     /// The longest such wait, ms.
@@ -76,7 +74,6 @@ impl Config {
             silence_ms_max: 60_000,
             defer_s_min: 0,
             defer_s_max: 7 * 24 * 3_600,
-            checkin_interval_s: 3_600,
             backoff_ms_min: 15_000,
             backoff_ms_max: 3_600_000,
         }

@@ -269,7 +269,6 @@ impl<'h> Device<'h> {
             .next()
             .ok_or_else(|| format!("needed more than {BOOTS_MAX} boots"))?;
         let mut config = Config::new(LAYOUT, &self.id).ok_or("six bytes are a device id")?;
-        config.checkin_interval_s = 60;
         config.contact_ms_max = 120_000;
         let agent = Agent::new(
             config,
