@@ -42,6 +42,10 @@ impl Partition {
     const fn end(self) -> u32 {
         self.offset + self.bytes
     }
+
+    const fn is_apart_from(self, other: Self) -> bool {
+        self.offset >= other.end() || other.offset >= self.end()
+    }
 }
 
 /// One of the two places a firmware image can be in.
@@ -111,6 +115,9 @@ pub struct ImageOffset(pub u32);
 /// ```
 ///
 /// A bank is a sector, or several small ones: [`log_bank_bytes`]. So is a header: [`slot_header_bytes`].
+///
+/// What else the part holds, such as the application's [`Settings`](crate::Settings), has no place here: bootloader and agent need
+/// not know it. That it is out of their way, [`Layout::leaves_free`] says.
 ///
 /// A part with room to spare may have a staging area behind the slots; then nothing is staged in a slot, and an image may
 /// fill it.
@@ -216,6 +223,25 @@ impl Layout {
         }
     }
 
+    /// Whether `partition` is whole sectors, one at least, that no partition here has a part in: for what the application keeps
+    /// in the same part of flash.
+    #[must_use]
+    pub const fn leaves_free(&self, partition: Partition) -> bool {
+        let staging = match self.staging {
+            Some(staging) => partition.is_apart_from(staging),
+            None => true,
+        };
+        partition.bytes > 0
+            && partition.offset.is_multiple_of(self.sector_bytes)
+            && partition.bytes.is_multiple_of(self.sector_bytes)
+            && partition.is_apart_from(self.provision)
+            && partition.is_apart_from(self.boot_log)
+            && partition.is_apart_from(self.journal)
+            && partition.is_apart_from(self.slot_a)
+            && partition.is_apart_from(self.slot_b)
+            && staging
+    }
+
     /// Whether every partition is whole sectors, none overlaps the next and the slots are equally large.
     #[must_use]
     pub const fn is_sound(&self) -> bool {
@@ -301,6 +327,42 @@ mod tests {
             ..layout
         };
         assert!(!overlapping.is_sound());
+    }
+
+    #[test]
+    fn what_the_application_keeps_is_out_of_the_way() {
+        const SECTOR: u32 = 4_096;
+        let layout = Layout::EMULATED.with_staging(4 * SECTOR);
+        // The hole in front of the slots, and what is behind everything.
+        for free in [
+            Partition::new(0x5000, 0xB000),
+            Partition::new(layout.end_bytes(), SECTOR),
+        ] {
+            assert!(layout.leaves_free(free), "{free:?}");
+        }
+        let Some(staging) = layout.staging else { panic!() };
+        let taken = [
+            layout.provision,
+            layout.boot_log,
+            layout.journal,
+            layout.slot_a,
+            layout.slot_b,
+            staging,
+        ];
+        for part in taken {
+            let (first, last) = (part.offset, part.end() - SECTOR);
+            for at in [first, last] {
+                assert!(!layout.leaves_free(Partition::new(at, SECTOR)), "{part:?}");
+            }
+        }
+        for ragged in [
+            Partition::new(0x5000, 0),
+            Partition::new(0x5000, 100),
+            Partition::new(0x5004, SECTOR),
+            Partition::new(0, 0x100_0000),
+        ] {
+            assert!(!layout.leaves_free(ragged), "{ragged:?}");
+        }
     }
 
     #[test]

@@ -6,8 +6,8 @@
 //! 1..=254 id     0 author u32   4 version u8   5 value, 0..=51 bytes
 //! ```
 //!
-//! - A [`RecordLog`] in a region of its own, two banks long: no layout of ours has a place for it, the firmware's author gives it
-//!   one. Each write is one record, and atomic.
+//! - A [`RecordLog`] in a region of its own, two banks long. It has no place in [`Layout`](crate::Layout), for neither bootloader nor
+//!   agent looks at it: the firmware's author gives it one that [`Layout::leaves_free`](crate::Layout::leaves_free). Each write is one record, and atomic.
 //! - The *author* is the sequence number of the image that wrote. What an image on trial wrote counts for itself alone until it
 //!   is confirmed, and for nobody when it was given up: [`Settings::open`] removes it for good.
 //! - The *version* is that of the value's form, as the firmware's author counts it. An image asks for the newest value of a version
