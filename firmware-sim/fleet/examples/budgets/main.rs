@@ -2,10 +2,12 @@
 //!
 //! The firmware `bare.bin` tells what the bootloader left behind, and its own stack after the agent has checked the running
 //! image. Two boots: of a confirmed image, and of a trial whose image is damaged, so that both slots are verified. And a device
-//! in recovery takes an image ([`recovery`]).
+//! in recovery takes an image ([`recovery`]). The same of a device with a single slot, and an update of it ([`single`]).
 //! `scripts/budgets` builds the firmware and prints the tables; the output here is one `name value` a line.
 
+mod paint;
 mod recovery;
+mod single;
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -14,7 +16,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use deltagate_flash::sim::SimFlash;
-use deltagate_flash::{BootLog, BootRecord, ImageOffset, Region, Slot, SlotRegion};
+use deltagate_flash::{BootLog, BootRecord, ImageOffset, Layout, Region, Slot, SlotRegion};
 use fleet::board::Board;
 use fleet::factory::{Shipped, flash};
 use fleet::firmware::Firmware;
@@ -55,20 +57,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("agent_state_bytes {state}");
 
     let mut stranded = shipped.bytes().to_vec();
-    damage(&mut stranded, Slot::A, confirmed.image.len())?;
+    damage(&BOARD.layout(), &mut stranded, Slot::A, confirmed.image.len())?;
     let damaged = with_damaged_trial(shipped, &trial)?;
     let [ticks, reached_after, ..] = told(&firmware.bootloader(BOARD)?, damaged.bytes())?;
     println!("boot_after_damage_instructions {}", ticks * INSTRUCTIONS_PER_TICK);
     println!("boot_stack_reached {}", reached.min(reached_after));
     let reached = recovery::stack_reached(&firmware.bootloader(BOARD)?, &stranded, &trial)?;
     println!("recovery_stack_reached {reached}");
-    Ok(())
+    single::print()
 }
 
 /// Makes the image in `slot` of a flash another than was signed.
-fn damage(flash: &mut [u8], slot: Slot, image_bytes: usize) -> Result<(), Box<dyn Error>> {
+fn damage(layout: &Layout, flash: &mut [u8], slot: Slot, image_bytes: usize) -> Result<(), Box<dyn Error>> {
     let header_bytes = SlotRegion::<SimFlash>::HEADER_BYTES as usize;
-    let at = BOARD.layout().slot(slot).offset as usize + header_bytes + image_bytes - 1;
+    let at = layout.slot(slot).offset as usize + header_bytes + image_bytes - 1;
     *flash.get_mut(at).ok_or("the slot is outside the flash")? ^= 1;
     Ok(())
 }

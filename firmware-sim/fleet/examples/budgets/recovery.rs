@@ -3,7 +3,6 @@
 
 use std::error::Error;
 use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -14,13 +13,9 @@ use wire_smp::{
     UPLOAD_OVERHEAD_BYTES_MAX, Upload, line, packet,
 };
 
+use crate::paint::Monitor;
 use crate::{BOARD, device};
 
-/// The bootloader's RAM (`board/link/mps2/bootloader.ld`), its stack first.
-const RAM_AT: u64 = 0x2000_0100;
-const RAM_BYTES: usize = 0x1_0000 - 0x100;
-/// An unused word of the stack (`board/src/stack.rs`).
-const PAINT: [u8; 4] = 0x5AFE_57AC_u32.to_le_bytes();
 /// What the bootloader takes at once.
 const PACKET_BYTES: usize = deltagate_bootloader::recovery::PACKET_BYTES_MAX;
 const PIECE_BYTES: usize = PACKET_BYTES - PACKET_OVERHEAD_BYTES - UPLOAD_OVERHEAD_BYTES_MAX;
@@ -32,35 +27,22 @@ pub(crate) fn stack_reached(
     brought: &SignedImage,
 ) -> Result<u64, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
-    let [monitor, ram] = ["monitor", "ram"].map(|name| folder.path().join(name));
+    let monitor = Monitor::in_folder(folder.path());
     let mut qemu = device(bootloader, flash, folder.path())?
-        .arg("-monitor")
-        .arg(format!("unix:{},server=on,wait=off", monitor.display()))
+        .args(monitor.arguments())
         .stdin(Stdio::piped())
         .spawn()?;
     let mut client = Client {
         to: qemu.stdin.take().ok_or("QEMU has no input")?,
         from: qemu.stdout.take().ok_or("QEMU has no output")?,
     };
-    let brought = client.bring(&file(brought)?);
-    if brought.is_ok() {
-        let mut monitor = UnixStream::connect(&monitor)?;
-        // Quoted, lest the path's slash divides the length.
-        writeln!(
-            monitor,
-            "pmemsave {RAM_AT:#x} {RAM_BYTES} \"{}\"\nquit",
-            ram.display()
-        )?;
-        // The end of QEMU is the end of this.
-        let _ = monitor.read_to_end(&mut Vec::new());
-    } else {
-        qemu.kill()?;
-    }
+    let reached = client
+        .bring(&file(brought)?)
+        .and_then(|()| monitor.stack_reached());
+    // It may have ended by itself.
+    let _ = qemu.kill();
     qemu.wait()?;
-    brought?;
-    let ram = std::fs::read(&ram)?;
-    let painted = ram.chunks(PAINT.len()).take_while(|word| *word == PAINT);
-    Ok(RAM_AT + (painted.count() * PAINT.len()) as u64)
+    reached
 }
 
 /// The publisher's file: the envelope's map with one member more, the image.
