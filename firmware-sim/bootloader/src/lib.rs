@@ -8,11 +8,11 @@
 //! 3. [`run`] is a whole boot: it writes the decision to the boot log before the image starts.
 //! 4. [`recovery`] serves a device that has nothing to start over its serial line, and for some seconds one that crashed.
 //!
-//! [`machine`](self), on bare metal only, adds what takes a board: the serial line's bytes, the copy to RAM, watchdog and jump.
+//! `machine`, on bare metal only, adds what takes a board: the serial line's bytes, the copy to RAM, watchdog and jump.
 //! The binary is these two, for two slots; `single-slot` is another, with an updater.
 //!
 //! Left out on purpose: the network and the delta format. A bootloader that cannot do these cannot be attacked through them.
-//! A slot is written in recovery only, and never the one whose image would start.
+//! A slot is written in recovery only, and of two never the one whose image would start.
 
 #![cfg_attr(not(test), no_std)]
 
