@@ -1,5 +1,6 @@
 //! An update that its device puts off: for how long, and whether that is longer than its operator asked.
 
+use crate::decision::Decision;
 use crate::records::{DeviceRecord, Terms};
 use core::fmt;
 use wire_checkin::{Deferral, DeferralReason, DeferralStage};
@@ -18,6 +19,14 @@ pub struct DeferralView {
 }
 
 impl DeferralView {
+    /// What the device waits for, where it was offered something.
+    pub(crate) fn in_decision(device: &DeviceRecord, decision: &Decision<'_>) -> Option<DeferralView> {
+        match decision {
+            Decision::Offer { target, .. } => DeferralView::of(device, &target.by.terms),
+            _ => None,
+        }
+    }
+
     /// What a device said of the update that these terms are of.
     pub(crate) fn of(device: &DeviceRecord, terms: &Terms) -> Option<DeferralView> {
         let Deferral {

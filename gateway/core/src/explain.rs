@@ -89,6 +89,11 @@ fn target_in<'d, 'a>(decision: &'d Decision<'a>) -> Option<&'d Target<'a>> {
     }
 }
 
+/// The last clause of the chain: what decided.
+pub(crate) fn end(decision: &Decision<'_>) -> String {
+    reasons(decision).pop().unwrap_or_default()
+}
+
 /// Where the chain ends.
 fn reasons(decision: &Decision<'_>) -> Vec<String> {
     let reason = match decision {

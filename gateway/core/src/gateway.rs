@@ -34,6 +34,8 @@ pub struct Gateway {
     ready: VecDeque<Transmit>,
     /// Message id of the next NON.
     fresh: MessageId,
+    /// When it began to listen, of the monotonic clock.
+    pub(crate) started_ms: u64,
     pub(crate) unclaimed_dropped: u64,
 }
 
@@ -55,6 +57,7 @@ impl Gateway {
             meter: Meter::default(),
             ready: VecDeque::new(),
             fresh: MessageId(0),
+            started_ms: 0,
             unclaimed_dropped: 0,
         }
     }
@@ -67,6 +70,7 @@ impl Gateway {
     /// Asks for builds that what was restored lacks: plain payloads of every image, and payloads of open offers that
     /// the shell has lost. Once, after the last [`Gateway::restore`].
     pub fn handle_start(&mut self, now: Now) {
+        self.started_ms = now.monotonic_ms;
         self.journal.build_lost(&self.links);
         self.settle(now);
     }

@@ -42,6 +42,7 @@ mod checkin;
 mod choice;
 mod command;
 mod config;
+mod contact;
 mod decision;
 mod deferral;
 mod effect;
@@ -51,6 +52,7 @@ mod identity;
 mod journal;
 mod links;
 mod meter;
+mod needs;
 mod offers;
 mod operator;
 mod overview;
@@ -67,12 +69,14 @@ pub use change::Change;
 pub use choice::{Candidate, Verdict};
 pub use command::{Command, Refusal, Reply};
 pub use config::{BLOCK_OVERHEAD_BYTES_MAX, CoreConfig, LinkConfig, LinkName, Prefix, PrefixError};
+pub use contact::{ClockView, Contact, ContactView, MISSED_MAX};
 pub use deferral::DeferralView;
 pub use effect::{
     BuildFormats, BuildKey, BuildOutcome, BuildRequest, Effect, PayloadError, Payloads, Transmit,
 };
 pub use gateway::Gateway;
 pub use identity::{ArtefactDigest, ClassId, ImageDigest, VendorId};
+pub use needs::NeedView;
 pub use records::{
     ArtefactRecord, Assignment, Counters, DeviceRecord, DeviceReport, GroupName, ImageRecord, LinkEvents,
     Offer, OfferPath, Progress, Selector, Terms, Traffic, UpdateRecord, UpdateState,

@@ -103,7 +103,7 @@ impl Gateway {
         let (target, running) = (target_of(state, device), running(state, device));
         let transfer = self.transfer(device, link);
         let counters = state.device_counters.get(&device.id).copied().unwrap_or_default();
-        let deferral = deferral(device, &decision);
+        let deferral = DeferralView::in_decision(device, &decision);
         DeviceView {
             running: running.map(|image| image.digest),
             groups: state.groups_of(device.id).cloned().collect(),
@@ -164,7 +164,7 @@ impl Gateway {
         let link = self.links.of_device(device);
         let transfer = self.transfer(device, link);
         let decision = decision::decide(state, device, link);
-        let deferral = deferral(device, &decision);
+        let deferral = DeferralView::in_decision(device, &decision);
         let stage = match deferral {
             Some(_) => Stage::Deferred,
             None => stage(&decision, transfer.as_ref()),
@@ -253,14 +253,6 @@ fn target_of(state: &State, device: &DeviceRecord) -> Option<TargetView> {
         image: assignment.image,
         by: assignment.selector.clone(),
     })
-}
-
-/// What the device waits for, where it was offered something.
-fn deferral(device: &DeviceRecord, decision: &Decision<'_>) -> Option<DeferralView> {
-    match decision {
-        Decision::Offer { target, .. } => DeferralView::of(device, &target.by.terms),
-        _ => None,
-    }
 }
 
 fn running<'a>(state: &'a State, device: &DeviceRecord) -> Option<&'a ImageRecord> {

@@ -5,8 +5,8 @@ mod common;
 
 use common::*;
 use gateway_core::{
-    ArtefactDigest, ArtefactRecord, BuildFormats, BuildKey, Bytes, ClassId, Command, CoreConfig, GroupName,
-    ImageRecord, Refusal, Reply, Selector, Stage, Terms, UpdateState,
+    ArtefactDigest, ArtefactRecord, BuildFormats, BuildKey, Bytes, ClassId, Command, Contact, CoreConfig,
+    GroupName, ImageRecord, Refusal, Reply, Selector, Stage, Terms, UpdateState,
 };
 use wire_checkin::Format;
 use wire_coap::Code;
@@ -424,5 +424,57 @@ fn importing_again_repeats_a_build_that_had_failed() {
     assert_eq!(
         (shell.builds.as_slice(), shell.gateway.status().failed_builds),
         ([key].as_slice(), 0)
+    );
+}
+
+#[test]
+fn who_is_silent_for_three_intervals_needs_a_person_once_the_gateway_could_have_heard() {
+    let mut shell = Shell::new(CoreConfig::default());
+    shell.check_in(1, 1, &check_in(1, 1));
+    shell.command(Command::ClaimDevice(id(1))).unwrap();
+    let interval_ms = 3_600_000;
+    shell.sleep(interval_ms * 5 / 4);
+    let contact = shell.gateway.contact(shell.now(), id(1)).unwrap();
+    assert_eq!(contact.contact, Contact::Late);
+    assert_eq!((contact.interval_s, contact.tolerance_s), (3_600, 300));
+    assert_eq!(shell.gateway.needs(shell.now()), []);
+
+    shell.sleep(interval_ms * 2);
+    let needs = shell.gateway.needs(shell.now());
+    assert_eq!(needs.len(), 1);
+    assert_eq!(needs[0].why, "it is missing: 3 check-ins did not come");
+    assert_eq!(needs[0].step.command, "deltagate link show default");
+
+    // A gateway that was off must listen first.
+    shell.sleep(60_000);
+    shell.restart();
+    shell.gateway.handle_start(shell.now());
+    assert_eq!(shell.gateway.needs(shell.now()), []);
+    let contact = shell.gateway.contact(shell.now(), id(1)).unwrap();
+    assert_eq!(contact.contact, Contact::Late);
+
+    // And heard again, nothing is amiss.
+    shell.check_in(1, 2, &check_in(1, 1));
+    let contact = shell.gateway.contact(shell.now(), id(1)).unwrap();
+    assert_eq!((contact.contact, contact.silent_s), (Contact::OnTime, Some(0)));
+    assert!(shell.gateway.contact(shell.now(), id(9)).is_none());
+}
+
+#[test]
+fn a_withheld_image_needs_a_person_and_an_offered_one_does_not() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    shell.check_in(1, 2, &check_in(1, 1));
+    assert_eq!(shell.gateway.needs(shell.now()), []);
+    let mut said = check_in(1, 1);
+    said.last_update = outcome(2, wire_checkin::Outcome::RevertedWatchdog);
+    shell.check_in(1, 3, &said);
+    let needs = shell.gateway.needs(shell.now());
+    assert_eq!(needs.len(), 1);
+    assert!(needs[0].why.contains("reverted: watchdog"), "{}", needs[0].why);
+    assert!(
+        needs[0]
+            .step
+            .command
+            .starts_with("deltagate update retry --device")
     );
 }
