@@ -3,12 +3,15 @@
 //! Exit codes: 0 done, 1 refused by state or policy, 2 wrong usage, 3 internal. A closed pipe is not an error.
 
 mod args;
+mod colour;
 mod commands;
+mod device;
 mod failure;
 mod lists;
 mod locate;
 mod screen;
 mod show;
+mod status;
 mod watch;
 
 use std::io::{self, Write};
@@ -40,6 +43,9 @@ fn finish(result: Result<ExitCode, Failure>) -> ExitCode {
     let mut stderr = io::stderr().lock();
     // Nobody left to tell when stderr is closed too.
     let _ = writeln!(stderr, "error: {}", failure.problem);
+    if let Some(changed) = &failure.changed {
+        let _ = writeln!(stderr, "{changed}");
+    }
     if let Some(hint) = &failure.hint {
         let _ = writeln!(stderr, "hint: {hint}");
     }

@@ -153,6 +153,12 @@ pub struct DeviceDetail {
     pub chain: Vec<String>,
     /// What to do; absent when there is nothing to do but wait.
     pub next_step: Option<Step>,
+    /// Version of what it should run.
+    #[serde(default)]
+    pub target_version: Option<String>,
+    /// Its silence, and what that means.
+    #[serde(default)]
+    pub contact: Option<ContactRow>,
     /// Payloads considered, cheapest first.
     pub candidates: Vec<CandidateRow>,
     /// The open transfer.
@@ -164,6 +170,34 @@ pub struct DeviceDetail {
     pub updates: Vec<HistoryRow>,
     /// Bytes and airtime.
     pub traffic: TrafficRow,
+}
+
+/// A device's silence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ContactRow {
+    /// How long nothing was heard; absent when that is not known.
+    pub silent_s: Option<u64>,
+    /// How often a device with nothing to do checks in.
+    pub interval_s: u32,
+    /// How much later than that is still on time.
+    pub tolerance_s: u32,
+    /// `never`, `not judged`, `on time`, `late` or `missing`.
+    pub state: String,
+    /// Check-ins that did not come, of a device that is missing.
+    pub missed_check_ins: u64,
+    /// When it can be expected next; absent when that is not known.
+    pub next_unix_s: Option<u64>,
+}
+
+/// A device that a person should see to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NeedRow {
+    /// The device.
+    pub device: String,
+    /// What is wrong.
+    pub why: String,
+    /// What to do about it.
+    pub next_step: Step,
 }
 
 /// One thing to do.
@@ -379,6 +413,19 @@ pub struct Status {
     /// Devices that put an update off for longer than they were asked.
     #[serde(default)]
     pub overdue_deferrals: usize,
+    /// What the gateway's clock reads.
+    #[serde(default)]
+    pub now_unix_s: u64,
+    /// Whether that can be right. While it cannot, nothing is decided by time.
+    #[serde(default = "yes")]
+    pub clock_is_set: bool,
+    /// Claimed devices that a person should see to.
+    #[serde(default)]
+    pub needs: Vec<NeedRow>,
     /// Every claimed device that has a target.
     pub updates: Vec<UpdateRow>,
+}
+
+fn yes() -> bool {
+    true
 }

@@ -52,7 +52,7 @@ fn an_image_signed_by_a_stranger_leaves_an_audit_line_and_nothing_else() {
         refused.stderr
     );
     assert!(
-        refused.stderr.lines().nth(1).unwrap().starts_with("hint: "),
+        refused.stderr.lines().nth(2).unwrap().starts_with("hint: "),
         "{}",
         refused.stderr
     );
@@ -101,13 +101,14 @@ fn a_second_image_of_the_same_class_and_sequence_number_leaves_an_audit_line_and
     site.sign("rival", &firmware(2, 20_000), 1, "publisher");
     let refused = site.run("image import rival.suit");
     assert_eq!(refused.code, Some(1), "{refused:?}");
-    let [problem, hint] = refused.stderr.lines().collect::<Vec<_>>()[..] else {
+    let [problem, changed, hint] = refused.stderr.lines().collect::<Vec<_>>()[..] else {
         panic!("{refused:?}");
     };
     assert!(
         problem.contains("has sequence number 1, which image "),
         "{problem}"
     );
+    assert_eq!(changed, "nothing changed");
     assert_eq!(hint, "hint: deltagate image sign --help");
     assert_eq!(site.files("images"), [digest]);
     assert!(site.audit()[1].starts_with("rejected: "), "{:?}", site.audit());

@@ -280,7 +280,9 @@ fn every_refusal_names_what_was_asked_for_and_the_command_that_helps() {
     let refused = |arguments: String, problem: &str, hint: &str| {
         let ran = site.run(&arguments);
         assert_eq!(ran.code, Some(1), "{arguments}: {ran:?}");
-        let told = format!("error: {problem}\nhint: {hint}\n");
+        let changes = !arguments.contains(" show ");
+        let changed = if changes { "nothing changed\n" } else { "" };
+        let told = format!("error: {problem}\n{changed}hint: {hint}\n");
         assert_eq!(ran.stderr, told, "{arguments}");
     };
     let device = "525400000009";

@@ -61,6 +61,23 @@ pub enum Command {
     Status(StatusArgs),
 }
 
+impl Command {
+    /// Whether it changes what a gateway knows: then a failure says what had changed by then.
+    pub fn changes(&self) -> bool {
+        match self {
+            Command::Image(command) => matches!(command, ImageCommand::Import { .. }),
+            Command::Device(command) => {
+                !matches!(command, DeviceCommand::List { .. } | DeviceCommand::Show { .. })
+            }
+            Command::Group(command) => !matches!(command, GroupCommand::List),
+            Command::Update(command) => !matches!(command, UpdateCommand::Status),
+            Command::Serve | Command::Key(_) | Command::Delta(_) | Command::Link(_) | Command::Status(_) => {
+                false
+            }
+        }
+    }
+}
+
 /// `key …`
 #[derive(Debug, Subcommand)]
 pub enum KeyCommand {

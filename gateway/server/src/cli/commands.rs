@@ -11,7 +11,7 @@ use super::args::{
     UpdateCommand,
 };
 use super::failure::{Failure, USAGE};
-use super::{lists, locate, show, watch};
+use super::{device, lists, locate, show, status, watch};
 use crate::admin::{Ask, Target};
 use crate::client::{Client, ClientError};
 use crate::config::Config;
@@ -42,7 +42,13 @@ pub(super) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Status(args) if args.watch => {
             return watch::watch(&client(&cli)?, style(&cli), args.until_done, out);
         }
-        command => ask(command, &client(&cli)?, style(&cli), out)?,
+        command => {
+            let answered = ask(command, &client(&cli)?, style(&cli), out);
+            answered.map_err(|failure| match command.changes() && failure.changed.is_none() {
+                true => failure.of_change(&[]),
+                false => failure,
+            })?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -84,7 +90,7 @@ fn ask(command: &Command, client: &Client, style: Style, out: &mut dyn Write) ->
             out,
             show::link,
         ),
-        Command::Status(_) => print(client.ask(Ask::Status {}), style, out, show::status),
+        Command::Status(_) => print(client.ask(Ask::Status {}), style, out, status::show),
         // Commands that ask no gateway.
         Command::Serve | Command::Key(_) | Command::Delta(_) => Ok(()),
     }
@@ -131,7 +137,7 @@ fn device(
             }),
             style,
             out,
-            show::device,
+            device::show,
         ),
         DeviceCommand::Claim { device } => print(
             client.ask(Ask::DeviceClaim {
@@ -223,7 +229,7 @@ fn update(
     }
 }
 
-/// One question for each device; the first refusal ends it. What was done stays done and may be repeated.
+/// One question for each device; the first refusal ends it and says what was done, which stays done and may be repeated.
 fn each(
     client: &Client,
     devices: &[String],
@@ -232,8 +238,12 @@ fn each(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let mut last = None;
+    let mut changed = Vec::new();
     for device in devices {
-        let answer = client.ask(ask(device.clone()))?;
+        let answer = client
+            .ask(ask(device.clone()))
+            .map_err(|error| Failure::from(error).of_change(&changed))?;
+        changed.push(device.clone());
         if !style.json {
             let done: Done = understood(answer.clone())?;
             writeln!(out, "{device}: {}", done.done)?;

@@ -25,6 +25,8 @@ pub struct Failure {
     pub code: u8,
     /// One clause with its causes.
     pub problem: String,
+    /// What the command had done by then; absent of one that only asks.
+    pub changed: Option<String>,
     /// The command to run.
     pub hint: Option<String>,
     closed_pipe: bool,
@@ -36,6 +38,7 @@ impl Failure {
         Failure {
             code,
             problem: problem.into(),
+            changed: None,
             hint: None,
             closed_pipe: false,
         }
@@ -49,6 +52,24 @@ impl Failure {
     /// With the command that helps.
     pub fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Of a command that changes something: what it had done when it failed. A gateway that refuses has changed nothing; one
+    /// that does not answer may have.
+    pub fn of_change(mut self, done: &[String]) -> Failure {
+        let uncertain = self.code == INTERNAL && !self.closed_pipe;
+        self.changed = Some(match (done.is_empty(), uncertain) {
+            (true, false) => "nothing changed".to_owned(),
+            (false, false) => format!("changed: {}; nothing else", done.join(", ")),
+            (true, true) => {
+                "it is not known whether anything changed; the command may be repeated".to_owned()
+            }
+            (false, true) => format!(
+                "changed: {}; it is not known of the next one; the command may be repeated",
+                done.join(", ")
+            ),
+        });
         self
     }
 

@@ -3,76 +3,11 @@
 use std::io::{self, Write};
 
 use super::commands::Style;
-use super::lists::{self, left, runs};
-use super::screen::{ago, bar, bytes, duration, or_dash, short, table};
-use crate::report::{DeviceDetail, Done, ImageDetail, LinkDetail, Status, TrafficRow};
+use super::screen::{ago, bytes, or_dash, short, table};
+use crate::report::{Done, ImageDetail, LinkDetail, TrafficRow};
 
 /// Rows of any one part of a screen, so that the parts together stay within 24 lines.
 const PART_ROWS_MAX: usize = 5;
-
-/// One causal chain with one next step, and behind it what the choice was made from.
-pub(super) fn device(detail: &DeviceDetail, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let row = &detail.device;
-    writeln!(
-        out,
-        "device {} runs {}, seen {}",
-        row.device,
-        runs(row),
-        ago(row.last_seen_unix_s)
-    )?;
-    if !detail.groups.is_empty() {
-        writeln!(out, "groups: {}", detail.groups.join(", "))?;
-    }
-    for cause in &detail.chain {
-        writeln!(out, "  → {cause}")?;
-    }
-    match &detail.next_step {
-        Some(step) => writeln!(out, "next step: {}\n  {}", step.why, step.command)?,
-        None => writeln!(out, "next step: none, waiting is enough")?,
-    }
-    if let Some(transfer) = &detail.transfer {
-        let size = bytes(transfer.size_bytes);
-        let bar = bar(transfer.percent, 20);
-        writeln!(
-            out,
-            "{bar} {} % of {size} as {}, time to go: {}",
-            transfer.percent,
-            transfer.format,
-            left(transfer)
-        )?;
-    }
-    for candidate in detail.candidates.iter().take(PART_ROWS_MAX) {
-        let mark = if candidate.chosen { "*" } else { " " };
-        let (size, air) = (bytes(candidate.size_bytes), bytes(candidate.on_air_bytes));
-        writeln!(
-            out,
-            "{mark} {:6} {size:>10}, {air:>10} on the air: {}",
-            candidate.format, candidate.verdict
-        )?;
-    }
-    let history = if style.all {
-        detail.updates.len()
-    } else {
-        PART_ROWS_MAX
-    };
-    for update in detail.updates.iter().rev().take(history) {
-        let outcome = update
-            .outcome
-            .as_ref()
-            .map_or(String::new(), |outcome| format!(": {outcome}"));
-        let (image, since) = (short(&update.image), ago(update.changed_unix_s));
-        let times = match update.offers {
-            1 => "once".to_owned(),
-            offers => format!("{offers} times"),
-        };
-        writeln!(
-            out,
-            "image {image} {}{outcome}, offered {times}, {since}",
-            update.state
-        )?;
-    }
-    traffic("traffic", &detail.traffic, out)
-}
 
 pub(super) fn image(detail: &ImageDetail, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let image = &detail.image;
@@ -177,43 +112,7 @@ pub(super) fn link(detail: &LinkDetail, _: Style, out: &mut dyn Write) -> io::Re
     )
 }
 
-pub(super) fn status(status: &Status, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    summary(status, out)?;
-    if status.updates.is_empty() {
-        return writeln!(out, "nothing is assigned");
-    }
-    table(
-        out,
-        &lists::UPDATE_HEADS,
-        &lists::update_rows(&status.updates),
-        style.all,
-    )
-}
-
-/// Two lines, and one more where a person is needed.
-pub(super) fn summary(status: &Status, out: &mut dyn Write) -> io::Result<()> {
-    let running = duration(crate::clock::unix_s().saturating_sub(status.started_unix_s));
-    writeln!(out, "gateway on coap://{}, running {running}", status.coap)?;
-    writeln!(
-        out,
-        "{} devices, {} unclaimed; {} images, {} payloads, {} building, {} failed",
-        status.claimed_devices,
-        status.unclaimed_devices,
-        status.images,
-        status.artefacts,
-        status.building,
-        status.failed_builds
-    )?;
-    match status.overdue_deferrals {
-        0 => Ok(()),
-        overdue => writeln!(
-            out,
-            "{overdue} devices put an update off for longer than they were asked; see deltagate device show"
-        ),
-    }
-}
-
-fn traffic(name: &str, row: &TrafficRow, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn traffic(name: &str, row: &TrafficRow, out: &mut dyn Write) -> io::Result<()> {
     let seconds = |ms: u64| format!("{}.{} s", ms / 1_000, ms % 1_000 / 100);
     writeln!(
         out,

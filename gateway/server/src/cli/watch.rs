@@ -4,10 +4,10 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::colour::Paint;
 use super::commands::{Style, print_json};
 use super::failure::{Failure, REFUSED};
-use super::screen::{ROWS_MAX, table};
-use super::{lists, show};
+use super::status;
 use crate::admin::Ask;
 use crate::client::{Client, ClientError};
 use crate::report::{Status, UpdateRow};
@@ -25,6 +25,7 @@ pub(super) fn watch(
     out: &mut dyn Write,
 ) -> Result<ExitCode, Failure> {
     let terminal = io::stdout().is_terminal();
+    let paint = Paint::for_stdout();
     let mut lines_before = 0;
     let mut silent = 0;
     loop {
@@ -36,13 +37,14 @@ pub(super) fn watch(
                 if style.json {
                     print_json(&document, out)?;
                 } else {
-                    let text = screen(&status, terminal && !style.all)?;
+                    let text = status::screen(&status, terminal && !style.all, paint)?;
                     if terminal {
                         redraw(out, &text, lines_before)?;
                     } else {
                         out.write_all(text.as_bytes())?;
                         out.flush()?;
                     }
+                    // DECAWM is off: a line is a row.
                     lines_before = text.lines().count();
                 }
                 if until_done && let Some(code) = outcome(&status.updates) {
@@ -71,29 +73,6 @@ fn outcome(updates: &[UpdateRow]) -> Option<ExitCode> {
     } else {
         ExitCode::from(REFUSED)
     })
-}
-
-/// What moves comes first, so that it is on the screen however many devices there are.
-fn screen(status: &Status, bounded: bool) -> io::Result<String> {
-    let mut text = Vec::new();
-    show::summary(status, &mut text)?;
-    let mut updates: Vec<&UpdateRow> = status.updates.iter().collect();
-    updates.sort_by_key(|update| (update.settled, update.transfer.is_none()));
-    let shown = if bounded {
-        updates.len().min(ROWS_MAX - 1)
-    } else {
-        updates.len()
-    };
-    let rows: Vec<UpdateRow> = updates
-        .iter()
-        .take(shown)
-        .map(|update| (*update).clone())
-        .collect();
-    table(&mut text, &lists::UPDATE_HEADS, &lists::update_rows(&rows), true)?;
-    if shown < updates.len() {
-        writeln!(text, "… {} more; --all shows them", updates.len() - shown)?;
-    }
-    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// ECMA-48: cursor up to where the last screen began (CUU), erase to the end (ED). DECAWM is off meanwhile: a line that

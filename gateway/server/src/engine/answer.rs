@@ -178,6 +178,13 @@ impl Engine {
         let view = self.parts.core.device(id).ok_or(Refusal::UnknownDevice(id))?;
         let mut detail = DeviceDetail::from(&view);
         detail.device.running_version = self.running_version(&view);
+        let target = view
+            .target
+            .as_ref()
+            .and_then(|target| self.parts.core.image(target.image));
+        detail.target_version = target.map(|target| target.image.version);
+        let now = self.parts.clock.now();
+        detail.contact = self.parts.core.contact(now, id).as_ref().map(Into::into);
         for (row, update) in detail.updates.iter_mut().zip(&view.updates) {
             row.sequence_number = self
                 .parts
@@ -207,7 +214,8 @@ impl Engine {
     }
 
     fn status(&self) -> Status {
-        let status = self.parts.core.status();
+        let (now, status) = (self.parts.clock.now(), self.parts.core.status());
+        let clock = self.parts.core.clock(now);
         Status {
             coap: self.address.to_string(),
             started_unix_s: self.started_unix_s,
@@ -220,6 +228,9 @@ impl Engine {
             failed_builds: status.failed_builds,
             datagram_errors: self.datagram_errors,
             overdue_deferrals: status.overdue,
+            now_unix_s: clock.now_unix_s,
+            clock_is_set: clock.is_set,
+            needs: self.parts.core.needs(now).iter().map(Into::into).collect(),
             updates: self.update_rows(),
         }
     }

@@ -1,13 +1,14 @@
 //! From the core's views to documents.
 
 use gateway_core::{
-    ArtefactRecord, BuildKey, Candidate, Counters, DeferralView, DeviceView, GroupView, ImageRecord,
-    ImageView, LinkView, Stage, TransferView, UpdateRecord, UpdateState, UpdateView, Verdict,
+    ArtefactRecord, BuildKey, Candidate, Contact, ContactView, Counters, DeferralView, DeviceView, GroupView,
+    ImageRecord, ImageView, LinkView, NeedView, NextStep, Stage, TransferView, UpdateRecord, UpdateState,
+    UpdateView, Verdict,
 };
 
 use super::{
-    ArtefactRow, CandidateRow, DeferralRow, DeviceDetail, DeviceRow, GroupRow, HistoryRow, ImageDetail,
-    ImageRow, LinkRow, Step, TrafficRow, TransferRow, UpdateRow,
+    ArtefactRow, CandidateRow, ContactRow, DeferralRow, DeviceDetail, DeviceRow, GroupRow, HistoryRow,
+    ImageDetail, ImageRow, LinkRow, NeedRow, Step, TrafficRow, TransferRow, UpdateRow,
 };
 
 impl From<&ImageRecord> for ImageRow {
@@ -101,21 +102,54 @@ impl From<&DeviceView> for DeviceRow {
 
 impl From<&DeviceView> for DeviceDetail {
     fn from(view: &DeviceView) -> DeviceDetail {
-        let step = |step: &gateway_core::NextStep| Step {
-            why: step.why.clone(),
-            command: step.command.clone(),
-        };
         DeviceDetail {
             device: view.into(),
             groups: view.groups.iter().map(ToString::to_string).collect(),
             target_by: view.target.as_ref().map(|target| target.by.to_string()),
             chain: view.chain.clone(),
-            next_step: view.next_step.as_ref().map(step),
+            next_step: view.next_step.as_ref().map(Into::into),
+            target_version: None,
+            contact: None,
             candidates: view.candidates.iter().map(Into::into).collect(),
             transfer: view.transfer.as_ref().map(Into::into),
             deferral: view.deferral.as_ref().map(Into::into),
             updates: view.updates.iter().map(Into::into).collect(),
             traffic: (&view.counters).into(),
+        }
+    }
+}
+
+impl From<&NextStep> for Step {
+    fn from(step: &NextStep) -> Step {
+        Step {
+            why: step.why.clone(),
+            command: step.command.clone(),
+        }
+    }
+}
+
+impl From<&ContactView> for ContactRow {
+    fn from(view: &ContactView) -> ContactRow {
+        ContactRow {
+            silent_s: view.silent_s,
+            interval_s: view.interval_s,
+            tolerance_s: view.tolerance_s,
+            state: view.contact.name().to_owned(),
+            missed_check_ins: match view.contact {
+                Contact::Missing { check_ins } => check_ins,
+                _ => 0,
+            },
+            next_unix_s: view.next_unix_s,
+        }
+    }
+}
+
+impl From<&NeedView> for NeedRow {
+    fn from(view: &NeedView) -> NeedRow {
+        NeedRow {
+            device: view.device.to_string(),
+            why: view.why.clone(),
+            next_step: (&view.step).into(),
         }
     }
 }

@@ -1,0 +1,214 @@
+//! What a technician is shown when things are not as they should be: on one screen, with the next command.
+#![expect(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
+
+mod support;
+
+use support::device::Device;
+use support::{Site, firmware};
+use wire_checkin::{Deferral, DeferralReason, DeferralStage, Formats, Outcome};
+use wire_coap::BlockSize;
+
+/// The smallest terminal that anybody uses.
+const ROWS: usize = 24;
+
+fn assert_is_a_screen(text: &str) {
+    assert!(text.lines().count() < ROWS, "{text}");
+    assert!(!text.contains('\x1b'), "{text}");
+}
+
+/// A site where these devices run v1 and are assigned v2, and the digest of that.
+fn site_with(devices: &mut [Device]) -> (Site, String) {
+    let mut site = Site::new();
+    site.configure("127.0.0.1:0", "check_in_interval_s = 86400\n");
+    site.start();
+    site.import("v1", &firmware(1, 30_000), 1);
+    let digest = site.import("v2", &firmware(2, 30_000), 2);
+    for device in devices {
+        device.check_in(site.address());
+        site.done(&format!(
+            "update assign {} --device {}",
+            &digest[..16],
+            device.id()
+        ));
+    }
+    site.wait_until_built();
+    (site, digest)
+}
+
+fn device(id: u8) -> Device {
+    Device::running(id, &firmware(1, 30_000), 1)
+}
+
+#[test]
+fn status_names_the_few_devices_that_need_a_person_with_the_command_for_each() {
+    let mut devices: Vec<Device> = (1..=30).map(device).collect();
+    let (site, digest) = site_with(&mut devices);
+    let shown = site.done("status");
+    assert!(shown.contains("30 devices, 0 unclaimed"), "{shown}");
+    assert!(shown.contains("\nno device needs you\n"), "{shown}");
+    assert_is_a_screen(&shown);
+
+    for device in &mut devices[..6] {
+        device.check_in(site.address());
+        device.report(site.address(), 2, Outcome::RevertedWatchdog);
+    }
+    let shown = site.done("status");
+    let (id, image) = (devices[0].id(), &digest[..16]);
+    assert!(
+        shown.contains(&format!(
+            "6 of 30 need you:\n  {id}: the device reported \"reverted: watchdog\", so the image is withheld\n    \
+             deltagate update retry --device {id} --image {image}\n"
+        )),
+        "{shown}"
+    );
+    assert!(shown.contains("  … 3 more; --all shows them\n"), "{shown}");
+    assert_is_a_screen(&shown);
+    assert_eq!(site.json("status")["needs"].as_array().unwrap().len(), 6);
+    let all = site.done("status --all");
+    assert!(
+        devices[..6]
+            .iter()
+            .all(|device| all.matches(&device.id()).count() >= 3),
+        "{all}"
+    );
+
+    // The command that is named works.
+    site.done(&format!("update retry --device {id} --image {image}"));
+    assert!(site.done("status").contains("5 of 30 need you:"));
+}
+
+#[test]
+fn a_device_that_is_late_is_told_from_one_that_failed() {
+    let mut devices = [device(1)];
+    let (mut site, _) = site_with(&mut devices);
+    let [device] = &mut devices;
+    device.check_in.formats = Formats::of(&[wire_checkin::Format::Full]);
+    let (job, _) = device.job(&site);
+    for number in 0..12 {
+        device.block(site.address(), job.path.as_str(), number, BlockSize::B1024);
+    }
+    let show = format!("device show {}", device.id());
+    let shown = site.done(&show);
+    assert!(
+        shown.contains("silent 0 s; expected every 24 h ± 2 h: on time; next chance ~"),
+        "{shown}"
+    );
+
+    age_last_seen(&mut site, 26 * 3_600 + 60);
+    let shown = site.done(&show);
+    let line = shown.lines().nth(1).unwrap();
+    assert!(
+        line.starts_with("silent 26 h; expected every 24 h ± 2 h: late, not failed; next chance ~"),
+        "{shown}"
+    );
+    assert!(line.ends_with(" UTC; last: 40 % of 2.0"), "{shown}");
+    assert_is_a_screen(&shown);
+    let contact = &site.json(&show)["contact"];
+    assert_eq!(contact["state"], "late");
+    assert_eq!(contact["interval_s"], 86_400);
+    assert_eq!(contact["tolerance_s"], 7_200);
+    assert!(site.done("status").contains("no device needs you"));
+
+    // Heard in the future, by a clock that was wrong: nothing is concluded from it.
+    age_last_seen(&mut site, -90_000);
+    let shown = site.done(&show);
+    assert!(shown.contains("silent for an unknown time"), "{shown}");
+    assert!(shown.contains("not judged"), "{shown}");
+}
+
+/// Restarts the gateway with every device last heard so long ago.
+fn age_last_seen(site: &mut Site, seconds: i64) {
+    assert_eq!(site.terminate(), Some(0));
+    let database = rusqlite::Connection::open(deltagate::store::path_in(&site.state())).unwrap();
+    let changed = database.execute(
+        "UPDATE device_traffic SET last_seen_unix_s = unixepoch() - ?1",
+        [seconds],
+    );
+    assert_eq!(changed.unwrap(), 1);
+    drop(database);
+    site.start();
+}
+
+#[test]
+fn every_refusal_and_deferral_is_named() {
+    let mut devices = [device(1)];
+    let (site, digest) = site_with(&mut devices);
+    let [device] = &mut devices;
+    device.job(&site);
+    device.check_in.deferral = Some(Deferral {
+        stage: DeferralStage::Restart,
+        reason: DeferralReason::Battery,
+        seconds: 7_260,
+    });
+    device.check_in(site.address());
+    let show = format!("device show {}", device.id());
+    let shown = site.done(&show);
+    assert!(
+        shown.contains("it waits for the device: battery, before restart, for 2 h"),
+        "{shown}"
+    );
+    device.check_in.deferral = None;
+    for (outcome, name) in [
+        (Outcome::RefusedSignature, "refused: signature"),
+        (Outcome::NoSpace, "no space"),
+        (Outcome::RevertedWatchdog, "reverted: watchdog"),
+        (Outcome::RevertedNoContact, "reverted: no contact"),
+    ] {
+        device.report(site.address(), 2, outcome);
+        let shown = site.done(&show);
+        let withheld = format!("image {} withheld: {name}, offered ", &digest[..16]);
+        assert!(shown.contains(&withheld), "{name}: {shown}");
+        assert!(
+            shown.contains(&format!("the device reported \"{name}\"")),
+            "{shown}"
+        );
+        assert_is_a_screen(&shown);
+        site.done(&format!("update retry --device {}", device.id()));
+        device.check_in(site.address());
+    }
+}
+
+#[test]
+fn a_failure_says_exactly_what_changed() {
+    let site = Site::started();
+    for number in 1..=2 {
+        device(number).check_in(site.address());
+    }
+    site.done("group create roof");
+    let failed = site.run("group add roof 525400000001 525400000002 525400000003 525400000001");
+    assert_eq!(failed.code, Some(1));
+    assert_eq!(
+        failed.stderr,
+        "error: device 525400000003 is not known\nchanged: 525400000001, 525400000002; nothing else\n\
+         hint: deltagate device list\n"
+    );
+    assert_eq!(
+        site.json("group list")["groups"][0]["members"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    let failed = site.run("group add nowhere 525400000001");
+    assert_eq!(
+        failed.stderr,
+        "error: group nowhere does not exist\nnothing changed\nhint: deltagate group create nowhere\n"
+    );
+}
+
+#[test]
+fn a_gateway_that_breaks_off_leaves_it_open_whether_it_changed_anything() {
+    let site = Site::new();
+    let socket = std::os::unix::net::UnixListener::bind(site.path().join("broken.sock")).unwrap();
+    let breaks_off = std::thread::spawn(move || drop(socket.accept().unwrap()));
+    let failed = site.run("device claim 525400000001 --socket broken.sock");
+    breaks_off.join().unwrap();
+    assert_eq!(failed.code, Some(3), "{failed:?}");
+    assert!(
+        failed
+            .stderr
+            .contains("\nit is not known whether anything changed; the command may be repeated\n"),
+        "{}",
+        failed.stderr
+    );
+}
