@@ -3,6 +3,7 @@
 use crate::config::LinkName;
 use crate::effect::BuildKey;
 use crate::identity::ImageDigest;
+use crate::label::Label;
 use crate::records::{
     ArtefactRecord, Assignment, Counters, DeviceRecord, GroupName, ImageRecord, LinkEvents, Offer, OfferPath,
     Progress, Selector, UpdateRecord,
@@ -22,7 +23,11 @@ pub enum Change {
     Artefact(ArtefactRecord),
     /// Key: id.
     Device(DeviceRecord),
-    /// Removes the device's row, its traffic and its memberships. Its offers, assignment and updates are removed by
+    /// Key: device.
+    Labelled(DeviceId, Label),
+    /// Removes a device's label.
+    Unlabelled(DeviceId),
+    /// Removes the device's row, its label, its traffic and its memberships. Its offers, assignment and updates are removed by
     /// changes of their own that come before this one.
     DeviceForgotten(DeviceId),
     /// Key: name. A group without members.

@@ -1,6 +1,7 @@
 //! What an operator may ask, and how the core refuses.
 
 use crate::identity::{ClassId, ImageDigest, VendorId};
+use crate::label::Label;
 use crate::records::{GroupName, ImageRecord, Selector, Terms};
 use core::fmt;
 use wire_checkin::DeviceId;
@@ -12,6 +13,8 @@ pub enum Command {
     ImportImage(ImageRecord),
     /// Lets a device be served. One that was never heard is recorded and waits for its first check-in.
     ClaimDevice(DeviceId),
+    /// Gives a device of the inventory a label, or takes its label away. No two devices have the same.
+    Label(DeviceId, Option<Label>),
     /// Removes a device with its offers, memberships, assignment and history.
     ForgetDevice(DeviceId),
     /// Makes an empty group.
@@ -65,6 +68,14 @@ pub enum Refusal {
     /// No such group.
     #[error("group {0} does not exist")]
     UnknownGroup(GroupName),
+    /// Another device has this label.
+    #[error("device {by} is called \"{label}\" already")]
+    LabelTaken {
+        /// The label.
+        label: Label,
+        /// The device that has it.
+        by: DeviceId,
+    },
     /// The image was never withheld from the device and no build for it failed.
     #[error("device {0} has nothing to retry")]
     NothingToRetry(DeviceId),
@@ -175,6 +186,7 @@ impl Refusal {
             Refusal::UnknownDevice(_) => "deltagate device list".into(),
             Refusal::UnknownImage(_) => "deltagate image list".into(),
             Refusal::UnknownGroup(name) => format!("deltagate group create {name}"),
+            Refusal::LabelTaken { by, .. } => format!("deltagate device show {by}"),
             Refusal::NothingToRetry(id) => format!("deltagate device show {id}"),
             Refusal::WrongClass { .. } => "deltagate image list".into(),
             Refusal::WrongClassOfDevice { device, .. } | Refusal::WrongVendor { device, .. } => {

@@ -50,6 +50,7 @@ mod explain;
 mod gateway;
 mod identity;
 mod journal;
+mod label;
 mod links;
 mod meter;
 mod needs;
@@ -76,6 +77,7 @@ pub use effect::{
 };
 pub use gateway::Gateway;
 pub use identity::{ArtefactDigest, ClassId, ImageDigest, VendorId};
+pub use label::{LABEL_CHARS_MAX, Label};
 pub use needs::NeedView;
 pub use records::{
     ArtefactRecord, Assignment, Counters, DeviceRecord, DeviceReport, GroupName, ImageRecord, LinkEvents,

@@ -5,6 +5,7 @@ use crate::decision::{self, Decision};
 use crate::deferral::DeferralView;
 use crate::explain;
 use crate::gateway::Gateway;
+use crate::label::Label;
 use crate::records::DeviceRecord;
 use crate::units::Now;
 use crate::views::NextStep;
@@ -15,6 +16,8 @@ use wire_checkin::DeviceId;
 pub struct NeedView {
     /// The device.
     pub device: DeviceId,
+    /// What people call it.
+    pub label: Option<Label>,
     /// What is wrong, in one clause.
     pub why: String,
     /// What to do about it.
@@ -40,6 +43,11 @@ impl Gateway {
     /// What the wall clock is worth.
     pub fn clock(&self, now: Now) -> ClockView {
         ClockView::of(now)
+    }
+
+    /// What people call a device.
+    pub fn label(&self, id: DeviceId) -> Option<Label> {
+        self.journal.state().labels.get(&id).cloned()
     }
 
     fn contact_of(&self, now: Now, device: &DeviceRecord) -> ContactView {
@@ -77,6 +85,7 @@ impl Gateway {
         let step = explain::next_step(device, &decision, deferral.as_ref())?;
         Some(NeedView {
             device: device.id,
+            label: self.label(device.id),
             why,
             step,
         })
@@ -89,6 +98,7 @@ impl Gateway {
         let link = &self.links.of_device(device).name;
         Some(NeedView {
             device: device.id,
+            label: self.label(device.id),
             why: format!("it is missing: {check_ins} check-ins did not come"),
             step: NextStep {
                 why: "see to its power and its radio; whether others on its link are heard".into(),

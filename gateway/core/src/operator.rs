@@ -8,6 +8,7 @@ use crate::decision;
 use crate::effect::BuildKey;
 use crate::identity::ImageDigest;
 use crate::journal::Journal;
+use crate::label::Label;
 use crate::links::Links;
 use crate::offers;
 use crate::records::{
@@ -34,6 +35,7 @@ pub(crate) fn handle(
     match command {
         Command::ImportImage(image) => operator.import(image),
         Command::ClaimDevice(id) => operator.claim_device(id),
+        Command::Label(id, label) => operator.label(id, label),
         Command::ForgetDevice(id) => operator.forget(id),
         Command::CreateGroup(name) => operator.create_group(name),
         Command::RemoveGroup(name) => operator.remove_group(name),
@@ -125,6 +127,23 @@ impl Operator<'_> {
         self.check_room_to_claim()?;
         self.claim(id);
         self.journal.plan_builds(self.links, id);
+        Ok(Reply::Done)
+    }
+
+    fn label(&mut self, id: DeviceId, label: Option<Label>) -> Result<Reply, Refusal> {
+        self.device(id)?;
+        if self.state().labels.get(&id) == label.as_ref() {
+            return Ok(Reply::Unchanged);
+        }
+        let Some(label) = label else {
+            self.journal.record(Change::Unlabelled(id));
+            return Ok(Reply::Done);
+        };
+        let mut labels = self.state().labels.iter();
+        if let Some((by, _)) = labels.find(|(other, taken)| **other != id && taken.is_like(label.as_str())) {
+            return Err(Refusal::LabelTaken { by: *by, label });
+        }
+        self.journal.record(Change::Labelled(id, label));
         Ok(Reply::Done)
     }
 

@@ -8,6 +8,7 @@ use crate::deferral::DeferralView;
 use crate::explain;
 use crate::gateway::Gateway;
 use crate::identity::ImageDigest;
+use crate::label::Label;
 use crate::records::{DeviceRecord, GroupName, ImageRecord, Offer, Progress, Selector, UpdateState};
 use crate::state::State;
 use crate::units::Bytes;
@@ -29,6 +30,18 @@ impl Gateway {
     /// One device.
     pub fn device(&self, id: DeviceId) -> Option<DeviceView> {
         self.state().devices.get(&id).map(|device| self.view(device))
+    }
+
+    /// Every device with what people call it, by id.
+    pub fn names(&self) -> impl Iterator<Item = (DeviceId, Option<&Label>)> {
+        let state = self.state();
+        state.devices.keys().map(|id| (*id, state.labels.get(id)))
+    }
+
+    /// The device that people call so; case does not count.
+    pub fn device_called(&self, text: &str) -> Option<DeviceId> {
+        let mut labels = self.state().labels.iter();
+        labels.find(|(_, label)| label.is_like(text)).map(|(id, _)| *id)
     }
 
     /// Every image, by digest.
@@ -105,6 +118,7 @@ impl Gateway {
         let counters = state.device_counters.get(&device.id).copied().unwrap_or_default();
         let deferral = DeferralView::in_decision(device, &decision);
         DeviceView {
+            label: state.labels.get(&device.id).cloned(),
             running: running.map(|image| image.digest),
             groups: state.groups_of(device.id).cloned().collect(),
             chain: explain::chain(

@@ -5,6 +5,7 @@ use crate::change::Change;
 use crate::config::LinkName;
 use crate::effect::BuildKey;
 use crate::identity::{ArtefactDigest, ClassId, ImageDigest};
+use crate::label::Label;
 use crate::records::{
     ArtefactRecord, Assignment, Counters, DeviceRecord, GroupName, ImageRecord, LinkEvents, Offer, OfferPath,
     Progress, Selector, UpdateRecord,
@@ -23,6 +24,7 @@ pub(crate) struct State {
     pub(crate) devices: BTreeMap<DeviceId, DeviceRecord>,
     /// How many of the devices are claimed: asked at every check-in of a stranger, so not counted each time.
     claimed: usize,
+    pub(crate) labels: BTreeMap<DeviceId, Label>,
     pub(crate) groups: BTreeMap<GroupName, BTreeSet<DeviceId>>,
     pub(crate) assignments: BTreeMap<Selector, Assignment>,
     pub(crate) offers: BTreeMap<OfferPath, Offer>,
@@ -65,6 +67,12 @@ impl State {
                 self.claimed += usize::from(device.claimed);
                 let old = self.devices.insert(device.id, device);
                 self.claimed -= usize::from(old.is_some_and(|old| old.claimed));
+            }
+            Change::Labelled(id, label) => {
+                self.labels.insert(id, label);
+            }
+            Change::Unlabelled(id) => {
+                self.labels.remove(&id);
             }
             Change::DeviceForgotten(id) => self.forget_device(id),
             Change::GroupCreated(name) => {
@@ -145,6 +153,7 @@ impl State {
     fn forget_device(&mut self, id: DeviceId) {
         let old = self.devices.remove(&id);
         self.claimed -= usize::from(old.is_some_and(|old| old.claimed));
+        self.labels.remove(&id);
         self.device_counters.remove(&id);
         for members in self.groups.values_mut() {
             members.remove(&id);

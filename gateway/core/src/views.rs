@@ -5,6 +5,7 @@ use crate::config::LinkConfig;
 use crate::deferral::DeferralView;
 use crate::effect::BuildKey;
 use crate::identity::ImageDigest;
+use crate::label::Label;
 use crate::records::{
     ArtefactRecord, Assignment, Counters, DeviceRecord, GroupName, ImageRecord, LinkEvents, OfferPath,
     Progress, Selector, UpdateRecord,
@@ -18,6 +19,8 @@ use wire_checkin::{DeviceId, Format};
 pub struct DeviceView {
     /// What is known of it.
     pub device: DeviceRecord,
+    /// What people call it.
+    pub label: Option<Label>,
     /// The image it runs, when that image was imported.
     pub running: Option<ImageDigest>,
     /// Groups it is in.

@@ -6,7 +6,7 @@ mod common;
 use common::*;
 use gateway_core::{
     ArtefactDigest, ArtefactRecord, BuildFormats, BuildKey, Bytes, ClassId, Command, Contact, CoreConfig,
-    GroupName, ImageRecord, Refusal, Reply, Selector, Stage, Terms, UpdateState,
+    GroupName, ImageRecord, Label, Refusal, Reply, Selector, Stage, Terms, UpdateState,
 };
 use wire_checkin::Format;
 use wire_coap::Code;
@@ -23,6 +23,8 @@ fn every_command_is_safe_to_repeat() {
     let commands = [
         Command::ImportImage(image(3)),
         Command::ClaimDevice(id(2)),
+        Command::Label(id(2), Label::new("roof 3")),
+        Command::Label(id(2), None),
         Command::CreateGroup(pumps.clone()),
         Command::AddToGroup(pumps.clone(), id(2)),
         Command::Assign(Selector::Group(pumps.clone()), digest(3), Terms::default()),
@@ -476,5 +478,37 @@ fn a_withheld_image_needs_a_person_and_an_offered_one_does_not() {
             .step
             .command
             .starts_with("deltagate update retry --device")
+    );
+}
+
+#[test]
+fn a_label_names_one_device_and_goes_with_it() {
+    let mut shell = Shell::new(CoreConfig::default());
+    shell.check_in(1, 1, &check_in(1, 1));
+    shell.check_in(2, 1, &check_in(2, 1));
+    let label = |text| Label::new(text).unwrap();
+    let roof = Command::Label(id(1), Some(label("Roof 3")));
+    assert_eq!(shell.command(roof).unwrap(), Reply::Done);
+    let taken = shell.command(Command::Label(id(2), Some(label("roof 3"))));
+    let (by, label) = (id(1), label("roof 3"));
+    assert_eq!(
+        taken,
+        Err(Refusal::LabelTaken {
+            label: label.clone(),
+            by
+        })
+    );
+    let unknown = shell.command(Command::Label(id(9), None));
+    assert_eq!(unknown, Err(Refusal::UnknownDevice(id(9))));
+    // It may be written otherwise on the same device.
+    let same = Command::Label(id(1), Some(label.clone()));
+    assert_eq!(shell.command(same).unwrap(), Reply::Done);
+    shell.restart();
+    assert_eq!(shell.gateway.device(id(1)).unwrap().label, Some(label.clone()));
+    shell.command(Command::ForgetDevice(id(1))).unwrap();
+    assert_eq!(shell.gateway.label(id(1)), None);
+    assert_eq!(
+        shell.command(Command::Label(id(2), Some(label))).unwrap(),
+        Reply::Done
     );
 }

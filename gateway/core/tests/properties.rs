@@ -251,6 +251,7 @@ fn latest(changes: &[Change]) -> Vec<Change> {
             Change::Image(image) => format!("image {}", image.digest),
             Change::Artefact(a) => format!("artefact {} {:?} {}", a.target, a.base, a.digest),
             Change::Device(device) => format!("device {}", device.id),
+            Change::Labelled(id, _) => format!("label {id}"),
             Change::GroupCreated(name) => format!("group {name}"),
             Change::MemberAdded(name, id) => format!("member {name}/{id}"),
             Change::Assigned(assignment) => format!("assigned {}", assignment.selector),
@@ -276,8 +277,12 @@ fn latest(changes: &[Change]) -> Vec<Change> {
 
 fn remove(rows: &mut BTreeMap<String, Change>, removal: &Change) {
     match removal {
+        Change::Unlabelled(id) => {
+            rows.remove(&format!("label {id}"));
+        }
         Change::DeviceForgotten(id) => {
             rows.remove(&format!("device {id}"));
+            rows.remove(&format!("label {id}"));
             rows.remove(&format!("counters {id}"));
             rows.retain(|key, _| !(key.starts_with("member ") && key.ends_with(&format!("/{id}"))));
         }

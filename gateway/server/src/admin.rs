@@ -76,6 +76,18 @@ pub enum Ask {
         /// Its identifier in hex.
         device: String,
     },
+    /// Devices that hold a text, or the nearest ones.
+    DeviceFind {
+        /// A label, an EUI, an IMEI, a serial number, or a part of it.
+        text: String,
+    },
+    /// What people call a device.
+    DeviceLabel {
+        /// Its identifier in hex, or its label.
+        device: String,
+        /// The label; none takes it away.
+        label: Option<String>,
+    },
     /// Lets a device be served.
     DeviceClaim {
         /// Its identifier in hex.

@@ -18,6 +18,7 @@
 //! | [`artefacts`] | builds and proves what devices download |
 //! | [`admin`], [`client`], [`report`] | the owner-only socket, its caller, and the documents they exchange |
 //! | [`cli`] | the commands |
+//! | [`find`] | a device by its label, EUI, IMEI or serial number |
 //! | [`delta`] | deltas by hand: create, apply, inspect |
 //! | [`recover`] | `device recover`: an image over a serial line, for a device that cannot start any |
 //! | [`publisher`] | the publisher's half: keys and signing; never used by the daemon but to verify |
@@ -32,6 +33,7 @@ pub mod config;
 pub mod delta;
 pub mod engine;
 pub mod error_chain;
+pub mod find;
 pub mod import;
 pub mod logging;
 pub mod publisher;

@@ -112,11 +112,25 @@ pub struct Devices {
     pub devices: Vec<DeviceRow>,
 }
 
+/// `device find`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Found {
+    /// What was looked for.
+    pub text: String,
+    /// Whether the devices hold the text; else they are the nearest to it.
+    pub found: bool,
+    /// Best first.
+    pub devices: Vec<DeviceRow>,
+}
+
 /// One device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeviceRow {
     /// Its identifier.
     pub device: String,
+    /// What people call it.
+    #[serde(default)]
+    pub label: Option<String>,
     /// Whether it may be served.
     pub claimed: bool,
     /// UUID of its class; absent before it was heard.
@@ -194,6 +208,9 @@ pub struct ContactRow {
 pub struct NeedRow {
     /// The device.
     pub device: String,
+    /// What people call it.
+    #[serde(default)]
+    pub label: Option<String>,
     /// What is wrong.
     pub why: String,
     /// What to do about it.

@@ -169,6 +169,79 @@ fn every_refusal_and_deferral_is_named() {
 }
 
 #[test]
+fn a_device_is_found_by_what_a_technician_has_at_hand() {
+    let site = Site::started();
+    for number in 1..=3 {
+        device(number).check_in(site.address());
+    }
+    site.done("device label 525400000002 roof-3");
+    for text in ["roof-3", "ROOF", "52:54:00:00:00:02", "5054:00ff:fe00:0002"] {
+        let shown = site.done(&format!("device find {text}"));
+        let rows: Vec<_> = shown.lines().collect();
+        assert!(
+            rows[1].starts_with("525400000002  roof-3  unclaimed"),
+            "{text}: {shown}"
+        );
+        assert_eq!(rows.len(), 2, "{text}: {shown}");
+    }
+    assert_eq!(
+        site.json("device find 5254000000")["devices"]
+            .as_array()
+            .unwrap()
+            .len(),
+        3
+    );
+
+    let failed = site.run("device find rof-3");
+    assert_eq!(failed.code, Some(1), "{failed:?}");
+    assert!(failed.stdout.contains("525400000002  roof-3"), "{failed:?}");
+    assert_eq!(
+        failed.stderr,
+        "error: no device has \"rof-3\"; these are the nearest\nhint: deltagate device show 525400000002\n"
+    );
+    let failed = site.run("device find submarine");
+    assert_eq!(
+        (failed.code, failed.stdout.as_str(), failed.stderr.as_str()),
+        (
+            Some(1),
+            "",
+            "error: no device has \"submarine\"\nhint: deltagate device list\n"
+        )
+    );
+}
+
+#[test]
+fn a_label_stands_for_its_device_until_it_is_taken_away() {
+    let mut site = Site::started();
+    for number in 1..=2 {
+        device(number).check_in(site.address());
+    }
+    site.done("device label 525400000001 Roof-3");
+    let taken = site.run("device label 525400000002 roof-3");
+    assert_eq!(taken.code, Some(1));
+    assert_eq!(
+        taken.stderr,
+        "error: device 525400000001 is called \"roof-3\" already\nnothing changed\n\
+         hint: deltagate device show 525400000001\n"
+    );
+    site.kill();
+    site.start();
+    site.done("device claim roof-3");
+    let shown = site.done("device show roof-3");
+    assert!(shown.starts_with("device 525400000001 (Roof-3) runs "), "{shown}");
+    assert_eq!(site.json("device show ROOF-3")["device"]["label"], "Roof-3");
+
+    site.done("device label roof-3 --remove");
+    let gone = site.run("device show roof-3");
+    assert_eq!(
+        gone.stderr,
+        "error: \"roof-3\" is neither an identifier of 2 to 32 hex digits nor a label\n\
+         hint: deltagate device find \"roof-3\"\n"
+    );
+    assert_eq!(site.run("device label 525400000001").code, Some(2));
+}
+
+#[test]
 fn a_failure_says_exactly_what_changed() {
     let site = Site::started();
     for number in 1..=2 {

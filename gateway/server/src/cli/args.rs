@@ -66,9 +66,10 @@ impl Command {
     pub fn changes(&self) -> bool {
         match self {
             Command::Image(command) => matches!(command, ImageCommand::Import { .. }),
-            Command::Device(command) => {
-                !matches!(command, DeviceCommand::List { .. } | DeviceCommand::Show { .. })
-            }
+            Command::Device(command) => !matches!(
+                command,
+                DeviceCommand::List { .. } | DeviceCommand::Show { .. } | DeviceCommand::Find { .. }
+            ),
             Command::Group(command) => !matches!(command, GroupCommand::List),
             Command::Update(command) => !matches!(command, UpdateCommand::Status),
             Command::Serve | Command::Key(_) | Command::Delta(_) | Command::Link(_) | Command::Status(_) => {
@@ -120,19 +121,37 @@ pub enum DeviceCommand {
     },
     /// One device: why it runs what it runs, and the next step
     Show {
-        /// Its identifier in hex
+        /// Its identifier in hex, or its label
         device: String,
+    },
+    /// Find devices by label, EUI, IMEI, serial number or a part of it; the nearest when none has it
+    Find {
+        /// What is printed on it, or remembered of it
+        #[arg(required = true)]
+        text: Vec<String>,
+    },
+    /// Call a device something that commands then take in place of its identifier
+    #[command(group = clap::ArgGroup::new("to").required(true))]
+    Label {
+        /// Its identifier in hex, or its label
+        device: String,
+        /// Up to 64 characters: a place, a serial number, an IMEI
+        #[arg(group = "to")]
+        label: Option<String>,
+        /// Take its label away
+        #[arg(long, group = "to")]
+        remove: bool,
     },
     /// Let a device be served
     Claim {
-        /// Its identifier in hex
+        /// Its identifier in hex, or its label
         device: String,
     },
     /// Bring an image to a device that cannot start any, over its serial line
     Recover(DeviceRecoverArgs),
     /// Remove a device and its history
     Forget {
-        /// Its identifier in hex
+        /// Its identifier in hex, or its label
         device: String,
     },
 }

@@ -139,6 +139,19 @@ fn device(
             out,
             device::show,
         ),
+        DeviceCommand::Find { text } => {
+            let answer = client.ask(Ask::DeviceFind { text: text.join(" ") })?;
+            device::found(answer, style, out)
+        }
+        DeviceCommand::Label { device, label, .. } => print(
+            client.ask(Ask::DeviceLabel {
+                device: device.clone(),
+                label: label.clone(),
+            }),
+            style,
+            out,
+            done,
+        ),
         DeviceCommand::Claim { device } => print(
             client.ask(Ask::DeviceClaim {
                 device: device.clone(),
@@ -296,7 +309,7 @@ fn print<T: DeserializeOwned>(
     Ok(())
 }
 
-fn understood<T: DeserializeOwned>(answer: Value) -> Result<T, Failure> {
+pub(super) fn understood<T: DeserializeOwned>(answer: Value) -> Result<T, Failure> {
     serde_json::from_value(answer).map_err(|error| ClientError::NotUnderstood(error).into())
 }
 

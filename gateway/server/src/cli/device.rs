@@ -2,11 +2,14 @@
 
 use std::io::{self, Write};
 
-use super::commands::Style;
-use super::lists::{left, runs};
+use serde_json::Value;
+
+use super::commands::{Style, print_json, understood};
+use super::failure::{Failure, REFUSED};
+use super::lists::{self, left, runs};
 use super::screen::{SCREEN_ROWS, ago, bar, bytes, clock_time, rows_of, short, span};
 use super::show::traffic;
-use crate::report::{CandidateRow, ContactRow, DeviceDetail, HistoryRow};
+use crate::report::{CandidateRow, ContactRow, DeviceDetail, Found, HistoryRow};
 
 /// Lines that choices and history get whatever else there is to say; with them the screen can only be too long when the
 /// chain of causes is.
@@ -37,11 +40,41 @@ pub(super) fn show(detail: &DeviceDetail, style: Style, out: &mut dyn Write) -> 
     head.iter().try_for_each(|line| writeln!(out, "{line}"))
 }
 
+/// `device find`: what was found; nothing found is a failure, and the nearest ones its hint.
+pub(super) fn found(answer: Value, style: Style, out: &mut dyn Write) -> Result<(), Failure> {
+    let found: Found = understood(answer.clone())?;
+    if style.json {
+        print_json(&answer, out)?;
+    } else if !found.devices.is_empty() {
+        lists::device_table(&found.devices, style, out)?;
+        out.flush()?;
+    }
+    if found.found {
+        return Ok(());
+    }
+    let problem = format!("no device has \"{}\"", found.text);
+    Err(match found.devices.as_slice() {
+        [] => Failure::new(REFUSED, problem).hint("deltagate device list"),
+        [nearest, ..] => {
+            let problem = format!("{problem}; these are the nearest");
+            Failure::new(REFUSED, problem).hint(format!("deltagate device show {}", nearest.device))
+        }
+    })
+}
+
 /// Everything that is shown whatever it takes.
 fn head(detail: &DeviceDetail) -> Vec<String> {
     let row = &detail.device;
     let seen = ago(row.last_seen_unix_s);
-    let mut lines = vec![format!("device {} runs {}, seen {seen}", row.device, runs(row))];
+    let called = row
+        .label
+        .as_ref()
+        .map_or(String::new(), |label| format!(" ({label})"));
+    let mut lines = vec![format!(
+        "device {}{called} runs {}, seen {seen}",
+        row.device,
+        runs(row)
+    )];
     lines.extend(detail.contact.as_ref().map(|contact| silence(contact, detail)));
     if !detail.groups.is_empty() {
         lines.push(format!("groups: {}", detail.groups.join(", ")));
@@ -151,6 +184,7 @@ mod tests {
         DeviceDetail {
             device: DeviceRow {
                 device: "525400000001".to_owned(),
+                label: None,
                 claimed: true,
                 class_id: None,
                 running: Some("3f2a3f2a3f2a3f2a".to_owned()),

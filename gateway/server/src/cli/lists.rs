@@ -33,13 +33,20 @@ pub(super) fn devices(devices: &Devices, style: Style, out: &mut dyn Write) -> i
     if devices.devices.is_empty() {
         return writeln!(out, "no devices; they appear here at their first check-in");
     }
-    let rows: Vec<_> = devices.devices.iter().map(device).collect();
-    table(
-        out,
-        &["DEVICE", "STATE", "RUNS", "TARGET", "LINK", "SEEN"],
-        &rows,
-        style.all,
-    )
+    device_table(&devices.devices, style, out)
+}
+
+/// With labels where there are any.
+pub(super) fn device_table(devices: &[DeviceRow], style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let mut heads = vec!["DEVICE", "STATE", "RUNS", "TARGET", "LINK", "SEEN"];
+    let mut rows: Vec<_> = devices.iter().map(device).collect();
+    if devices.iter().any(|device| device.label.is_some()) {
+        heads.insert(1, "LABEL");
+        for (row, device) in rows.iter_mut().zip(devices) {
+            row.insert(1, or_dash(device.label.clone()));
+        }
+    }
+    table(out, &heads, &rows, style.all)
 }
 
 fn device(row: &DeviceRow) -> Vec<String> {

@@ -97,11 +97,18 @@ fn needs(status: &Status, rows_max: usize, paint: Paint, out: &mut dyn Write) ->
     let mut named = 0;
     for NeedRow {
         device,
+        label,
         why,
         next_step,
     } in &status.needs
     {
-        let lines = [format!("  {device}: {why}"), format!("    {}", next_step.command)];
+        let called = label
+            .as_ref()
+            .map_or(String::new(), |label| format!(" ({label})"));
+        let lines = [
+            format!("  {device}{called}: {why}"),
+            format!("    {}", next_step.command),
+        ];
         rows += lines.iter().map(|line| rows_of(line)).sum::<usize>();
         if rows > rows_max {
             break;
@@ -123,6 +130,7 @@ mod tests {
     fn status(needs: usize, updates: usize) -> Status {
         let need = NeedRow {
             device: "525400000001".to_owned(),
+            label: None,
             why: "the device reported \"reverted: watchdog\", so the image is withheld".to_owned(),
             next_step: Step {
                 why: String::new(),

@@ -1,13 +1,17 @@
 //! Technicians' questions: names resolved, commands carried out, views turned into documents.
 
-use gateway_core::{ClassId, Command, GroupName, ImageDigest, ImageRecord, Refusal, Reply, Selector, Terms};
+use gateway_core::{
+    ClassId, Command, GroupName, ImageDigest, ImageRecord, LABEL_CHARS_MAX, Label, Refusal, Reply, Selector,
+    Terms,
+};
 use wire_checkin::{DeviceId, Severity};
 
 use super::Engine;
 use crate::admin::{AnswerResult, Ask, Target};
+use crate::find;
 use crate::report::{
-    DeviceDetail, DeviceRow, Devices, Document, Done, Groups, ImageDetail, ImageRow, Images, LinkDetail,
-    LinkRow, Links, Status, UpdateRow, Updates,
+    DeviceDetail, DeviceRow, Devices, Document, Done, Found, Groups, ImageDetail, ImageRow, Images,
+    LinkDetail, LinkRow, Links, Status, UpdateRow, Updates,
 };
 
 /// Fewer digits than this name nothing: too easily mistyped into another image.
@@ -80,17 +84,23 @@ impl Engine {
             Ask::DeviceList { unclaimed } => Ok(document(Devices {
                 devices: self.device_rows(unclaimed),
             })),
-            Ask::DeviceShow { device } => self.device_detail(device_named(&device)?),
-            Ask::DeviceClaim { device } => self.command(Command::ClaimDevice(device_named(&device)?)),
-            Ask::DeviceForget { device } => self.command(Command::ForgetDevice(device_named(&device)?)),
+            Ask::DeviceShow { device } => self.device_detail(self.device_named(&device)?),
+            Ask::DeviceFind { text } => Ok(document(self.found(&text))),
+            Ask::DeviceLabel { device, label } => {
+                let label = label.map(|text| label_of(&text)).transpose()?;
+                self.command(Command::Label(self.device_named(&device)?, label))
+            }
+            Ask::DeviceClaim { device } => self.command(Command::ClaimDevice(self.device_named(&device)?)),
+            Ask::DeviceForget { device } => self.command(Command::ForgetDevice(self.device_named(&device)?)),
             Ask::GroupCreate { group } => self.command(Command::CreateGroup(group_named(&group)?)),
             Ask::GroupDelete { group } => self.command(Command::RemoveGroup(group_named(&group)?)),
-            Ask::GroupAdd { group, device } => {
-                self.command(Command::AddToGroup(group_named(&group)?, device_named(&device)?))
-            }
+            Ask::GroupAdd { group, device } => self.command(Command::AddToGroup(
+                group_named(&group)?,
+                self.device_named(&device)?,
+            )),
             Ask::GroupRemove { group, device } => self.command(Command::RemoveFromGroup(
                 group_named(&group)?,
-                device_named(&device)?,
+                self.device_named(&device)?,
             )),
             Ask::GroupList {} => Ok(document(Groups {
                 groups: self.parts.core.groups().iter().map(Into::into).collect(),
@@ -112,12 +122,12 @@ impl Engine {
                     severity: Severity::from_code(severity).ok_or_else(unknown)?,
                     defer_s_max,
                 };
-                self.command(Command::Assign(selector(&to)?, image, terms))
+                self.command(Command::Assign(self.selector(&to)?, image, terms))
             }
-            Ask::UpdateCancel { to } => self.command(Command::Cancel(selector(&to)?)),
+            Ask::UpdateCancel { to } => self.command(Command::Cancel(self.selector(&to)?)),
             Ask::UpdateRetry { device, image } => {
                 let image = image.map(|image| self.image_named(&image)).transpose()?;
-                self.command(Command::Retry(device_named(&device)?, image))
+                self.command(Command::Retry(self.device_named(&device)?, image))
             }
             Ask::UpdateStatus {} => Ok(document(Updates {
                 updates: self.update_rows(),
@@ -163,11 +173,14 @@ impl Engine {
     fn device_rows(&self, unclaimed: bool) -> Vec<DeviceRow> {
         let views = self.parts.core.devices();
         let wanted = views.iter().filter(|view| !(unclaimed && view.device.claimed));
-        let row = |view| DeviceRow {
+        wanted.map(|view| self.device_row(view)).collect()
+    }
+
+    fn device_row(&self, view: &gateway_core::DeviceView) -> DeviceRow {
+        DeviceRow {
             running_version: self.running_version(view),
             ..DeviceRow::from(view)
-        };
-        wanted.map(row).collect()
+        }
     }
 
     fn running_version(&self, view: &gateway_core::DeviceView) -> Option<String> {
@@ -235,6 +248,49 @@ impl Engine {
         }
     }
 
+    /// A device by its identifier or its label, whether it is in the inventory or not.
+    fn device_named(&self, text: &str) -> Result<DeviceId, Refused> {
+        let id = text.parse().ok();
+        if let Some(id) = id.filter(|id| self.parts.core.device(*id).is_some()) {
+            return Ok(id);
+        }
+        // A label may look like an identifier.
+        let called = self.parts.core.device_called(text);
+        let unknown = || {
+            Refused(
+                format!("\"{text}\" is neither an identifier of 2 to 32 hex digits nor a label"),
+                format!("deltagate device find \"{text}\""),
+            )
+        };
+        called.or(id).ok_or_else(unknown)
+    }
+
+    fn found(&self, text: &str) -> Found {
+        let matches = find::find(text, self.parts.core.names());
+        let row = |(id, _): &(DeviceId, find::Match)| Some(self.device_row(&self.parts.core.device(*id)?));
+        Found {
+            text: text.to_owned(),
+            found: matches.iter().any(|(_, how)| how.is_found()),
+            devices: matches.iter().filter_map(row).collect(),
+        }
+    }
+
+    fn selector(&self, target: &Target) -> Result<Selector, Refused> {
+        match target {
+            Target::Device(device) => Ok(Selector::Device(self.device_named(device)?)),
+            Target::Group(group) => Ok(Selector::Group(group_named(group)?)),
+            Target::Class(class) => {
+                let digits: String = class.chars().filter(|c| *c != '-').collect();
+                let id = u128::from_str_radix(&digits, 16)
+                    .ok()
+                    .filter(|_| digits.len() == 32);
+                let problem = || format!("\"{class}\" is not a class UUID, 32 hex digits");
+                let id = id.ok_or_else(|| Refused(problem(), "deltagate image list".into()))?;
+                Ok(Selector::Class(ClassId(id.to_be_bytes())))
+            }
+        }
+    }
+
     /// The one image whose digest starts with these digits.
     fn image_named(&self, text: &str) -> Result<ImageDigest, Refused> {
         let text = text.to_ascii_lowercase();
@@ -264,28 +320,12 @@ fn document<T: serde::Serialize>(content: T) -> AnswerResult {
     AnswerResult::ok(&Document::new(content))
 }
 
-fn device_named(text: &str) -> Result<DeviceId, Refused> {
-    text.parse()
-        .map_err(|error| Refused(format!("\"{text}\": {error}"), "deltagate device list".into()))
+fn label_of(text: &str) -> Result<Label, Refused> {
+    let problem = || format!("{text:?} is not a label, 1 to {LABEL_CHARS_MAX} printable characters");
+    Label::new(text).ok_or_else(|| Refused(problem(), "deltagate device label --help".into()))
 }
 
 fn group_named(text: &str) -> Result<GroupName, Refused> {
     let problem = || format!("\"{text}\" is not a group name, 1 to 32 of A-Z a-z 0-9 . _ -");
     GroupName::new(text).ok_or_else(|| Refused(problem(), "deltagate group list".into()))
-}
-
-fn selector(target: &Target) -> Result<Selector, Refused> {
-    match target {
-        Target::Device(device) => Ok(Selector::Device(device_named(device)?)),
-        Target::Group(group) => Ok(Selector::Group(group_named(group)?)),
-        Target::Class(class) => {
-            let digits: String = class.chars().filter(|c| *c != '-').collect();
-            let id = u128::from_str_radix(&digits, 16)
-                .ok()
-                .filter(|_| digits.len() == 32);
-            let problem = || format!("\"{class}\" is not a class UUID, 32 hex digits");
-            let id = id.ok_or_else(|| Refused(problem(), "deltagate image list".into()))?;
-            Ok(Selector::Class(ClassId(id.to_be_bytes())))
-        }
-    }
 }

@@ -83,6 +83,7 @@ impl From<&DeviceView> for DeviceRow {
         let report = view.device.report.as_ref();
         DeviceRow {
             device: view.device.id.to_string(),
+            label: view.label.as_ref().map(ToString::to_string),
             claimed: view.device.claimed,
             class_id: report
                 .map(|report| report.class)
@@ -148,6 +149,7 @@ impl From<&NeedView> for NeedRow {
     fn from(view: &NeedView) -> NeedRow {
         NeedRow {
             device: view.device.to_string(),
+            label: view.label.as_ref().map(ToString::to_string),
             why: view.why.clone(),
             next_step: (&view.step).into(),
         }

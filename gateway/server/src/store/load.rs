@@ -3,8 +3,8 @@
 
 use gateway_core::{
     AirTime, ArtefactDigest, ArtefactRecord, Assignment, Bytes, Change, ClassId, Counters, DeviceRecord,
-    DeviceReport, GroupName, ImageDigest, ImageRecord, LinkEvents, LinkName, Offer, OfferPath, Progress,
-    Terms, Traffic, UpdateRecord, UpdateState, VendorId,
+    DeviceReport, GroupName, ImageDigest, ImageRecord, Label, LinkEvents, LinkName, Offer, OfferPath,
+    Progress, Terms, Traffic, UpdateRecord, UpdateState, VendorId,
 };
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
@@ -30,6 +30,10 @@ pub(super) fn load_all(connection: &Connection) -> rusqlite::Result<Vec<Change>>
         "SELECT device.id, device.claimed, device.class, report.* FROM device LEFT JOIN report ON report.device = id",
         device,
     )?;
+    read("SELECT device, label FROM device_label", |row| {
+        let label = Label::new(&row.get::<_, String>(1)?);
+        Ok(Change::Labelled(device_id(row, 0)?, sound(1, label)?))
+    })?;
     read("SELECT name FROM device_group", |row| {
         Ok(Change::GroupCreated(group(row, 0)?))
     })?;

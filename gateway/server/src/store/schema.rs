@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// Step `n` takes a database from version `n` to `n + 1`.
-const MIGRATIONS: [&str; 3] = [V1, V2, V3];
+const MIGRATIONS: [&str; 4] = [V1, V2, V3, V4];
 
 /// Brings a database to this program's version, all or nothing.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
@@ -107,4 +107,9 @@ ALTER TABLE report ADD COLUMN deferral_s INTEGER;
 const V3: &str = "
 ALTER TABLE artefact ADD COLUMN in_place INTEGER;
 ALTER TABLE report ADD COLUMN in_place INTEGER;
+";
+
+/// What people call devices.
+const V4: &str = "
+CREATE TABLE device_label (device BLOB PRIMARY KEY, label TEXT NOT NULL) STRICT;
 ";

@@ -1,8 +1,8 @@
 use super::*;
 use gateway_core::{
     AirTime, ArtefactDigest, ArtefactRecord, Assignment, BuildFormats, BuildKey, Bytes, ClassId, Counters,
-    DeviceRecord, DeviceReport, GroupName, ImageDigest, ImageRecord, LinkEvents, LinkName, Offer, OfferPath,
-    Progress, Selector, Terms, Traffic, UpdateRecord, UpdateState, VendorId,
+    DeviceRecord, DeviceReport, GroupName, ImageDigest, ImageRecord, Label, LinkEvents, LinkName, Offer,
+    OfferPath, Progress, Selector, Terms, Traffic, UpdateRecord, UpdateState, VendorId,
 };
 use wire_checkin::{
     Deferral, DeferralReason, DeferralStage, DeviceId, DigestPrefix, Format, Formats, Outcome, Severity,
@@ -150,6 +150,7 @@ fn rows() -> Vec<Change> {
         }),
         Change::Device(silent),
         Change::Device(heard),
+        Change::Labelled(device(), Label::new("roof 3, sn A1234").unwrap()),
         Change::GroupCreated(group()),
         Change::MemberAdded(group(), device()),
         Change::Assigned(Assignment {

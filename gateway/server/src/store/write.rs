@@ -16,8 +16,14 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Resul
         Change::Image(image) => db.image(image),
         Change::Artefact(artefact) => db.artefact(artefact),
         Change::Device(device) => db.device(device),
+        Change::Labelled(id, label) => db.run(
+            "INSERT OR REPLACE INTO device_label VALUES (?, ?)",
+            [blob(id.as_bytes()), text(label.as_str())],
+        ),
+        Change::Unlabelled(id) => db.run("DELETE FROM device_label WHERE device = ?", [blob(id.as_bytes())]),
         Change::DeviceForgotten(id) => {
             let id = blob(id.as_bytes());
+            db.run("DELETE FROM device_label WHERE device = ?", [id.clone()])?;
             db.run("DELETE FROM member WHERE device = ?", [id.clone()])?;
             db.run("DELETE FROM device_traffic WHERE device = ?", [id.clone()])?;
             db.run("DELETE FROM report WHERE device = ?", [id.clone()])?;
