@@ -13,6 +13,7 @@ mod screen;
 mod show;
 mod status;
 mod watch;
+mod why;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

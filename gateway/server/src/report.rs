@@ -186,6 +186,19 @@ pub struct DeviceDetail {
     pub traffic: TrafficRow,
 }
 
+/// `why`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Why {
+    /// The device.
+    pub device: String,
+    /// What people call it.
+    pub label: Option<String>,
+    /// Causes, first one first.
+    pub chain: Vec<String>,
+    /// The one thing to do.
+    pub next_step: Step,
+}
+
 /// A device's silence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ContactRow {

@@ -116,6 +116,47 @@ fn a_device_that_is_late_is_told_from_one_that_failed() {
     assert!(shown.contains("not judged"), "{shown}");
 }
 
+#[test]
+fn why_ends_in_one_action_whatever_the_matter_is() {
+    let mut devices = [device(1)];
+    let (mut site, digest) = site_with(&mut devices);
+    let [device] = &mut devices;
+    let id = device.id();
+    let why = |site: &Site, cause: &str, action: &str| {
+        let shown = site.done(&format!("why {id}"));
+        let lines: Vec<_> = shown.lines().collect();
+        assert_is_a_screen(&shown);
+        let [first, causes @ .., next, command] = lines.as_slice() else {
+            panic!("{shown}")
+        };
+        assert!(first.starts_with(&id), "{shown}");
+        assert!(causes.iter().all(|line| line.starts_with("  → ")), "{shown}");
+        assert!(causes.last().unwrap().contains(cause), "{shown}");
+        assert!(next.starts_with("next: "), "{shown}");
+        assert!(command.contains(action), "{shown}");
+        let document = site.json(&format!("why {id}"));
+        assert_eq!(document["chain"].as_array().unwrap().len(), causes.len());
+        assert_eq!(document["next_step"]["command"], command.trim());
+    };
+    why(&site, "costs least", &format!("deltagate why {id}"));
+    device.job(&site);
+    why(&site, "it was told to fetch /", &format!("deltagate why {id}"));
+    device.report(site.address(), 2, Outcome::RevertedWatchdog);
+    let retry = format!("deltagate update retry --device {id} --image {}", &digest[..16]);
+    why(&site, "the image is withheld", &retry);
+    age_last_seen(&mut site, 27 * 3_600);
+    why(
+        &site,
+        "it is silent for 27 h, though expected every 24 h: late, not failed",
+        &retry,
+    );
+    site.done(&format!("update cancel --device {id}"));
+    why(&site, "late, not failed", "deltagate update assign <image>");
+    let unknown = site.run("why 525400000009");
+    assert_eq!(unknown.code, Some(1));
+    assert!(unknown.stderr.contains("is not known\nhint: "), "{unknown:?}");
+}
+
 /// Restarts the gateway with every device last heard so long ago.
 fn age_last_seen(site: &mut Site, seconds: i64) {
     assert_eq!(site.terminate(), Some(0));

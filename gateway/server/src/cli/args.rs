@@ -57,7 +57,12 @@ pub enum Command {
     /// Access networks: rate, traffic, waiting replies
     #[command(subcommand)]
     Link(LinkCommand),
-    /// The gateway in numbers, and every update under way
+    /// Why a device runs what it runs: one causal chain, one next action
+    Why {
+        /// Its identifier in hex, or its label
+        device: String,
+    },
+    /// The gateway in numbers, the devices that need you, and every update under way
     Status(StatusArgs),
 }
 
@@ -72,9 +77,12 @@ impl Command {
             ),
             Command::Group(command) => !matches!(command, GroupCommand::List),
             Command::Update(command) => !matches!(command, UpdateCommand::Status),
-            Command::Serve | Command::Key(_) | Command::Delta(_) | Command::Link(_) | Command::Status(_) => {
-                false
-            }
+            Command::Serve
+            | Command::Key(_)
+            | Command::Delta(_)
+            | Command::Link(_)
+            | Command::Why { .. }
+            | Command::Status(_) => false,
         }
     }
 }

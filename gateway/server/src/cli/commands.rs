@@ -11,7 +11,7 @@ use super::args::{
     UpdateCommand,
 };
 use super::failure::{Failure, USAGE};
-use super::{device, lists, locate, show, status, watch};
+use super::{device, lists, locate, show, status, watch, why};
 use crate::admin::{Ask, Target};
 use crate::client::{Client, ClientError};
 use crate::config::Config;
@@ -89,6 +89,13 @@ fn ask(command: &Command, client: &Client, style: Style, out: &mut dyn Write) ->
             style,
             out,
             show::link,
+        ),
+        Command::Why { device } => why::show(
+            client.ask(Ask::DeviceShow {
+                device: device.clone(),
+            })?,
+            style,
+            out,
         ),
         Command::Status(_) => print(client.ask(Ask::Status {}), style, out, status::show),
         // Commands that ask no gateway.

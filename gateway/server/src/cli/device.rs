@@ -62,14 +62,16 @@ pub(super) fn found(answer: Value, style: Style, out: &mut dyn Write) -> Result<
     })
 }
 
+/// ` (roof 3)`, behind an identifier.
+pub(super) fn called(label: Option<&str>) -> String {
+    label.map_or(String::new(), |label| format!(" ({label})"))
+}
+
 /// Everything that is shown whatever it takes.
 fn head(detail: &DeviceDetail) -> Vec<String> {
     let row = &detail.device;
     let seen = ago(row.last_seen_unix_s);
-    let called = row
-        .label
-        .as_ref()
-        .map_or(String::new(), |label| format!(" ({label})"));
+    let called = called(row.label.as_deref());
     let mut lines = vec![format!(
         "device {}{called} runs {}, seen {seen}",
         row.device,

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::colour::{Colour, Paint};
 use super::commands::Style;
+use super::device::called;
 use super::lists;
 use super::screen::{SCREEN_ROWS, clock_date, duration, rows_of, write_table};
 use crate::report::{NeedRow, Status, UpdateRow};
@@ -102,9 +103,7 @@ fn needs(status: &Status, rows_max: usize, paint: Paint, out: &mut dyn Write) ->
         next_step,
     } in &status.needs
     {
-        let called = label
-            .as_ref()
-            .map_or(String::new(), |label| format!(" ({label})"));
+        let called = called(label.as_deref());
         let lines = [
             format!("  {device}{called}: {why}"),
             format!("    {}", next_step.command),
