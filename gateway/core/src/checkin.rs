@@ -135,7 +135,7 @@ fn differ_in_figures_only(old: &DeviceRecord, new: &DeviceRecord) -> bool {
     without(old) == without(new)
 }
 
-fn report(said: &CheckIn, link: &LinkConfig) -> DeviceReport {
+pub(crate) fn report(said: &CheckIn, link: &LinkConfig) -> DeviceReport {
     DeviceReport {
         class: ClassId(said.class_id),
         vendor: VendorId(said.vendor_id),

@@ -4,6 +4,7 @@ use crate::change::Change;
 use crate::checkin;
 use crate::command::{Command, Refusal, Reply};
 use crate::config::CoreConfig;
+use crate::dry;
 use crate::effect::{BuildOutcome, Effect, Payloads, Transmit};
 use crate::journal::Journal;
 use crate::links::{Admission, LinkIndex, Links, Outgoing};
@@ -180,11 +181,24 @@ impl Gateway {
             );
             return device;
         }
-        if route == Route::CheckIn {
-            return self.check_in(now, origin, datagram, message);
+        match route {
+            Route::CheckIn => return self.check_in(now, origin, datagram, message),
+            Route::DryCheckIn => self.dry_check_in(now, origin, message),
+            _ => self.get(now, origin, route, message, payloads),
         }
-        self.get(now, origin, route, message, payloads);
         device
+    }
+
+    /// Answers `POST /c/dry`: what a check-in would lead to. Nothing is recorded, built, offered or remembered.
+    fn dry_check_in(&mut self, now: Now, origin: Origin, message: &Message<'_>) {
+        let link = &self.links.get(origin.link).config;
+        let block = link.block_size().bytes() as usize;
+        let response = match read_check_in(message) {
+            Ok(said) => dry::answer(self.journal.state(), link, &said),
+            Err(response) => response,
+        };
+        let response = self.put_off(now, origin.link, block).unwrap_or(response);
+        self.reply(now, origin, message, &response, None);
     }
 
     fn get(

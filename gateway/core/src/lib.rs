@@ -45,6 +45,7 @@ mod config;
 mod contact;
 mod decision;
 mod deferral;
+mod dry;
 mod effect;
 mod explain;
 mod gateway;

@@ -1,4 +1,4 @@
-//! The resources: `POST /c`, `GET /<path>`, `GET /<path>/m`, `GET /i/<16 hex digits>`, `GET /.well-known/core`.
+//! The resources: `POST /c`, `POST /c/dry`, `GET /<path>`, `GET /<path>/m`, `GET /i/<16 hex digits>`, `GET /.well-known/core`.
 
 use crate::blocks::{self, BlockReply, ReadFailed, Representation};
 use crate::config::LinkConfig;
@@ -18,6 +18,8 @@ use wire_coap::{Code, ContentFormat, Message};
 pub(crate) enum Route {
     /// `/c`
     CheckIn,
+    /// `/c/dry`
+    DryCheckIn,
     /// `/<path>`
     Payload(OfferPath),
     /// `/<path>/m`
@@ -37,6 +39,7 @@ impl Route {
         let segments = (path.next(), path.next(), path.next());
         match segments {
             (Some(b"c"), None, None) => Route::CheckIn,
+            (Some(b"c"), Some(b"dry"), None) => Route::DryCheckIn,
             (Some(b".well-known"), Some(b"core"), None) => Route::WellKnownCore,
             (Some(b"i"), Some(digits), None) => image_digits(digits).map_or(Route::Unknown, Route::Image),
             (Some(path), None, None) => offer_path(path).map_or(Route::Unknown, Route::Payload),
@@ -47,10 +50,9 @@ impl Route {
 
     /// The one method it allows.
     pub(crate) fn method(&self) -> Code {
-        if *self == Route::CheckIn {
-            Code::POST
-        } else {
-            Code::GET
+        match self {
+            Route::CheckIn | Route::DryCheckIn => Code::POST,
+            _ => Code::GET,
         }
     }
 
@@ -89,7 +91,7 @@ pub(crate) fn get(
         Route::Envelope(path) => envelope(state, link, path, request),
         Route::Image(short) => image(state, link, payloads, short, request),
         Route::WellKnownCore => bytes(link, WELL_KNOWN_CORE, ContentFormat::LINK_FORMAT, request),
-        Route::CheckIn | Route::Unknown => only(Response::new(Code::NOT_FOUND)),
+        Route::CheckIn | Route::DryCheckIn | Route::Unknown => only(Response::new(Code::NOT_FOUND)),
     }
 }
 
@@ -234,7 +236,7 @@ fn hex_digit(digit: u8) -> Option<u8> {
 }
 
 /// RFC 6690.
-const WELL_KNOWN_CORE: &[u8] = b"</c>;ct=60;rt=\"deltagate.check-in\",</i>;ct=42;rt=\"deltagate.image\"";
+const WELL_KNOWN_CORE: &[u8] = b"</c>;ct=60;rt=\"deltagate.check-in\",</c/dry>;ct=0;rt=\"deltagate.dry-check-in\",</i>;ct=42;rt=\"deltagate.image\"";
 
 /// Seconds after which a peer asks again for a payload that is being built.
 const NOT_READY_MAX_AGE_S: u32 = 10;

@@ -5,8 +5,10 @@ mod common;
 
 use common::*;
 use gateway_core::{Change, Command, CoreConfig, Reply, Selector, Stage, Terms, UpdateState, Verdict};
-use wire_checkin::{CheckIn, Deferral, DeferralReason, DeferralStage, Format, Formats, Outcome, Severity};
-use wire_coap::{Code, Message};
+use wire_checkin::{
+    CHECK_IN_BYTES_MAX, CheckIn, Deferral, DeferralReason, DeferralStage, Format, Formats, Outcome, Severity,
+};
+use wire_coap::{Code, Kind, Message};
 
 #[test]
 fn an_unknown_device_is_listed_and_gets_nothing() {
@@ -596,4 +598,60 @@ fn a_deferral_is_named_and_an_overdue_one_counted() {
     assert_eq!((told.severity, told.defer_s_max), (Severity::Critical, None));
     shell.check_in(1, 7, &check_in(1, 2));
     assert_eq!(shell.gateway.updates()[0].stage, Stage::UpToDate);
+}
+
+/// Code and text of the answer to a dry check-in.
+fn dry(shell: &mut Shell, said: &CheckIn) -> (Code, String) {
+    let mut buffer = [0; CHECK_IN_BYTES_MAX];
+    let body = said.encode(&mut buffer).unwrap();
+    let datagram = request(Kind::Confirmable, Code::POST, 77, &["c", "dry"], None, body);
+    let reply = shell.ask(peer(9), &datagram);
+    let message = Message::parse(&reply).unwrap();
+    let text = core::str::from_utf8(message.payload()).unwrap().to_owned();
+    (message.code(), text)
+}
+
+#[test]
+fn a_dry_check_in_says_what_would_happen_and_changes_nothing() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    let (changes, devices) = (shell.changes.len(), shell.gateway.devices());
+    let mut stranger = check_in(7, 1);
+    stranger.class_id = [0xEE; 16];
+    let mut unbuilt = check_in(1, 1);
+    unbuilt.decoder_memory_bytes = 4_096;
+    let mut reverted = check_in(1, 1);
+    reverted.last_update = outcome(2, Outcome::RevertedWatchdog);
+    for (said, code, text) in [
+        (
+            &stranger,
+            Code::FORBIDDEN,
+            "unknown class eeeeeeee-eeee-eeee-eeee-eeeeeeeeeeee: no image of it was imported",
+        ),
+        (
+            &check_in(7, 1),
+            Code::FORBIDDEN,
+            "device 525400000007 is not claimed",
+        ),
+        (
+            &check_in(1, 1),
+            Code::CHANGED,
+            "of what it can take, patch with 1000 bytes costs least: 1094 bytes on the air",
+        ),
+        (&check_in(1, 2), Code::CHANGED, "it runs what it should"),
+        (&unbuilt, Code::CHANGED, "1 builds for it are not finished"),
+        // What becomes of an update is told in earnest or not at all.
+        (
+            &reverted,
+            Code::CHANGED,
+            "of what it can take, patch with 1000 bytes costs least: 1094 bytes on the air",
+        ),
+    ] {
+        assert_eq!(dry(&mut shell, said), (code, text.to_owned()));
+    }
+    assert_eq!(shell.changes.len(), changes);
+    assert_eq!(shell.builds, []);
+    assert_eq!(shell.gateway.devices(), devices);
+    let nonsense = request(Kind::Confirmable, Code::POST, 78, &["c", "dry"], None, b"?");
+    let reply = shell.ask(peer(9), &nonsense);
+    assert_eq!(Message::parse(&reply).unwrap().code(), Code::BAD_REQUEST);
 }
