@@ -19,6 +19,7 @@
 //! | [`admin`], [`client`], [`report`] | the owner-only socket, its caller, and the documents they exchange |
 //! | [`cli`] | the commands |
 //! | [`find`] | a device by its label, EUI, IMEI or serial number |
+//! | [`probe`] | a gateway from a device's side, through another CoAP codec |
 //! | [`delta`] | deltas by hand: create, apply, inspect |
 //! | [`recover`] | `device recover`: an image over a serial line, for a device that cannot start any |
 //! | [`publisher`] | the publisher's half: keys and signing; never used by the daemon but to verify |
@@ -36,6 +37,7 @@ pub mod error_chain;
 pub mod find;
 pub mod import;
 pub mod logging;
+pub mod probe;
 pub mod publisher;
 pub mod recover;
 pub mod report;

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use wire_checkin::Severity;
 
 use crate::delta::DeltaCommand;
+use crate::probe::ProbeArgs;
 use crate::publisher::cli::{ImageInspectArgs, ImageSignArgs, KeyGenerateArgs};
 use crate::recover::cli::DeviceRecoverArgs;
 
@@ -62,6 +63,8 @@ pub enum Command {
         /// Its identifier in hex, or its label
         device: String,
     },
+    /// Look at a gateway from a device's side, step by step
+    Probe(ProbeArgs),
     /// The gateway in numbers, the devices that need you, and every update under way
     Status(StatusArgs),
 }
@@ -82,6 +85,7 @@ impl Command {
             | Command::Delta(_)
             | Command::Link(_)
             | Command::Why { .. }
+            | Command::Probe(_)
             | Command::Status(_) => false,
         }
     }

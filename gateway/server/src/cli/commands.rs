@@ -38,6 +38,7 @@ pub(super) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Image(ImageCommand::Sign(args)) => args.run(out)?,
         Command::Image(ImageCommand::Inspect(args)) => args.run(out)?,
         Command::Delta(command) => command.run(cli.json, out)?,
+        Command::Probe(args) => args.run(cli.json, out)?,
         Command::Device(DeviceCommand::Recover(args)) => args.run(cli.json, out)?,
         Command::Status(args) if args.watch => {
             return watch::watch(&client(&cli)?, style(&cli), args.until_done, out);
@@ -99,7 +100,7 @@ fn ask(command: &Command, client: &Client, style: Style, out: &mut dyn Write) ->
         ),
         Command::Status(_) => print(client.ask(Ask::Status {}), style, out, status::show),
         // Commands that ask no gateway.
-        Command::Serve | Command::Key(_) | Command::Delta(_) => Ok(()),
+        Command::Serve | Command::Key(_) | Command::Delta(_) | Command::Probe(_) => Ok(()),
     }
 }
 

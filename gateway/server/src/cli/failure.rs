@@ -7,6 +7,7 @@ use crate::client::ClientError;
 use crate::config::ConfigError;
 use crate::delta::DeltaError;
 use crate::error_chain::chain;
+use crate::probe::ProbeError;
 use crate::publisher::PublisherError;
 use crate::recover::RecoverError;
 use crate::serve::ServeError;
@@ -141,6 +142,20 @@ impl From<RecoverError> for Failure {
         Failure {
             hint: error.hint(),
             ..Failure::of(error.exit_code(), &error)
+        }
+    }
+}
+
+impl From<ProbeError> for Failure {
+    fn from(error: ProbeError) -> Failure {
+        let code = match error {
+            ProbeError::Output(error) => return error.into(),
+            ProbeError::Usage { .. } => USAGE,
+            _ => REFUSED,
+        };
+        Failure {
+            hint: error.hint(),
+            ..Failure::of(code, &error)
         }
     }
 }
