@@ -42,6 +42,10 @@ pub enum Change {
     Assigned(Assignment),
     /// Removes an assignment.
     Unassigned(Selector),
+    /// Updates are paused since this time. One row.
+    Paused(u64),
+    /// Removes that row.
+    Resumed,
     /// Key: path. Stored before the device is told.
     Offered(Offer),
     /// Removes an offer and its progress: the path is answered with 4.04 from now on.

@@ -8,6 +8,7 @@ use crate::identity::{ClassId, VendorId};
 use crate::journal::Journal;
 use crate::meter::Meter;
 use crate::offers;
+use crate::pause;
 use crate::records::{ArtefactRecord, DeviceRecord, DeviceReport, ImageRecord, OfferPath, Terms};
 use crate::units::{Bytes, Now};
 use wire_checkin::{ANSWER_BYTES_MAX, Answer, CheckIn, Deferral, Job, JobPath};
@@ -50,6 +51,9 @@ pub(crate) fn handle(
                 next_check_in_s: config.building_interval_s,
                 ..idle
             })
+        }
+        Decision::Offer { artefact, .. } if pause::holds_back(journal.state(), device.id, artefact) => {
+            encode(&idle)
         }
         Decision::Offer { target, artefact, .. } => {
             let (image, artefact) = (target.image.clone(), artefact.clone());

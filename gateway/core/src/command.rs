@@ -2,6 +2,7 @@
 
 use crate::identity::{ClassId, ImageDigest, VendorId};
 use crate::label::Label;
+use crate::pause::PAUSE_MAX_AGE_S;
 use crate::records::{GroupName, ImageRecord, Selector, Terms};
 use core::fmt;
 use wire_checkin::DeviceId;
@@ -29,6 +30,11 @@ pub enum Command {
     Assign(Selector, ImageDigest, Terms),
     /// Ends an assignment and withdraws the offers made because of it.
     Cancel(Selector),
+    /// Serves no more blocks and tells no device of an update until [`Command::Resume`]. What a device has it keeps, and what it
+    /// has whole it installs.
+    Pause,
+    /// Ends a pause.
+    Resume,
     /// Lets a withheld image be offered to the device again, and failed builds for it be tried again.
     /// Without an image: every withheld image of the device.
     Retry(DeviceId, Option<ImageDigest>),
@@ -45,6 +51,18 @@ pub enum Reply {
     Assigned {
         /// Claimed devices that the selector covers.
         devices: usize,
+    },
+    /// No block is served any more.
+    Paused {
+        /// Devices in the middle of a transfer, which go on after the pause.
+        waiting: usize,
+        /// Devices that have everything.
+        applying: usize,
+    },
+    /// Blocks are served again.
+    Resumed {
+        /// Devices in the middle of a transfer.
+        waiting: usize,
     },
     /// Released for another try.
     Retrying {
@@ -208,6 +226,27 @@ impl fmt::Display for Reply {
             Reply::Done => f.write_str("done"),
             Reply::Unchanged => f.write_str("nothing to do"),
             Reply::Assigned { devices } => write!(f, "assigned to {devices} devices"),
+            Reply::Paused { waiting, applying } => {
+                f.write_str("stopped new blocks")?;
+                match waiting {
+                    0 => {}
+                    1 => f.write_str("; 1 transfer waits and goes on after update resume")?,
+                    _ => write!(f, "; {waiting} transfers wait and go on after update resume")?,
+                }
+                match applying {
+                    0 => Ok(()),
+                    1 => f.write_str("; 1 device is applying, safe, cannot be recalled"),
+                    _ => write!(f, "; {applying} devices are applying, safe, cannot be recalled"),
+                }
+            }
+            Reply::Resumed { waiting } => {
+                f.write_str("serving blocks again")?;
+                match waiting {
+                    0 => Ok(()),
+                    1 => write!(f, "; 1 transfer goes on within {PAUSE_MAX_AGE_S} s"),
+                    _ => write!(f, "; {waiting} transfers go on within {PAUSE_MAX_AGE_S} s"),
+                }
+            }
             Reply::Retrying { images, builds } => write!(f, "retrying {images} images and {builds} builds"),
         }
     }

@@ -9,6 +9,7 @@ use crate::views::{NextStep, TransferView};
 
 /// One causal chain, first cause first.
 pub(crate) fn chain(
+    paused: bool,
     running: Option<&ImageRecord>,
     device: &DeviceRecord,
     link: &LinkConfig,
@@ -48,6 +49,9 @@ pub(crate) fn chain(
             transfer.path
         )
     }));
+    if paused && matches!(decision, Decision::Offer { .. }) {
+        chain.push("updates are paused, so no block is served".into());
+    }
     chain.extend(deferral.map(|deferral| format!("it waits for the device: {deferral}")));
     chain
 }

@@ -58,6 +58,7 @@ mod needs;
 mod offers;
 mod operator;
 mod overview;
+mod pause;
 mod records;
 mod replies;
 mod request;
@@ -80,6 +81,7 @@ pub use gateway::Gateway;
 pub use identity::{ArtefactDigest, ClassId, ImageDigest, VendorId};
 pub use label::{LABEL_CHARS_MAX, Label};
 pub use needs::NeedView;
+pub use pause::PAUSE_MAX_AGE_S;
 pub use records::{
     ArtefactRecord, Assignment, Counters, DeviceRecord, DeviceReport, GroupName, ImageRecord, LinkEvents,
     Offer, OfferPath, Progress, Selector, Terms, Traffic, UpdateRecord, UpdateState,

@@ -11,6 +11,7 @@ use crate::journal::Journal;
 use crate::label::Label;
 use crate::links::Links;
 use crate::offers;
+use crate::pause;
 use crate::records::{
     Assignment, DeviceRecord, GroupName, ImageRecord, Selector, Terms, UpdateRecord, UpdateState,
 };
@@ -43,6 +44,8 @@ pub(crate) fn handle(
         Command::RemoveFromGroup(name, id) => operator.remove_from_group(name, id),
         Command::Assign(selector, image, terms) => operator.assign(selector, image, terms),
         Command::Cancel(selector) => operator.cancel(selector),
+        Command::Pause => Ok(pause::pause(operator.journal, now)),
+        Command::Resume => Ok(pause::resume(operator.journal)),
         Command::Retry(id, image) => operator.retry(id, image),
     }
 }

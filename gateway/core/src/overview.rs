@@ -9,6 +9,7 @@ use crate::explain;
 use crate::gateway::Gateway;
 use crate::identity::ImageDigest;
 use crate::label::Label;
+use crate::pause;
 use crate::records::{DeviceRecord, GroupName, ImageRecord, Offer, Progress, Selector, UpdateState};
 use crate::state::State;
 use crate::units::Bytes;
@@ -100,6 +101,7 @@ impl Gateway {
             building: self.journal.building().len(),
             failed_builds: state.failed_builds.len(),
             assignments: state.assignments.values().cloned().collect(),
+            paused_unix_s: state.paused_unix_s,
             overdue: updates.iter().filter(overdue).count(),
             updates,
         }
@@ -122,6 +124,7 @@ impl Gateway {
             running: running.map(|image| image.digest),
             groups: state.groups_of(device.id).cloned().collect(),
             chain: explain::chain(
+                state.paused_unix_s.is_some(),
                 running,
                 device,
                 link,
@@ -129,7 +132,8 @@ impl Gateway {
                 transfer.as_ref(),
                 deferral.as_ref(),
             ),
-            next_step: explain::next_step(device, &decision, deferral.as_ref()),
+            next_step: explain::next_step(device, &decision, deferral.as_ref())
+                .or_else(|| pause::next_step(state, &decision, transfer.as_ref())),
             candidates: candidates(state, device, link, &decision),
             updates: state.updates_of(device.id).cloned().collect(),
             counters: counters.counters,
@@ -181,7 +185,7 @@ impl Gateway {
         let deferral = DeferralView::in_decision(device, &decision);
         let stage = match deferral {
             Some(_) => Stage::Deferred,
-            None => stage(&decision, transfer.as_ref()),
+            None => stage(&decision, transfer.as_ref(), state.paused_unix_s.is_some()),
         };
         let offers = state
             .updates
@@ -316,15 +320,17 @@ fn candidates(
     )
 }
 
-fn stage(decision: &Decision<'_>, transfer: Option<&TransferView>) -> Stage {
+fn stage(decision: &Decision<'_>, transfer: Option<&TransferView>, paused: bool) -> Stage {
     match decision {
         Decision::Unheard => Stage::Unheard,
         Decision::UpToDate(_) => Stage::UpToDate,
         Decision::Withheld { .. } => Stage::Withheld,
         Decision::NeedsBuilds { .. } => Stage::Building,
         Decision::Offer { .. } => match transfer {
+            None if paused => Stage::Paused,
             None => Stage::Ready,
             Some(transfer) if transfer.progress.served_to >= transfer.size => Stage::Installing,
+            Some(_) if paused => Stage::Paused,
             Some(transfer) if transfer.progress.served_to > Bytes(0) => Stage::Transferring,
             Some(_) => Stage::Offered,
         },

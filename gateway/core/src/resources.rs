@@ -5,6 +5,7 @@ use crate::config::LinkConfig;
 use crate::decision;
 use crate::effect::{BuildKey, Payloads};
 use crate::identity::ImageDigest;
+use crate::pause::PAUSE_MAX_AGE_S;
 use crate::records::{ArtefactRecord, OfferPath};
 use crate::request::Response;
 use crate::state::State;
@@ -87,6 +88,9 @@ pub(crate) fn get(
     request: &Message<'_>,
 ) -> Served {
     match route {
+        Route::Payload(_) | Route::Envelope(_) | Route::Image(_) if state.paused_unix_s.is_some() => {
+            only(Response::unavailable(PAUSE_MAX_AGE_S))
+        }
         Route::Payload(path) => payload(state, link, payloads, path, request),
         Route::Envelope(path) => envelope(state, link, path, request),
         Route::Image(short) => image(state, link, payloads, short, request),

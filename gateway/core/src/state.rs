@@ -27,6 +27,8 @@ pub(crate) struct State {
     pub(crate) labels: BTreeMap<DeviceId, Label>,
     pub(crate) groups: BTreeMap<GroupName, BTreeSet<DeviceId>>,
     pub(crate) assignments: BTreeMap<Selector, Assignment>,
+    /// Since when no block is served.
+    pub(crate) paused_unix_s: Option<u64>,
     pub(crate) offers: BTreeMap<OfferPath, Offer>,
     offers_of: BTreeSet<(DeviceId, OfferPath)>,
     pub(crate) updates: BTreeMap<(DeviceId, ImageDigest), UpdateRecord>,
@@ -95,6 +97,8 @@ impl State {
             Change::Unassigned(selector) => {
                 self.assignments.remove(&selector);
             }
+            Change::Paused(unix_s) => self.paused_unix_s = Some(unix_s),
+            Change::Resumed => self.paused_unix_s = None,
             Change::Offered(offer) => {
                 self.offers_of.insert((offer.device, offer.path));
                 self.offers.insert(offer.path, offer);

@@ -169,6 +169,8 @@ pub enum Stage {
     Transferring,
     /// Everything was served; it applies, reboots and is awaited.
     Installing,
+    /// Updates are paused: it waits for `update resume`.
+    Paused,
     /// The device puts it off.
     Deferred,
     /// The image is withheld until `update retry`.
@@ -187,6 +189,7 @@ impl fmt::Display for Stage {
             Stage::Offered => "offered",
             Stage::Transferring => "transferring",
             Stage::Installing => "installing",
+            Stage::Paused => "paused",
             Stage::Deferred => "deferred",
             Stage::Withheld => "withheld",
             Stage::Blocked => "blocked",
@@ -215,6 +218,8 @@ pub struct StatusView {
     pub assignments: Vec<Assignment>,
     /// Claimed devices that put an update off for longer than they were asked: they need a person.
     pub overdue: usize,
+    /// Since when updates are paused.
+    pub paused_unix_s: Option<u64>,
     /// Updates of every claimed device that has a target.
     pub updates: Vec<UpdateView>,
 }

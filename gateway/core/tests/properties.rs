@@ -255,6 +255,7 @@ fn latest(changes: &[Change]) -> Vec<Change> {
             Change::GroupCreated(name) => format!("group {name}"),
             Change::MemberAdded(name, id) => format!("member {name}/{id}"),
             Change::Assigned(assignment) => format!("assigned {}", assignment.selector),
+            Change::Paused(_) => "paused".into(),
             Change::Offered(offer) => format!("offer {}", offer.path),
             Change::Update(update) => format!("update {}/{}", update.device, update.image),
             Change::Built(key) => format!("built {key:?}"),
@@ -277,6 +278,9 @@ fn latest(changes: &[Change]) -> Vec<Change> {
 
 fn remove(rows: &mut BTreeMap<String, Change>, removal: &Change) {
     match removal {
+        Change::Resumed => {
+            rows.remove("paused");
+        }
         Change::Unlabelled(id) => {
             rows.remove(&format!("label {id}"));
         }

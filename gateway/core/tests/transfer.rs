@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use gateway_core::{Bytes, Change, Command, CoreConfig, Selector, Stage, Terms};
+use gateway_core::{Bytes, Change, Command, CoreConfig, Reply, Selector, Stage, Terms};
 use proptest::prelude::*;
 use wire_coap::{
     Block2Fetch, BlockNumber, BlockSize, BlockValue, Code, ETag, FetchPlan, FetchedBlock, Message,
@@ -377,4 +377,76 @@ proptest! {
             shell.now_ms += 1_000;
         }
     }
+}
+
+#[test]
+fn a_pause_stops_blocks_keeps_what_was_told_and_lasts_over_a_restart() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    // Device 1 is in the middle, device 2 has everything, device 3 was told nothing yet.
+    for number in 2..=3 {
+        shell.check_in(number, 1, &check_in(number, 1));
+        shell
+            .command(Command::Assign(
+                Selector::Device(id(number)),
+                digest(2),
+                Terms::default(),
+            ))
+            .unwrap();
+    }
+    shell.build_all();
+    let path = |told: Told| told.job.unwrap().path.as_str().to_owned();
+    let first = path(shell.check_in(1, 10, &check_in(1, 1)));
+    let second = path(shell.check_in(2, 10, &check_in(2, 1)));
+    shell.ask(peer(1), &get(11, &[&first], block(0, BlockSize::B64)));
+    shell.ask(peer(2), &get(11, &[&second], None));
+
+    let reply = shell.command(Command::Pause).unwrap();
+    assert_eq!(
+        reply.to_string(),
+        "stopped new blocks; 1 transfer waits and goes on after update resume; \
+         1 device is applying, safe, cannot be recalled"
+    );
+    assert_eq!(shell.command(Command::Pause).unwrap(), Reply::Unchanged);
+    // Counters are stored once a minute.
+    shell.sleep(61_000);
+    shell.restart();
+
+    let image = format!("{}", digest(2));
+    for asked in [vec![first.as_str()], vec![&first, "m"], vec!["i", &image[..16]]] {
+        let reply = shell.ask(peer(1), &get(20, &asked, block(1, BlockSize::B64)));
+        let message = Message::parse(&reply).unwrap();
+        assert_eq!(message.code(), Code::SERVICE_UNAVAILABLE, "{asked:?}");
+        assert_eq!(message.max_age(), Some(300));
+    }
+    // Who was told is told the same; who was not is told nothing.
+    assert_eq!(path(shell.check_in(1, 21, &check_in(1, 1))), first);
+    assert_eq!(shell.check_in(3, 21, &check_in(3, 1)).job, None);
+    let stage = |shell: &Shell, number| {
+        let updates = shell.gateway.updates();
+        updates
+            .iter()
+            .find(|update| update.device == id(number))
+            .unwrap()
+            .stage
+    };
+    assert_eq!(stage(&shell, 1), Stage::Paused);
+    assert_eq!(stage(&shell, 2), Stage::Installing);
+    assert_eq!(stage(&shell, 3), Stage::Paused);
+    // Who has everything confirms itself.
+    let mut trial = check_in(2, 2);
+    trial.on_trial = true;
+    shell.check_in(2, 22, &trial);
+    assert_eq!(stage(&shell, 2), Stage::UpToDate);
+    let view = shell.gateway.device(id(3)).unwrap();
+    assert_eq!(view.next_step.unwrap().command, "deltagate update resume");
+
+    let reply = shell.command(Command::Resume).unwrap();
+    assert_eq!(
+        reply.to_string(),
+        "serving blocks again; 1 transfer goes on within 300 s"
+    );
+    assert_eq!(shell.command(Command::Resume).unwrap(), Reply::Unchanged);
+    let reply = shell.ask(peer(1), &get(30, &[&first], block(1, BlockSize::B64)));
+    assert_eq!(code(&reply), Code::CONTENT);
+    assert!(shell.check_in(3, 30, &check_in(3, 1)).job.is_some());
 }

@@ -149,6 +149,10 @@ pub enum Ask {
         /// Leading hex digits of the image's digest; all withheld ones without.
         image: Option<String>,
     },
+    /// No more blocks.
+    UpdatePause {},
+    /// Blocks again.
+    UpdateResume {},
     /// Every update.
     UpdateStatus {},
     /// Every link.

@@ -356,7 +356,7 @@ pub struct UpdateRow {
     pub image: String,
     /// Version of what it should run.
     pub image_version: String,
-    /// `unheard`, `up to date`, `building`, `ready`, `offered`, `transferring`, `installing`, `deferred`, `withheld`,
+    /// `unheard`, `up to date`, `building`, `ready`, `offered`, `transferring`, `installing`, `paused`, `deferred`, `withheld`,
     /// `blocked`.
     pub stage: String,
     /// Whether waiting changes nothing any more: up to date, withheld or blocked.
@@ -449,6 +449,9 @@ pub struct Status {
     /// Whether that can be right. While it cannot, nothing is decided by time.
     #[serde(default = "yes")]
     pub clock_is_set: bool,
+    /// Since when updates are paused.
+    #[serde(default)]
+    pub paused_unix_s: Option<u64>,
     /// Claimed devices that a person should see to.
     #[serde(default)]
     pub needs: Vec<NeedRow>,

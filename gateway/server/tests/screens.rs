@@ -6,7 +6,7 @@ mod support;
 use support::device::Device;
 use support::{Site, firmware};
 use wire_checkin::{Deferral, DeferralReason, DeferralStage, Formats, Outcome};
-use wire_coap::BlockSize;
+use wire_coap::{BlockSize, Code};
 
 /// The smallest terminal that anybody uses.
 const ROWS: usize = 24;
@@ -155,6 +155,55 @@ fn why_ends_in_one_action_whatever_the_matter_is() {
     let unknown = site.run("why 525400000009");
     assert_eq!(unknown.code, Some(1));
     assert!(unknown.stderr.contains("is not known\nhint: "), "{unknown:?}");
+}
+
+#[test]
+fn a_pause_says_what_it_stopped_and_what_it_cannot_and_lasts() {
+    let mut devices: Vec<Device> = (1..=3).map(device).collect();
+    let (mut site, _) = site_with(&mut devices);
+    let address = site.address();
+    // The first is in the middle, the second has everything, the third was told nothing.
+    let first = devices[0].check_in(address).job.unwrap();
+    devices[0].block(address, first.path.as_str(), 0, BlockSize::B64);
+    let second = devices[1].check_in(address).job.unwrap();
+    devices[1].fetch_from(address, second.path.as_str(), 0, BlockSize::B1024);
+    assert_eq!(
+        site.done("update pause"),
+        "stopped new blocks; 1 transfer waits and goes on after update resume; 1 device is applying, safe, cannot be \
+         recalled\n"
+    );
+    assert_eq!(site.done("update pause"), "nothing to do\n");
+    assert_eq!(site.terminate(), Some(0));
+    site.configure(&address.to_string(), "");
+    site.start();
+    let block = devices[0].block(address, first.path.as_str(), 1, BlockSize::B64);
+    assert_eq!(
+        (block.code, block.max_age),
+        (Code::SERVICE_UNAVAILABLE, Some(300))
+    );
+    assert!(devices[2].check_in(address).job.is_none());
+    let shown = site.done("status");
+    assert!(shown.contains("\nupdates are paused since 2"), "{shown}");
+    assert!(
+        shown.contains("UTC: no block is served\n  deltagate update resume\n"),
+        "{shown}"
+    );
+    assert_is_a_screen(&shown);
+    let why = site.done(&format!("why {}", devices[2].id()));
+    assert!(
+        why.contains("  → updates are paused, so no block is served\n"),
+        "{why}"
+    );
+    assert!(why.ends_with("\n  deltagate update resume\n"), "{why}");
+
+    assert_eq!(
+        site.done("update resume"),
+        "serving blocks again; 1 transfer goes on within 300 s\n"
+    );
+    let block = devices[0].block(address, first.path.as_str(), 1, BlockSize::B64);
+    assert_eq!(block.code, Code::CONTENT);
+    assert!(site.json("status")["paused_unix_s"].is_null());
+    assert!(devices[2].check_in(address).job.is_some());
 }
 
 /// Restarts the gateway with every device last heard so long ago.

@@ -228,6 +228,10 @@ pub enum UpdateCommand {
         #[arg(long, value_name = "DIGEST")]
         image: Option<String>,
     },
+    /// Serve no more blocks, to anybody, until resumed; what a device has it keeps
+    Pause,
+    /// Serve blocks again
+    Resume,
     /// Every device that has something assigned
     Status,
 }

@@ -246,6 +246,8 @@ fn update(
             };
             print(client.ask(ask), style, out, done)
         }
+        UpdateCommand::Pause => print(client.ask(Ask::UpdatePause {}), style, out, done),
+        UpdateCommand::Resume => print(client.ask(Ask::UpdateResume {}), style, out, done),
         UpdateCommand::Status => print(client.ask(Ask::UpdateStatus {}), style, out, lists::updates),
     }
 }

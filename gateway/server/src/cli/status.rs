@@ -10,7 +10,7 @@ use super::screen::{SCREEN_ROWS, clock_date, duration, rows_of, write_table};
 use crate::report::{NeedRow, Status, UpdateRow};
 
 /// Rows for devices that need a person: three at the least, as each takes two lines or three.
-const NEED_ROWS_MAX: usize = 10;
+const NEED_ROWS_MAX: usize = 9;
 
 pub(super) fn show(status: &Status, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let paint = Paint::for_stdout();
@@ -72,6 +72,14 @@ fn summary(status: &Status, rows_max: usize, paint: Paint, out: &mut dyn Write) 
         let line = format!("clock is not set ({date}): nothing is decided by time,");
         writeln!(out, "{}", paint.with(Colour::Warning, &line))?;
         writeln!(out, "  so nobody is called late; updates go on. See: timedatectl")?;
+    }
+    if let Some(paused_unix_s) = status.paused_unix_s {
+        let line = format!(
+            "updates are paused since {}: no block is served",
+            clock_date(paused_unix_s)
+        );
+        writeln!(out, "{}", paint.with(Colour::Warning, &line))?;
+        writeln!(out, "  deltagate update resume")?;
     }
     if status.unclaimed_dropped > 0 {
         let dropped = status.unclaimed_dropped;
@@ -160,6 +168,7 @@ mod tests {
             overdue_deferrals: 0,
             now_unix_s: 1_793_494_800,
             clock_is_set: true,
+            paused_unix_s: None,
             needs: vec![need; needs],
             updates: vec![update; updates],
         }
@@ -186,6 +195,7 @@ mod tests {
     fn however_bad_the_day_the_screen_has_24_rows() {
         let mut bad = status(40, 200);
         bad.clock_is_set = false;
+        bad.paused_unix_s = Some(1);
         bad.now_unix_s = 125;
         let shown = text(&bad);
         let taken: usize = shown.lines().map(rows_of).sum();

@@ -129,6 +129,8 @@ impl Engine {
                 let image = image.map(|image| self.image_named(&image)).transpose()?;
                 self.command(Command::Retry(self.device_named(&device)?, image))
             }
+            Ask::UpdatePause {} => self.command(Command::Pause),
+            Ask::UpdateResume {} => self.command(Command::Resume),
             Ask::UpdateStatus {} => Ok(document(Updates {
                 updates: self.update_rows(),
             })),
@@ -243,6 +245,7 @@ impl Engine {
             overdue_deferrals: status.overdue,
             now_unix_s: clock.now_unix_s,
             clock_is_set: clock.is_set,
+            paused_unix_s: status.paused_unix_s,
             needs: self.parts.core.needs(now).iter().map(Into::into).collect(),
             updates: self.update_rows(),
         }

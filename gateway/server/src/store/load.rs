@@ -41,6 +41,9 @@ pub(super) fn load_all(connection: &Connection) -> rusqlite::Result<Vec<Change>>
         Ok(Change::MemberAdded(group(row, 0)?, device_id(row, 1)?))
     })?;
     read("SELECT * FROM assignment", assignment)?;
+    read("SELECT since_unix_s FROM paused", |row| {
+        Ok(Change::Paused(number(row, 0)?))
+    })?;
     read("SELECT * FROM offer", offer)?;
     read("SELECT * FROM served", served)?;
     read("SELECT * FROM device_update", update)?;

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// Step `n` takes a database from version `n` to `n + 1`.
-const MIGRATIONS: [&str; 4] = [V1, V2, V3, V4];
+const MIGRATIONS: [&str; 5] = [V1, V2, V3, V4, V5];
 
 /// Brings a database to this program's version, all or nothing.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
@@ -112,4 +112,9 @@ ALTER TABLE report ADD COLUMN in_place INTEGER;
 /// What people call devices.
 const V4: &str = "
 CREATE TABLE device_label (device BLOB PRIMARY KEY, label TEXT NOT NULL) STRICT;
+";
+
+/// Whether updates are paused: at most one row, that says since when.
+const V5: &str = "
+CREATE TABLE paused (id INTEGER PRIMARY KEY CHECK (id = 0), since_unix_s INTEGER NOT NULL) STRICT;
 ";

@@ -163,6 +163,7 @@ fn rows() -> Vec<Change> {
             },
         }),
         Change::Assigned(assigned_to_device()),
+        Change::Paused(8),
         Change::Offered(Offer {
             path: path(),
             device: device(),
@@ -284,6 +285,7 @@ async fn removals_leave_nothing_behind() {
     let db = temp.path().join("db");
     let removals = vec![
         Change::OfferWithdrawn(path()),
+        Change::Resumed,
         Change::UpdateForgotten(device(), IMAGE),
         Change::UpdateForgotten(device(), OTHER),
         Change::Unassigned(Selector::Group(group())),

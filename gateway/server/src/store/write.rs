@@ -59,6 +59,8 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Resul
             "DELETE FROM assignment WHERE selector = ?",
             [blob(&selector_bytes(selector))],
         ),
+        Change::Paused(unix_s) => db.run("INSERT OR REPLACE INTO paused VALUES (0, ?)", [number(*unix_s)]),
+        Change::Resumed => db.run("DELETE FROM paused", []),
         Change::Offered(offer) => db.run(
             "INSERT OR REPLACE INTO offer VALUES (?, ?, ?, ?, ?)",
             [
