@@ -21,6 +21,14 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
+    /// What comes after a state. For dry runs, on a copy.
+    pub(crate) fn of(state: State) -> Journal {
+        Journal {
+            state,
+            ..Journal::default()
+        }
+    }
+
     pub(crate) fn state(&self) -> &State {
         &self.state
     }

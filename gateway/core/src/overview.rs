@@ -291,7 +291,7 @@ fn expected_left_s(progress: Progress, left: Bytes) -> Option<u64> {
 }
 
 /// What would be considered, also while something else stands in the way.
-fn candidates(
+pub(crate) fn candidates(
     state: &State,
     device: &DeviceRecord,
     link: &LinkConfig,

@@ -17,7 +17,7 @@ use wire_checkin::{DeviceId, DigestPrefix, Format};
 type ArtefactKey = (ImageDigest, Option<ImageDigest>, ArtefactDigest);
 
 /// The rows, by key.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct State {
     pub(crate) images: BTreeMap<ImageDigest, ImageRecord>,
     artefacts: BTreeMap<ArtefactKey, ArtefactRecord>,

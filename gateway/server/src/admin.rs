@@ -149,6 +149,15 @@ pub enum Ask {
         /// Leading hex digits of the image's digest; all withheld ones without.
         image: Option<String>,
     },
+    /// What devices would be sent; with an image, after assigning that. Nothing changes.
+    UpdatePlan {
+        /// Leading hex digits of the image's digest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        image: Option<String>,
+        /// Whom it would be assigned to; as there is an image.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<Target>,
+    },
     /// No more blocks.
     UpdatePause {},
     /// Blocks again.

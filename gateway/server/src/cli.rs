@@ -9,6 +9,7 @@ mod device;
 mod failure;
 mod lists;
 mod locate;
+mod plan;
 mod screen;
 mod show;
 mod status;

@@ -4,6 +4,9 @@
 //! meaning is a new version. Digests and identifiers are lower-case hex, UUIDs are written as usual, times are seconds since 1970 UTC.
 
 mod convert;
+mod plan;
+
+pub use plan::{Plan, PlanLinkRow, PlanRow};
 
 use serde::{Deserialize, Serialize};
 

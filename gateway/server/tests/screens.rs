@@ -158,6 +158,92 @@ fn why_ends_in_one_action_whatever_the_matter_is() {
 }
 
 #[test]
+fn a_plan_says_what_each_device_would_be_sent_and_why_and_changes_nothing() {
+    let mut site = Site::new();
+    let link = "[[link]]\nname = \"slow\"\nprefixes = [\"127.0.0.0/8\"]\nrate_bits_per_second = 8_000\n\
+                ack_timeout_ms = 3_000\n";
+    site.configure("127.0.0.1:0", link);
+    site.start();
+    site.import("v1", &firmware(1, 30_000), 1);
+    let mut next = firmware(1, 30_000);
+    next[10_000..10_004].copy_from_slice(b"new!");
+    let digest = site.import("v2", &next, 2);
+    let image = &digest[..16];
+    let mut devices: Vec<Device> = (1..=3).map(device).collect();
+    site.done("group create roof");
+    for device in &mut devices {
+        device.check_in(site.address());
+        site.done(&format!("group add roof {}", device.id()));
+    }
+    assert!(site.done("update plan").contains("nothing is assigned"));
+
+    let shown = site.done(&format!("update plan {image} --group roof"));
+    let id = devices[0].id();
+    assert!(
+        shown.contains(&format!("{id} to 2.0: ")) && shown.contains("at most "),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("    2 builds for it are not finished\n") || shown.contains("    1 builds for it"),
+        "{shown}"
+    );
+    assert!(
+        shown.ends_with("\nnothing changed: this was a dry run\n"),
+        "{shown}"
+    );
+    assert!(
+        site.json("update status")["updates"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(site.json("status")["building"], 0);
+
+    // The same refusals as in earnest.
+    let refused = site.run(&format!("update plan {image} --device 525400000009"));
+    assert_eq!(refused.code, Some(1));
+    assert_eq!(
+        refused.stderr,
+        "error: device 525400000009 is not known\nhint: deltagate device list\n"
+    );
+    assert_eq!(site.run(&format!("update plan {image}")).code, Some(2));
+    assert_eq!(site.run("update plan --group roof").code, Some(2));
+
+    site.done(&format!("update assign {image} --group roof"));
+    site.wait_until_built();
+    let plan = site.json("update plan");
+    let row = &plan["devices"][0];
+    assert_eq!(
+        (&row["format"], &row["at_most"]),
+        (&"patch".into(), &false.into())
+    );
+    // 8,000 bit/s are a byte in a millisecond.
+    assert_eq!(row["airtime_ms"], row["on_air_bytes"]);
+    let air = row["on_air_bytes"].as_u64().unwrap();
+    assert_eq!(plan["links"][0]["on_air_bytes"], 3 * air);
+
+    // What was served is not sent again.
+    let job = devices[0].check_in(site.address()).job.unwrap();
+    devices[0].fetch_from(site.address(), job.path.as_str(), 0, BlockSize::B1024);
+    devices[1].report(site.address(), 2, Outcome::RefusedSignature);
+    devices[1].check_in(site.address());
+    devices[1].report(site.address(), 2, Outcome::RefusedSignature);
+    let shown = site.done("update plan");
+    assert!(
+        shown.contains(&format!(
+            "{id} to 2.0: nothing is sent\n    it has everything and installs\n"
+        )),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("    the device reported \"refused: signature\", so the image is withheld\n"),
+        "{shown}"
+    );
+    assert!(shown.contains("\nlink slow: 1 devices, "), "{shown}");
+    assert_is_a_screen(&shown);
+}
+
+#[test]
 fn a_pause_says_what_it_stopped_and_what_it_cannot_and_lasts() {
     let mut devices: Vec<Device> = (1..=3).map(device).collect();
     let (mut site, _) = site_with(&mut devices);

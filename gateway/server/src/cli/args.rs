@@ -79,7 +79,9 @@ impl Command {
                 DeviceCommand::List { .. } | DeviceCommand::Show { .. } | DeviceCommand::Find { .. }
             ),
             Command::Group(command) => !matches!(command, GroupCommand::List),
-            Command::Update(command) => !matches!(command, UpdateCommand::Status),
+            Command::Update(command) => {
+                !matches!(command, UpdateCommand::Status | UpdateCommand::Plan { .. })
+            }
             Command::Serve
             | Command::Key(_)
             | Command::Delta(_)
@@ -227,6 +229,21 @@ pub enum UpdateCommand {
         /// Leading hex digits of the image's digest; every withheld image without
         #[arg(long, value_name = "DIGEST")]
         image: Option<String>,
+    },
+    /// Dry run: what each device would be sent and why, its bytes, its time at the link's rate
+    Plan {
+        /// Leading hex digits of the digest of an image that is not assigned yet; what is assigned already without
+        #[arg(requires = "to")]
+        image: Option<String>,
+        /// One device, in hex or by label
+        #[arg(long, value_name = "ID", group = "to", requires = "image")]
+        device: Option<String>,
+        /// The members of a group
+        #[arg(long, value_name = "NAME", group = "to", requires = "image")]
+        group: Option<String>,
+        /// Every claimed device of a class
+        #[arg(long, value_name = "UUID", group = "to", requires = "image")]
+        class: Option<String>,
     },
     /// Serve no more blocks, to anybody, until resumed; what a device has it keeps
     Pause,

@@ -11,7 +11,7 @@ use super::args::{
     UpdateCommand,
 };
 use super::failure::{Failure, USAGE};
-use super::{device, lists, locate, show, status, watch, why};
+use super::{device, lists, locate, plan, show, status, watch, why};
 use crate::admin::{Ask, Target};
 use crate::client::{Client, ClientError};
 use crate::config::Config;
@@ -245,6 +245,23 @@ fn update(
                 image: image.clone(),
             };
             print(client.ask(ask), style, out, done)
+        }
+        UpdateCommand::Plan {
+            image,
+            device,
+            group,
+            class,
+        } => {
+            let to = TargetArgs {
+                device: device.clone(),
+                group: group.clone(),
+                class: class.clone(),
+            };
+            let ask = Ask::UpdatePlan {
+                image: image.clone(),
+                to: image.as_ref().map(|_| target(&to)),
+            };
+            print(client.ask(ask), style, out, plan::show)
         }
         UpdateCommand::Pause => print(client.ask(Ask::UpdatePause {}), style, out, done),
         UpdateCommand::Resume => print(client.ask(Ask::UpdateResume {}), style, out, done),

@@ -11,7 +11,7 @@ use crate::admin::{AnswerResult, Ask, Target};
 use crate::find;
 use crate::report::{
     DeviceDetail, DeviceRow, Devices, Document, Done, Found, Groups, ImageDetail, ImageRow, Images,
-    LinkDetail, LinkRow, Links, Status, UpdateRow, Updates,
+    LinkDetail, LinkRow, Links, Plan, Status, UpdateRow, Updates,
 };
 
 /// Fewer digits than this name nothing: too easily mistyped into another image.
@@ -128,6 +128,15 @@ impl Engine {
             Ask::UpdateRetry { device, image } => {
                 let image = image.map(|image| self.image_named(&image)).transpose()?;
                 self.command(Command::Retry(self.device_named(&device)?, image))
+            }
+            Ask::UpdatePlan { image, to } => {
+                let assign = match (image, to) {
+                    (Some(image), Some(to)) => Some((self.selector(&to)?, self.image_named(&image)?)),
+                    _ => None,
+                };
+                let plan = self.parts.core.plan(self.parts.clock.now(), assign)?;
+                let version = |image| self.parts.core.image(image).map(|view| view.image.version);
+                Ok(document(Plan::new(&plan, version)))
             }
             Ask::UpdatePause {} => self.command(Command::Pause),
             Ask::UpdateResume {} => self.command(Command::Resume),
