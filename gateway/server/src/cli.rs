@@ -3,14 +3,14 @@
 //! Exit codes: 0 done, 1 refused by state or policy, 2 wrong usage, 3 internal. A closed pipe is not an error.
 
 mod args;
-mod colour;
+pub(crate) mod colour;
 mod commands;
 mod device;
 mod failure;
 mod lists;
 mod locate;
 mod plan;
-mod screen;
+pub(crate) mod screen;
 mod show;
 mod status;
 mod watch;

@@ -20,6 +20,7 @@
 //! | [`cli`] | the commands |
 //! | [`find`] | a device by its label, EUI, IMEI or serial number |
 //! | [`probe`] | a gateway from a device's side, through another CoAP codec |
+//! | [`doctor`] | what a gateway needs of its machine, each with its remedy |
 //! | [`delta`] | deltas by hand: create, apply, inspect |
 //! | [`recover`] | `device recover`: an image over a serial line, for a device that cannot start any |
 //! | [`publisher`] | the publisher's half: keys and signing; never used by the daemon but to verify |
@@ -32,6 +33,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod delta;
+pub mod doctor;
 pub mod engine;
 pub mod error_chain;
 pub mod find;

@@ -12,6 +12,9 @@
 //! alike would show. Of that crate only the codec is used, because its block option has 12-bit numbers where RFC 7959 has 20.
 //! Everything here is portable.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 pub mod cli;
 mod error;
 mod exchange;
@@ -19,4 +22,10 @@ mod fetch;
 mod pretend;
 
 pub use cli::ProbeArgs;
-pub use error::ProbeError;
+pub use error::{Missing, ProbeError};
+
+/// Whether somebody at `address` answers CoAP's ping; gives the round trip.
+pub fn answers_ping(address: SocketAddr, ack_timeout: Duration) -> Result<Duration, Missing> {
+    let peer = exchange::Peer::connect(address, ack_timeout).map_err(exchange::NoAnswer::System);
+    peer.and_then(|mut peer| peer.ping()).map_err(Missing::from)
+}

@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use gateway_core::Change;
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
 /// Why the database cannot be used.
@@ -30,6 +30,12 @@ pub enum StoreError {
         found: usize,
         /// What this program writes.
         known: usize,
+    },
+    /// Its pages contradict each other.
+    #[error("database is damaged: {what}")]
+    Damaged {
+        /// The first fault that was found.
+        what: String,
     },
     /// The writer thread is gone, which only happens after one of its own errors.
     #[error("database writer has stopped")]
@@ -92,6 +98,19 @@ impl Store {
         jobs.send(Job { changes, audit, done })
             .map_err(|_| StoreError::Stopped)?;
         answer.await.map_err(|_| StoreError::Stopped)?
+    }
+
+    /// Reads a database that may be in use, changes nothing, and gives the number of its devices. An error says what is wrong
+    /// with it.
+    pub fn check(path: &Path) -> Result<usize, StoreError> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        schema::check(&connection)?;
+        let sound: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if sound != "ok" {
+            return Err(StoreError::Damaged { what: sound });
+        }
+        let devices: i64 = connection.query_row("SELECT count(*) FROM device", [], |row| row.get(0))?;
+        Ok(usize::try_from(devices).unwrap_or_default())
     }
 
     /// The audit trail, oldest first, read through a connection of its own.

@@ -63,6 +63,8 @@ pub enum Command {
         /// Its identifier in hex, or its label
         device: String,
     },
+    /// Check configuration, sockets, disk, clock, buffers and permissions, each with its remedy
+    Doctor,
     /// Look at a gateway from a device's side, step by step
     Probe(ProbeArgs),
     /// The gateway in numbers, the devices that need you, and every update under way
@@ -88,6 +90,7 @@ impl Command {
             | Command::Link(_)
             | Command::Why { .. }
             | Command::Probe(_)
+            | Command::Doctor
             | Command::Status(_) => false,
         }
     }

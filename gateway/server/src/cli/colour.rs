@@ -4,14 +4,18 @@ use std::io::{self, IsTerminal};
 
 /// What a colour stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Colour {
+pub(crate) enum Colour {
+    /// As it should be.
+    Good,
     /// A person is needed.
     Warning,
+    /// It does not work.
+    Bad,
 }
 
 /// Whether text is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Paint {
+pub(crate) enum Paint {
     /// As it is.
     Plain,
     /// With ECMA-48's SGR around it.
@@ -20,7 +24,7 @@ pub(super) enum Paint {
 
 impl Paint {
     /// For standard output: a terminal that is not dumb, and no `NO_COLOR` (no-color.org: set and not empty).
-    pub(super) fn for_stdout() -> Paint {
+    pub(crate) fn for_stdout() -> Paint {
         let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         Paint::when(io::stdout().is_terminal() && !is_dumb, is_set("NO_COLOR"))
@@ -35,9 +39,11 @@ impl Paint {
     }
 
     /// A text that holds no line feed, in a colour.
-    pub(super) fn with(self, colour: Colour, text: &str) -> String {
+    pub(crate) fn with(self, colour: Colour, text: &str) -> String {
         let code = match colour {
+            Colour::Good => 32,
             Colour::Warning => 33,
+            Colour::Bad => 31,
         };
         match self {
             Paint::Plain => text.to_owned(),

@@ -10,7 +10,7 @@ use super::args::{
     Cli, Command, DeviceCommand, GroupCommand, ImageCommand, KeyCommand, LinkCommand, TargetArgs,
     UpdateCommand,
 };
-use super::failure::{Failure, USAGE};
+use super::failure::{Failure, REFUSED, USAGE};
 use super::{device, lists, locate, plan, show, status, watch, why};
 use crate::admin::{Ask, Target};
 use crate::client::{Client, ClientError};
@@ -39,6 +39,7 @@ pub(super) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Image(ImageCommand::Inspect(args)) => args.run(out)?,
         Command::Delta(command) => command.run(cli.json, out)?,
         Command::Probe(args) => args.run(cli.json, out)?,
+        Command::Doctor => doctor(&cli, out)?,
         Command::Device(DeviceCommand::Recover(args)) => args.run(cli.json, out)?,
         Command::Status(args) if args.watch => {
             return watch::watch(&client(&cli)?, style(&cli), args.until_done, out);
@@ -77,6 +78,17 @@ fn serve(cli: &Cli) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn doctor(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
+    let checks = crate::doctor::examine(&locate::config(cli.config.as_deref()));
+    match crate::doctor::print(&checks, cli.json, out)? {
+        0 => Ok(()),
+        bad => {
+            let problem = format!("{bad} of {} checks failed", checks.len());
+            Err(Failure::new(REFUSED, problem).hint("do what is said beside each →; nothing was changed"))
+        }
+    }
+}
+
 /// Commands that are one question, or one for each device named.
 fn ask(command: &Command, client: &Client, style: Style, out: &mut dyn Write) -> Result<(), Failure> {
     match command {
@@ -100,7 +112,7 @@ fn ask(command: &Command, client: &Client, style: Style, out: &mut dyn Write) ->
         ),
         Command::Status(_) => print(client.ask(Ask::Status {}), style, out, status::show),
         // Commands that ask no gateway.
-        Command::Serve | Command::Key(_) | Command::Delta(_) | Command::Probe(_) => Ok(()),
+        Command::Serve | Command::Key(_) | Command::Delta(_) | Command::Probe(_) | Command::Doctor => Ok(()),
     }
 }
 

@@ -9,6 +9,13 @@ use crate::config::Config;
 /// Where a configuration is looked for when nothing names one.
 const CONFIGS: [&str; 2] = ["gateway.toml", "/etc/deltagate/gateway.toml"];
 
+/// `--config`, else a configuration in a usual place, else the first of these, which is not there.
+pub(super) fn config(config: Option<&Path>) -> PathBuf {
+    let mut usual = CONFIGS.iter().map(Path::new);
+    let found = config.or_else(|| usual.find(|path| path.exists()));
+    found.unwrap_or(Path::new(CONFIGS[0])).to_path_buf()
+}
+
 /// `--socket`, else `$DELTAGATE_SOCKET`, else the socket of `--config` or of a configuration in a usual place.
 pub(super) fn client(socket: Option<&Path>, config: Option<&Path>) -> Result<Client, Failure> {
     if let Some(socket) = socket {

@@ -90,7 +90,7 @@ pub(super) fn clock_time(unix_s: u64) -> String {
 }
 
 /// `2026-11-23 14:10 UTC`
-pub(super) fn clock_date(unix_s: u64) -> String {
+pub(crate) fn clock_date(unix_s: u64) -> String {
     let (year, month, day) = civil(unix_s / 86_400);
     let (hour, minute) = (unix_s / 3_600 % 24, unix_s / 60 % 60);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02} UTC")

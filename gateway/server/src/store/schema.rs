@@ -12,13 +12,7 @@ const MIGRATIONS: [&str; 5] = [V1, V2, V3, V4, V5];
 
 /// Brings a database to this program's version, all or nothing.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let found: usize = connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))? as usize;
-    if found > MIGRATIONS.len() {
-        return Err(StoreError::Newer {
-            found,
-            known: MIGRATIONS.len(),
-        });
-    }
+    let found = check(connection)?;
     let transaction = connection.transaction()?;
     for step in &MIGRATIONS[found..] {
         transaction.execute_batch(step)?;
@@ -26,6 +20,16 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     transaction.pragma_update(None, "user_version", MIGRATIONS.len() as i64)?;
     transaction.commit()?;
     Ok(())
+}
+
+/// The version of a database, which must not be newer than this program.
+pub(super) fn check(connection: &Connection) -> Result<usize, StoreError> {
+    let found: usize = connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))? as usize;
+    let known = MIGRATIONS.len();
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    Ok(found)
 }
 
 /// Digests and identifiers are blobs, times are seconds since 1970, traffic is six numbers: datagrams, bytes and

@@ -1,0 +1,314 @@
+//! The checks, in the order in which a gateway needs what they look at.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Check;
+use super::machine::{free_bytes, ownership};
+use crate::admin::Ask;
+use crate::client::{Client, ClientError};
+use crate::config::{Config, ConfigError};
+use crate::error_chain::chain;
+use crate::probe::answers_ping;
+use crate::publisher::load_anchors;
+use crate::report::Status;
+use crate::store::{self, Store};
+use crate::udp::RECEIVE_BUFFER_BYTES;
+
+/// Room for one import: the largest image, its envelope and its plain payload, with as much again for the database.
+const DISK_BYTES_MIN: u64 = 4 * wire_manifest::IMAGE_BYTES_MAX as u64;
+/// Less than this fills up before anybody looks.
+const DISK_BYTES_ENOUGH: u64 = 16 * DISK_BYTES_MIN;
+/// 2026-01-01, before which no gateway ran this program.
+const EARLIEST_UNIX_S: u64 = 1_767_225_600;
+/// First wait for a ping on this machine.
+const PING_TIMEOUT: Duration = Duration::from_millis(200);
+
+pub(super) fn all(path: &Path) -> Vec<Check> {
+    let (config, check) = match Config::read(path) {
+        Ok(config) => {
+            let links = config.links.len();
+            let found = format!("{} can stand, {links} links", path.display());
+            (Some(config), Check::ok("configuration", found))
+        }
+        Err(error) => {
+            let remedy = match &error {
+                ConfigError::Read { .. } => {
+                    "write one: deltagate init; or name it: deltagate doctor --config FILE"
+                }
+                ConfigError::Invalid { .. } => "mend that line; docs/configuration.md explains every key",
+            };
+            (None, Check::bad("configuration", chain(&error), remedy))
+        }
+    };
+    let mut checks = vec![check];
+    if let Some(config) = &config {
+        checks.push(trust(&config.trust));
+        checks.extend(state(&config.state_dir));
+        let (status, check) = gateway(&config.admin_socket);
+        checks.push(check);
+        checks.push(socket(config.listen, status.as_ref()));
+    }
+    checks.extend([clock(crate::clock::unix_s()), buffers()]);
+    checks
+}
+
+fn trust(paths: &[PathBuf]) -> Check {
+    match load_anchors(paths) {
+        Err(error) => Check::bad("trust", chain(&error), error.hint()),
+        Ok(anchors) if anchors.is_empty() => Check::warn(
+            "trust",
+            "no publisher is trusted, so no image can be imported",
+            "name a publisher's public key as `trust`",
+        ),
+        Ok(anchors) => {
+            let private = paths.iter().map(|path| path.with_extension("key"));
+            match private.into_iter().find(|path| path.exists()) {
+                Some(path) => Check::warn(
+                    "trust",
+                    format!(
+                        "{} lies here; who has it can sign for every device",
+                        path.display()
+                    ),
+                    "keep it on the publisher's machine and remove it from this one",
+                ),
+                None => Check::ok("trust", format!("{} public keys", anchors.len())),
+            }
+        }
+    }
+}
+
+/// Directory, permissions, disk and database.
+fn state(path: &Path) -> Vec<Check> {
+    let Ok(metadata) = std::fs::metadata(path) else {
+        let parent = path.ancestors().skip(1).find(|parent| parent.exists());
+        let parent = parent
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        return vec![
+            writable(parent, format!("{} is made at the first start", path.display())),
+            disk(parent),
+        ];
+    };
+    if !metadata.is_dir() {
+        let found = format!("{} is no directory", path.display());
+        return vec![Check::bad(
+            "state",
+            found,
+            "name another state_dir, or move that file away",
+        )];
+    }
+    let mut checks = vec![writable(path, format!("{} can be written", path.display()))];
+    checks.extend(permissions(path));
+    checks.push(disk(path));
+    let database = store::path_in(path);
+    if database.exists() {
+        checks.push(match Store::check(&database) {
+            Ok(rows) => Check::ok("database", format!("sound, {rows} devices")),
+            Err(error) => Check::bad(
+                "database",
+                format!("{}: {}", database.display(), chain(&error)),
+                "restore gateway.db* and images/ from a backup, or name another state_dir",
+            ),
+        });
+    }
+    checks
+}
+
+fn writable(path: &Path, found: String) -> Check {
+    match tempfile::tempfile_in(path) {
+        Ok(_) => Check::ok("state", found),
+        Err(error) => Check::bad(
+            "state",
+            format!("nothing can be written in {}: {error}", path.display()),
+            "run as the gateway's own user, or give it that directory: chown",
+        ),
+    }
+}
+
+fn permissions(path: &Path) -> Option<Check> {
+    let ownership = ownership(path)?;
+    let path = path.display();
+    Some(if ownership.owner != ownership.me && ownership.me != 0 {
+        Check::bad(
+            "permissions",
+            format!(
+                "{path} belongs to user {}, you are user {}",
+                ownership.owner, ownership.me
+            ),
+            format!("sudo -u '#{}' deltagate doctor", ownership.owner),
+        )
+    } else if ownership.mode & 0o077 != 0 {
+        Check::warn(
+            "permissions",
+            format!("other users can enter {path}, mode {:o}", ownership.mode),
+            format!("chmod 700 {path}"),
+        )
+    } else {
+        Check::ok("permissions", format!("only its owner can enter {path}"))
+    })
+}
+
+fn disk(path: &Path) -> Check {
+    let Some(free) = free_bytes(path) else {
+        return Check::ok("disk", "free space is not known on this system");
+    };
+    verdict_of_disk(free)
+}
+
+fn verdict_of_disk(free: u64) -> Check {
+    let found = format!("{} MiB free", free >> 20);
+    match free {
+        0..DISK_BYTES_MIN => Check::bad(
+            "disk",
+            format!(
+                "{found}, an import of the largest image needs {}",
+                DISK_BYTES_MIN >> 20
+            ),
+            "make room, or move state_dir to a larger disk",
+        ),
+        DISK_BYTES_MIN..DISK_BYTES_ENOUGH => {
+            Check::warn("disk", found, "make room before the next images come")
+        }
+        _ => Check::ok("disk", found),
+    }
+}
+
+fn clock(unix_s: u64) -> Check {
+    match unix_s {
+        0..EARLIEST_UNIX_S => Check::bad(
+            "clock",
+            "it was never set, so nothing can be decided by time",
+            "timedatectl set-ntp true, or a battery for the clock",
+        ),
+        _ => Check::ok("clock", crate::cli::screen::clock_date(unix_s)),
+    }
+}
+
+fn gateway(socket: &Path) -> (Option<Status>, Check) {
+    let name = socket.display();
+    match Client::new(socket.to_path_buf()).read::<Status>(Ask::Status {}) {
+        Ok(status) => {
+            let found = format!("runs on coap://{}", status.coap);
+            (Some(status), Check::ok("gateway", found))
+        }
+        Err(ClientError::NotRunning { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
+            let found = format!("{name} is not yours to ask");
+            let remedy = "run as the gateway's own user or as root";
+            (None, Check::bad("gateway", found, remedy))
+        }
+        Err(ClientError::NotRunning { .. }) => {
+            let remedy = "deltagate serve --config gateway.toml, or systemctl start deltagate";
+            (
+                None,
+                Check::warn("gateway", format!("none runs on {name}"), remedy),
+            )
+        }
+        Err(error) => {
+            let remedy = "see its log: journalctl -u deltagate";
+            (None, Check::bad("gateway", chain(&error), remedy))
+        }
+    }
+}
+
+/// A gateway that runs must answer a device; without one, its socket must be free.
+fn socket(listen: SocketAddr, status: Option<&Status>) -> Check {
+    match status {
+        Some(status) => match status.coap.parse() {
+            Ok(address) => answering(address),
+            Err(_) => Check::bad(
+                "socket",
+                format!("{} is no address", status.coap),
+                "start it again",
+            ),
+        },
+        None => match UdpSocket::bind(listen) {
+            Ok(_) => Check::ok("socket", format!("{listen} is free")),
+            Err(error) => Check::bad(
+                "socket",
+                format!("cannot listen on {listen}: {error}"),
+                match error.kind() {
+                    io::ErrorKind::AddrInUse => "another program has it: ss -ulpn; or name another `listen`",
+                    io::ErrorKind::PermissionDenied => "name a port above 1023 as `listen`",
+                    _ => "name an address of this machine as `listen`: ip address",
+                },
+            ),
+        },
+    }
+}
+
+fn answering(bound: SocketAddr) -> Check {
+    let mut address = bound;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => [127, 0, 0, 1].into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    match answers_ping(address, PING_TIMEOUT) {
+        Ok(took) => Check::ok(
+            "socket",
+            format!("{address} answers devices ({} ms)", took.as_millis()),
+        ),
+        Err(missing) => Check::bad(
+            "socket",
+            format!("{address} does not answer: {missing}"),
+            "a local firewall: nft list ruleset; else see the log",
+        ),
+    }
+}
+
+/// What the system grants a socket that asks for as much as the gateway's does.
+fn buffers() -> Check {
+    match granted_bytes() {
+        Ok(granted) if granted >= RECEIVE_BUFFER_BYTES => Check::ok(
+            "buffers",
+            format!("{} KiB for a burst of requests", granted >> 10),
+        ),
+        Ok(granted) => Check::warn(
+            "buffers",
+            format!(
+                "{} KiB of {} KiB granted: a burst of more than {} requests loses some",
+                granted >> 10,
+                RECEIVE_BUFFER_BYTES >> 10,
+                granted / 768
+            ),
+            format!("sysctl -w net.core.rmem_max={RECEIVE_BUFFER_BYTES}, and in /etc/sysctl.d to keep it"),
+        ),
+        Err(error) => Check::bad("buffers", format!("no UDP socket: {error}"), "see ulimit -n"),
+    }
+}
+
+fn granted_bytes() -> io::Result<usize> {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
+    let granted = socket.recv_buffer_size()?;
+    // Linux reports twice what was granted, its own bookkeeping included (socket(7)).
+    Ok(if cfg!(target_os = "linux") {
+        granted / 2
+    } else {
+        granted
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::*;
+
+    #[test]
+    fn a_disk_and_a_clock_are_judged_by_what_a_gateway_needs() {
+        for (free, verdict) in [
+            (0, Verdict::Bad),
+            (DISK_BYTES_MIN - 1, Verdict::Bad),
+            (DISK_BYTES_MIN, Verdict::Warn),
+            (DISK_BYTES_ENOUGH, Verdict::Ok),
+        ] {
+            assert_eq!(verdict_of_disk(free).verdict, verdict, "{free}");
+        }
+        assert_eq!(clock(120).verdict, Verdict::Bad);
+        assert_eq!(clock(EARLIEST_UNIX_S).verdict, Verdict::Ok);
+    }
+}
