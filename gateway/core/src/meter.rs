@@ -19,6 +19,8 @@ pub(crate) struct Meter {
     /// Devices whose report was only noted.
     reports: BTreeSet<DeviceId>,
     flush_at_ms: Option<u64>,
+    /// What the clocks read when a block was served last.
+    served_at: Option<Now>,
 }
 
 /// Which way a datagram went.
@@ -79,6 +81,7 @@ impl Meter {
     /// Notes that a block ending at `end` was served.
     pub(crate) fn served(&mut self, journal: &mut Journal, now: Now, path: OfferPath, end: Bytes) {
         self.paths.insert(path);
+        self.keep_over_jump(journal, now);
         let fresh = Progress {
             served_to: Bytes(0),
             first_unix_s: now.unix_s,
@@ -87,6 +90,27 @@ impl Meter {
         let progress = journal.counters_mut().progress.entry(path).or_insert(fresh);
         progress.served_to = progress.served_to.max(end);
         progress.last_unix_s = now.unix_s;
+    }
+
+    /// Moves the times of transfers under way along with a wall clock that was set, so that the pace of a transfer, which
+    /// people are told, is that of the blocks and not of the clock.
+    fn keep_over_jump(&mut self, journal: &mut Journal, now: Now) {
+        let Some(before) = self.served_at.replace(now) else {
+            return;
+        };
+        let elapsed_s = now.monotonic_ms.saturating_sub(before.monotonic_ms) / 1_000;
+        let expected_unix_s = before.unix_s.saturating_add(elapsed_s);
+        if expected_unix_s.abs_diff(now.unix_s) < JUMP_S_MIN {
+            return;
+        }
+        for progress in journal.counters_mut().progress.values_mut() {
+            // Times of an earlier run may be of another clock.
+            if (progress.first_unix_s..=before.unix_s).contains(&progress.last_unix_s) {
+                let moved = |unix_s: u64| now.unix_s.saturating_sub(expected_unix_s.saturating_sub(unix_s));
+                progress.first_unix_s = moved(progress.first_unix_s);
+                progress.last_unix_s = moved(progress.last_unix_s);
+            }
+        }
     }
 
     /// Sets the timer when something waits to be stored.
@@ -113,7 +137,9 @@ impl Meter {
 
     /// Stores what changed. Rows that were removed meanwhile stay removed.
     pub(crate) fn flush(&mut self, journal: &mut Journal) {
+        let served_at = self.served_at;
         let dirty = std::mem::take(self);
+        self.served_at = served_at;
         for link in dirty.links {
             let LinkCounters {
                 total,
@@ -165,6 +191,9 @@ impl Meter {
             .or_default()
     }
 }
+
+/// A wall clock that differs by less from the monotonic one was disciplined, not set.
+const JUMP_S_MIN: u64 = 5;
 
 fn add(counters: &mut Counters, way: Way, more: Traffic) {
     let traffic = match way {

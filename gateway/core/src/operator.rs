@@ -229,7 +229,7 @@ impl Operator<'_> {
         let devices = assign::covered(self.state(), &selector);
         let known = self.state().assignments.get(&selector);
         if known.is_none_or(|known| (known.image, known.terms) != (digest, terms)) {
-            let assigned_unix_s = self.now.unix_s;
+            let assigned_unix_s = self.later_than_others();
             self.journal.record(Change::Assigned(Assignment {
                 selector,
                 image: digest,
@@ -240,6 +240,16 @@ impl Operator<'_> {
         self.retarget(&devices);
         Ok(Reply::Assigned {
             devices: devices.len(),
+        })
+    }
+
+    /// Now, and later than every assignment before: which of two is the later one decides for devices in several groups,
+    /// and must not turn on a clock that was not set or was set back.
+    fn later_than_others(&self) -> u64 {
+        let others = self.state().assignments.values();
+        let last = others.map(|other| other.assigned_unix_s).max();
+        last.map_or(self.now.unix_s, |last| {
+            self.now.unix_s.max(last.saturating_add(1))
         })
     }
 

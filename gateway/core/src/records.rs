@@ -165,7 +165,7 @@ pub struct Assignment {
     pub selector: Selector,
     /// What they should run.
     pub image: ImageDigest,
-    /// When it was assigned.
+    /// When it was assigned, moved on by seconds where the clock did not say that it was later than the others.
     pub assigned_unix_s: u64,
     /// How urgent it is.
     pub terms: Terms,

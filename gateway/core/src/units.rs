@@ -9,7 +9,7 @@ use core::ops::{Add, AddAssign};
 pub struct Now {
     /// Milliseconds of a clock that never goes back. Its zero is anywhere.
     pub monotonic_ms: u64,
-    /// Seconds since 1970-01-01 UTC. Only stored and shown, never used to decide.
+    /// Seconds since 1970-01-01 UTC. Only stored and shown; what is offered to a device is never decided by it.
     pub unix_s: u64,
 }
 
