@@ -3,6 +3,7 @@
 use crate::units::BitsPerSecond;
 use core::fmt;
 use core::net::IpAddr;
+use std::collections::BTreeSet;
 use wire_coap::BlockSize;
 
 /// Everything the core must be told before it starts.
@@ -22,6 +23,9 @@ pub struct CoreConfig {
     pub claimed_max: usize,
     /// Least seconds between two writes of the same counter, so that an SD card is not worn out.
     pub counters_interval_s: u32,
+    /// Ids of the publishers' keys that are trusted now; `None`: every key that was at import. What another key signed
+    /// stays stored and may run where it runs, but is offered to nobody.
+    pub trusted_keys: Option<BTreeSet<[u8; 8]>>,
 }
 
 impl Default for CoreConfig {
@@ -34,6 +38,7 @@ impl Default for CoreConfig {
             unclaimed_max: 256,
             claimed_max: 20_000,
             counters_interval_s: 60,
+            trusted_keys: None,
         }
     }
 }

@@ -30,6 +30,8 @@ pub(crate) enum Decision<'a> {
     WrongKind(Target<'a>),
     /// It runs the same or a higher sequence number.
     NotNewer { target: Target<'a>, running: u64 },
+    /// The key that signed the target is not trusted any more.
+    Distrusted(Target<'a>),
     /// It refused or reverted the target.
     Withheld {
         target: Target<'a>,
@@ -91,6 +93,9 @@ pub(crate) fn decide<'a>(state: &'a State, device: &DeviceRecord, link: &LinkCon
             target,
             running: report.sequence_number,
         };
+    }
+    if !state.trusts(image) {
+        return Decision::Distrusted(target);
     }
     let update = state.updates.get(&(device.id, image.digest));
     if let Some(UpdateState::Withheld { outcome, detail }) = update.map(|update| update.state) {

@@ -82,7 +82,9 @@ fn named(image: &ImageRecord) -> String {
 
 fn target_in<'d, 'a>(decision: &'d Decision<'a>) -> Option<&'d Target<'a>> {
     match decision {
-        Decision::UpToDate(target) | Decision::WrongKind(target) => Some(target),
+        Decision::UpToDate(target) | Decision::WrongKind(target) | Decision::Distrusted(target) => {
+            Some(target)
+        }
         Decision::NotNewer { target, .. }
         | Decision::Withheld { target, .. }
         | Decision::NeedsBuilds { target, .. }
@@ -115,6 +117,10 @@ fn reasons(decision: &Decision<'_>) -> Vec<String> {
         Decision::NotNewer { running, .. } => {
             format!("it already runs sequence number {running} and would refuse one that is not higher")
         }
+        Decision::Distrusted(target) => format!(
+            "key {} that signed that image is not trusted here any more, so it is offered to nobody",
+            wire_manifest::KeyId(target.image.key_id)
+        ),
         Decision::Withheld { outcome, detail, .. } => match detail {
             Some(detail) => {
                 format!("the device reported \"{outcome}\" (detail {detail}), so the image is withheld")
@@ -176,6 +182,10 @@ pub(crate) fn next_step(
         Decision::NotNewer { .. } => step(
             "sign the image with a higher sequence number and import it",
             "deltagate image sign --help".into(),
+        ),
+        Decision::Distrusted(_) => step(
+            "import and assign an image signed with a key that is; or add the key's .pub file to `trust` in gateway.toml",
+            "deltagate image list".into(),
         ),
         Decision::Withheld { target, .. } => step(
             "find the cause; then let the image be offered again",

@@ -9,6 +9,7 @@ use crate::effect::{BuildOutcome, Effect, Payloads, Transmit};
 use crate::journal::Journal;
 use crate::links::{Admission, LinkIndex, Links, Outgoing};
 use crate::meter::{Meter, Way};
+use crate::offers;
 use crate::operator;
 use crate::replies::{Replies, exchange_lifetime_ms};
 use crate::request::{self, Incoming, Response};
@@ -52,14 +53,14 @@ impl Gateway {
     pub fn new(config: CoreConfig) -> Gateway {
         Gateway {
             links: Links::new(&config),
-            config,
-            journal: Journal::default(),
+            journal: Journal::trusting(config.trusted_keys.clone()),
             replies: Replies::default(),
             meter: Meter::default(),
             ready: VecDeque::new(),
             fresh: MessageId(0),
             started_ms: 0,
             unclaimed_dropped: 0,
+            config,
         }
     }
 
@@ -68,10 +69,11 @@ impl Gateway {
         self.journal.restore(change);
     }
 
-    /// Asks for builds that what was restored lacks: plain payloads of every image, and payloads of open offers that
+    /// Withdraws offers of images whose publisher is not trusted any more, and asks for builds that what was restored lacks: plain payloads of every image, and payloads of open offers that
     /// the shell has lost. Once, after the last [`Gateway::restore`].
     pub fn handle_start(&mut self, now: Now) {
         self.started_ms = now.monotonic_ms;
+        offers::withdraw_distrusted(&mut self.journal, now);
         self.journal.build_lost(&self.links);
         self.settle(now);
     }

@@ -110,6 +110,21 @@ pub(crate) fn reconcile(journal: &mut Journal, now: Now, id: DeviceId) {
     }
 }
 
+/// Withdraws the open offers of images whose publisher is not trusted any more: what is fetched of them ends with 4.04.
+pub(crate) fn withdraw_distrusted(journal: &mut Journal, now: Now) {
+    let state = journal.state();
+    let is_distrusted = |update: &&UpdateRecord| {
+        let image = state.images.get(&update.image);
+        matches!(update.state, UpdateState::Offered { .. }) && image.is_some_and(|image| !state.trusts(image))
+    };
+    let updates = state.updates.values().filter(is_distrusted).cloned();
+    for update in updates.collect::<Vec<_>>() {
+        withdraw(journal, update.device, update.image);
+        let released = UpdateState::Released;
+        set(journal, now, update.device, update.image, released, update.offers);
+    }
+}
+
 /// Lets a withheld image be offered again; says whether it was withheld.
 pub(crate) fn release(journal: &mut Journal, now: Now, id: DeviceId, image: ImageDigest) -> bool {
     let update = journal.state().updates.get(&(id, image)).cloned();

@@ -37,6 +37,8 @@ pub(crate) struct State {
     pub(crate) progress: BTreeMap<OfferPath, Progress>,
     pub(crate) device_counters: BTreeMap<DeviceId, DeviceCounters>,
     pub(crate) link_counters: BTreeMap<LinkName, LinkCounters>,
+    /// Not a row but configuration: see [`CoreConfig::trusted_keys`](crate::CoreConfig::trusted_keys).
+    trusted_keys: Option<BTreeSet<[u8; 8]>>,
 }
 
 /// Live values behind [`Change::DeviceCounters`].
@@ -55,6 +57,20 @@ pub(crate) struct LinkCounters {
 }
 
 impl State {
+    /// No rows, in a gateway that trusts these keys.
+    pub(crate) fn trusting(trusted_keys: Option<BTreeSet<[u8; 8]>>) -> State {
+        State {
+            trusted_keys,
+            ..State::default()
+        }
+    }
+
+    /// Whether the key that signed an image is trusted still.
+    pub(crate) fn trusts(&self, image: &ImageRecord) -> bool {
+        let keys = self.trusted_keys.as_ref();
+        keys.is_none_or(|keys| keys.contains(&image.key_id))
+    }
+
     /// Writes or removes one row.
     pub(crate) fn apply(&mut self, change: Change) {
         match change {

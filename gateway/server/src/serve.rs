@@ -116,7 +116,10 @@ async fn run(config: &Config) -> Result<(), ServeError> {
     };
     let (store, changes) = Store::open(&database).map_err(store_failed)?;
     remove_orphans(state.path(), &blobs, &changes)?;
-    let mut core = Gateway::new(core_config(config));
+    let mut core = Gateway::new(CoreConfig {
+        trusted_keys: Some(anchors.iter().map(|anchor| anchor.key_id().0).collect()),
+        ..core_config(config)
+    });
     let rows = changes.len();
     for change in restorable(changes, &blobs) {
         core.restore(change);
