@@ -6,6 +6,7 @@ use crate::decision::{Decision, Target};
 use crate::deferral::DeferralView;
 use crate::records::{DeviceRecord, ImageRecord, Selector};
 use crate::views::{NextStep, TransferView};
+use wire_coap::BlockSize;
 
 /// One causal chain, first cause first.
 pub(crate) fn chain(
@@ -221,5 +222,24 @@ fn option(selector: &Selector) -> String {
         Selector::Device(id) => format!("device {id}"),
         Selector::Group(name) => format!("group {name}"),
         Selector::Class(class) => format!("class {class}"),
+    }
+}
+
+/// Why a device gets smaller blocks than its link's own.
+pub(crate) fn small_blocks(size: BlockSize) -> String {
+    format!(
+        "larger replies did not reach it, so it gets blocks of {} bytes, which cost more on the air",
+        size.bytes()
+    )
+}
+
+/// What helps it.
+pub(crate) fn set_mtu(link: &LinkConfig) -> NextStep {
+    NextStep {
+        why: format!(
+            "set `mtu` of link {} in gateway.toml to the largest packet that its path carries",
+            link.name
+        ),
+        command: format!("deltagate link show {}", link.name),
     }
 }

@@ -3,7 +3,7 @@
 use crate::change::Change;
 use crate::checkin;
 use crate::command::{Command, Refusal, Reply};
-use crate::config::CoreConfig;
+use crate::config::{CoreConfig, LinkConfig};
 use crate::dry;
 use crate::effect::{BuildOutcome, Effect, Payloads, Transmit};
 use crate::journal::Journal;
@@ -11,6 +11,7 @@ use crate::links::{Admission, LinkIndex, Links, Outgoing};
 use crate::meter::{Meter, Way};
 use crate::offers;
 use crate::operator;
+use crate::passage::{Asked, Passage};
 use crate::replies::{Replies, exchange_lifetime_ms};
 use crate::request::{self, Incoming, Response};
 use crate::resources::{self, Route};
@@ -32,6 +33,7 @@ pub struct Gateway {
     pub(crate) journal: Journal,
     pub(crate) links: Links,
     replies: Replies,
+    pub(crate) passage: Passage,
     meter: Meter,
     ready: VecDeque<Transmit>,
     /// Message id of the next NON.
@@ -55,6 +57,7 @@ impl Gateway {
             links: Links::new(&config),
             journal: Journal::trusting(config.trusted_keys.clone()),
             replies: Replies::default(),
+            passage: Passage::default(),
             meter: Meter::default(),
             ready: VecDeque::new(),
             fresh: MessageId(0),
@@ -97,6 +100,9 @@ impl Gateway {
 
     /// Carries out an operator's command, or refuses it and changes nothing.
     pub fn handle_command(&mut self, now: Now, command: Command) -> Result<Reply, Refusal> {
+        if let Command::ForgetDevice(id) = &command {
+            self.passage.forget(*id);
+        }
         let reply = operator::handle(&mut self.journal, &self.config, &self.links, now, command);
         self.settle(now);
         reply
@@ -212,8 +218,15 @@ impl Gateway {
         payloads: &dyn Payloads,
     ) {
         let device = route.device(self.journal.state());
-        let link = &self.links.get(origin.link).config;
-        let served = resources::get(self.journal.state(), link, payloads, route, message);
+        let link = self.links.get(origin.link).config.clone();
+        let link = match (device, asked(route, message)) {
+            (Some(id), Some(asked)) => LinkConfig {
+                block_size_max: self.passage.asked(id, asked, link.block_size()),
+                ..link
+            },
+            _ => link,
+        };
+        let served = resources::get(self.journal.state(), &link, payloads, route, message);
         if let Some(key) = served.wants {
             self.journal.build(key);
         }
@@ -255,6 +268,7 @@ impl Gateway {
         let id = message.message_id();
         let found = self.replies.find(now.monotonic_ms, origin.peer, id, datagram);
         if let Some(answered) = found.cloned() {
+            self.watch_answer(origin.link, answered.device, answered.reply.len());
             self.admit(
                 now,
                 origin,
@@ -293,6 +307,11 @@ impl Gateway {
     ) -> Vec<u8> {
         let (journal, meter) = (&mut self.journal, &mut self.meter);
         let link = &self.links.get(origin.link).config;
+        let block_size_max = self.passage.limit(said.device_id, link.block_size());
+        let link = &LinkConfig {
+            block_size_max: block_size_max.unwrap_or(link.block_size_max),
+            ..link.clone()
+        };
         let lifetime_ms = exchange_lifetime_ms(link.ack_timeout_ms);
         let checked_in = checkin::handle(journal, meter, &self.config, link, now, said);
         meter.seen(journal, now, said.device_id);
@@ -302,6 +321,7 @@ impl Gateway {
             ..Response::new(Code::CHANGED)
         };
         let reply = self.encode(message, &response);
+        self.watch_answer(origin.link, Some(said.device_id), reply.len());
         if checked_in.not_recorded {
             // A stranger who is not listed is told the same each time, and pushes nobody's answer out of the window.
             self.unclaimed_dropped += 1;
@@ -316,6 +336,22 @@ impl Gateway {
             );
         }
         reply
+    }
+
+    /// Notes the answer to a check-in: a long one may not get through. It is noted when it was made already, so that the
+    /// answer to the next check-in is the first that can be shorter.
+    fn watch_answer(&mut self, link: LinkIndex, device: Option<DeviceId>, length: usize) {
+        let claimed = |id: &DeviceId| {
+            let known = self.journal.state().devices.get(id);
+            known.is_some_and(|device| device.claimed)
+        };
+        let Some(id) = device.filter(claimed) else { return };
+        let usual = self.links.get(link).config.block_size();
+        let is_long = length > LONG_ANSWER_BYTES;
+        match is_long {
+            true => _ = self.passage.asked(id, Asked::CheckIn, usual),
+            false => self.passage.short_answer(id),
+        }
     }
 
     /// 5.03 instead of a reply that would wait longer than a quarter of the link's ACK timeout.
@@ -406,6 +442,20 @@ impl Gateway {
         self.meter.events(&mut self.journal, name)
     }
 }
+
+/// What a GET asks for, where it is a block that may not get through.
+fn asked(route: Route, message: &Message<'_>) -> Option<Asked> {
+    let block2 = message.block2().ok()?;
+    let offset = block2.map_or(0, |block| block.offset());
+    match route {
+        Route::Payload(path) => Some(Asked::Payload(path, offset)),
+        Route::Envelope(path) => Some(Asked::Manifest(path, offset)),
+        _ => None,
+    }
+}
+
+/// No longer than this is an answer without an envelope: 80 bytes of body, and what surrounds it.
+const LONG_ANSWER_BYTES: usize = 128;
 
 /// Reads a check-in, or says what is wrong with it.
 fn read_check_in(message: &Message<'_>) -> Result<CheckIn, Response> {

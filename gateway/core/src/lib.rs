@@ -14,6 +14,7 @@
 //! | `offers` | paths, and what became of an image on a device |
 //! | `operator`, `command` | operators' commands and refusals |
 //! | `links`, `shaper`, `replies` | rate, queue, 5.03; the window of answered check-ins |
+//! | `passage` | smaller blocks for a device that large ones do not reach |
 //! | `meter` | bytes, airtime and progress, counted at once and stored coarsely |
 //! | `overview`, `explain`, `views` | what an operator is shown, and why |
 //!
@@ -58,6 +59,7 @@ mod needs;
 mod offers;
 mod operator;
 mod overview;
+mod passage;
 mod pause;
 mod plan;
 mod records;

@@ -119,21 +119,25 @@ impl Gateway {
         let transfer = self.transfer(device, link);
         let counters = state.device_counters.get(&device.id).copied().unwrap_or_default();
         let deferral = DeferralView::in_decision(device, &decision);
+        let mut chain = explain::chain(
+            state.paused_unix_s.is_some(),
+            running,
+            device,
+            link,
+            &decision,
+            transfer.as_ref(),
+            deferral.as_ref(),
+        );
+        let small = self.passage.limit(device.id, link.block_size());
+        chain.extend(small.map(explain::small_blocks));
+        let next_step = explain::next_step(device, &decision, deferral.as_ref())
+            .or_else(|| pause::next_step(state, &decision, transfer.as_ref()));
         DeviceView {
             label: state.labels.get(&device.id).cloned(),
             running: running.map(|image| image.digest),
             groups: state.groups_of(device.id).cloned().collect(),
-            chain: explain::chain(
-                state.paused_unix_s.is_some(),
-                running,
-                device,
-                link,
-                &decision,
-                transfer.as_ref(),
-                deferral.as_ref(),
-            ),
-            next_step: explain::next_step(device, &decision, deferral.as_ref())
-                .or_else(|| pause::next_step(state, &decision, transfer.as_ref())),
+            chain,
+            next_step: next_step.or_else(|| small.map(|_| explain::set_mtu(link))),
             candidates: candidates(state, device, link, &decision),
             updates: state.updates_of(device.id).cloned().collect(),
             counters: counters.counters,
