@@ -22,6 +22,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// The technician's Unix socket, mode 0600.
     pub admin_socket: PathBuf,
+    /// Where metrics, health and readiness are served over HTTP: a loopback address. `None`: nowhere.
+    pub metrics: Option<SocketAddr>,
     /// SPKI PEM files of the publishers whose images may be imported.
     pub trust: Vec<PathBuf>,
     /// What a device is told when there is nothing to do.
@@ -124,6 +126,11 @@ impl Config {
             )?,
             state_dir,
             admin_socket,
+            metrics: file
+                .metrics
+                .as_ref()
+                .map(|text| document.loopback("metrics", text))
+                .transpose()?,
             trust: file.trust.iter().map(|path| base.join(path)).collect(),
             check_in_interval_s: document.within(
                 "check_in_interval_s",
@@ -164,6 +171,7 @@ struct File {
     listen: Spanned<String>,
     state_dir: PathBuf,
     admin_socket: Option<PathBuf>,
+    metrics: Option<Spanned<String>>,
     trust: Vec<PathBuf>,
     #[serde(default = "default_check_in_interval_s")]
     check_in_interval_s: Spanned<u64>,
@@ -274,6 +282,17 @@ impl Document<'_> {
                 format!("expects {expects}, found \"{}\"", value.as_ref()),
             )
         })
+    }
+
+    /// An address that only this machine reaches.
+    fn loopback(&self, key: &str, value: &Spanned<String>) -> Result<SocketAddr, ConfigError> {
+        const EXPECTS: &str = "a loopback address and port such as \"127.0.0.1:9464\"";
+        let address: SocketAddr = self.parsed(key, value, EXPECTS)?;
+        if address.ip().is_loopback() {
+            return Ok(address);
+        }
+        let problem = format!("expects {EXPECTS}, found \"{}\"", value.as_ref());
+        Err(self.invalid(value.span(), key, problem))
     }
 
     fn within(&self, key: &str, value: &Spanned<u64>, min: u64, max: u64) -> Result<u64, ConfigError> {
@@ -422,6 +441,23 @@ mod tests {
         let (line, key, problem) = complaint(&format!("listen = \"5683\"\n{MINIMAL}"));
         assert_eq!((line, key.as_str()), (1, "listen"));
         assert!(problem.contains("[::]:5683"), "{problem}");
+    }
+
+    #[test]
+    fn metrics_are_for_this_machine_only() {
+        let metrics = |text: &str| format!("{MINIMAL}metrics = \"{text}\"\n");
+        assert_eq!(parse(MINIMAL).unwrap().metrics, None);
+        for good in ["127.0.0.1:9464", "[::1]:0"] {
+            assert_eq!(
+                parse(&metrics(good)).unwrap().metrics,
+                Some(good.parse().unwrap())
+            );
+        }
+        for bad in ["0.0.0.0:9464", "192.168.0.1:9464", "9464"] {
+            let (line, key, problem) = complaint(&metrics(bad));
+            assert_eq!((line, key.as_str()), (3, "metrics"));
+            assert!(problem.contains("127.0.0.1:9464"), "{problem}");
+        }
     }
 
     #[test]

@@ -6,12 +6,13 @@
 //! blocks never waits for the disk's commit.
 
 mod answer;
+mod look;
 
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gateway_core::{BuildOutcome, BuildRequest, Change, Effect, Gateway, ImageDigest, ImageRecord, Transmit};
 use tokio::sync::{mpsc, oneshot};
@@ -20,6 +21,7 @@ use crate::admin::{AnswerResult, Call, EngineAsk};
 use crate::artefacts::BuildPool;
 use crate::blobs::Blobs;
 use crate::clock::Clock;
+use crate::observe::{Look, Meters};
 use crate::store::{AuditLine, Store, StoreError};
 use crate::udp::{CoapSocket, DATAGRAM_BYTES_MAX};
 
@@ -43,6 +45,8 @@ pub struct Parts {
     pub builds: BuildPool,
     /// Technicians' questions.
     pub calls: mpsc::Receiver<Call>,
+    /// Those who want to see the gateway's numbers.
+    pub looks: mpsc::Receiver<Look>,
     /// The only clock.
     pub clock: Clock,
 }
@@ -53,6 +57,7 @@ pub struct Engine {
     address: SocketAddr,
     started_unix_s: u64,
     datagram_errors: u64,
+    meters: Meters,
     pending: Pending,
     /// Technicians whose image is kept and not served yet.
     imports: Vec<Import>,
@@ -88,6 +93,7 @@ impl Engine {
             address,
             started_unix_s,
             datagram_errors: 0,
+            meters: Meters::default(),
             pending: Pending::default(),
             imports: Vec::new(),
             backlog: VecDeque::new(),
@@ -109,6 +115,7 @@ impl Engine {
                 received = self.parts.socket.receive(&mut buffer) => self.take_datagrams(received, &mut buffer),
                 Some(call) = self.parts.calls.recv() => self.take_call(call),
                 Some(outcome) = self.parts.built.recv() => self.take_built(outcome),
+                Some(look) = self.parts.looks.recv() => self.take_look(look).await,
                 () = tokio::time::sleep_until(wake) => {
                     let now = self.parts.clock.now();
                     self.parts.core.handle_timeout(now);
@@ -155,6 +162,7 @@ impl Engine {
     }
 
     fn take_built(&mut self, outcome: BuildOutcome) {
+        self.meters.built(&outcome);
         match &outcome.result {
             Ok(artefacts) => {
                 for artefact in artefacts {
@@ -252,7 +260,10 @@ impl Engine {
             answers,
         } = std::mem::take(&mut self.pending);
         if !changes.is_empty() || !audit.is_empty() {
+            let began = Instant::now();
+            self.meters.storing(&changes);
             self.parts.store.commit(changes, audit).await?;
+            self.meters.stored(began.elapsed());
         }
         self.backlog.extend(builds);
         while let Some(request) = self.backlog.front() {
@@ -298,6 +309,7 @@ mod tests {
             built: mpsc::channel(1).1,
             builds: BuildPool::start(1, blobs, drop).unwrap(),
             calls: mpsc::channel(1).1,
+            looks: mpsc::channel(1).1,
             clock: Clock::start(),
         };
         let mut engine = Engine::new(parts).unwrap();

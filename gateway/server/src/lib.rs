@@ -4,7 +4,7 @@
 //! [`store`] is the one thread that owns the database; builds run in [`artefacts::pool`], off the network path;
 //! technicians talk to the engine through [`admin`] with the commands of [`cli`], which is the same binary.
 //!
-//! What is left out: the web interface and metrics, DTLS and OSCORE, several gateways on one site.
+//! What is left out: the web interface, DTLS and OSCORE, several gateways on one site.
 //!
 //! | module | what it is |
 //! |---|---|
@@ -17,6 +17,7 @@
 //! | [`blobs`] | content-addressed files: images and artefacts |
 //! | [`artefacts`] | builds and proves what devices download |
 //! | [`admin`], [`client`], [`report`] | the owner-only socket, its caller, and the documents they exchange |
+//! | [`observe`] | metrics, health and readiness over HTTP on loopback |
 //! | [`cli`] | the commands |
 //! | [`find`] | a device by its label, EUI, IMEI or serial number |
 //! | [`probe`] | a gateway from a device's side, through another CoAP codec |
@@ -39,6 +40,7 @@ pub mod error_chain;
 pub mod find;
 pub mod import;
 pub mod logging;
+pub mod observe;
 pub mod probe;
 pub mod publisher;
 pub mod recover;

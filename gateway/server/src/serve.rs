@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,9 +19,11 @@ use crate::clock::Clock;
 use crate::config::{Config, Link};
 use crate::engine::{Engine, Parts};
 use crate::import::Importer;
+use crate::observe::http::HttpListener;
+use crate::observe::{Observer, Pages};
 use crate::publisher::{AnchorError, load_anchors};
 use crate::restore::restorable;
-use crate::state_dir::{StateDir, StateDirError};
+use crate::state_dir::{COAP_ADDRESS, METRICS_ADDRESS, StateDir, StateDirError};
 use crate::store::{self, Store, StoreError};
 use crate::udp::{CoapSocket, RECEIVE_BUFFER_BYTES};
 
@@ -53,7 +56,16 @@ pub enum ServeError {
     #[error("cannot listen on {listen}")]
     Listen {
         /// The configured address.
-        listen: std::net::SocketAddr,
+        listen: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The socket for metrics.
+    #[error("cannot serve metrics on {listen}")]
+    Metrics {
+        /// The configured address.
+        listen: SocketAddr,
         /// Why.
         #[source]
         source: io::Error,
@@ -77,6 +89,9 @@ impl ServeError {
                 ..
             } => Some("start the newer deltagate again, or name another state_dir".to_owned()),
             ServeError::Listen { .. } => Some("name a free address and port as `listen`".to_owned()),
+            ServeError::Metrics { .. } => {
+                Some("name a free loopback address and port as `metrics`".to_owned())
+            }
             _ => None,
         }
     }
@@ -132,7 +147,12 @@ async fn run(config: &Config) -> Result<(), ServeError> {
     let address = socket.local_address().map_err(listen_failed)?;
     warn_about_buffer(&socket);
     let admin = AdminListener::bind(&config.admin_socket)?;
+    let metrics = match config.metrics {
+        Some(listen) => Some(bind_metrics(listen).await?),
+        None => None,
+    };
     let (calls, questions) = Calls::channel();
+    let (observer, looks) = Observer::channel();
     let (report, built) = mpsc::channel(BUILT_MAX);
     let builds = BuildPool::start(config.build_workers, Arc::clone(&blobs), move |outcome| {
         // Only fails when the gateway is stopping; the build is asked for again at the next start.
@@ -144,9 +164,11 @@ async fn run(config: &Config) -> Result<(), ServeError> {
         tracing::warn!("no publisher is trusted: no image can be imported until `trust` names one");
     }
     let importer = Importer::new(anchors, Arc::clone(&blobs));
-    state.write_address(address)?;
+    state.write_address(COAP_ADDRESS, Some(address))?;
+    let metrics_address = metrics.as_ref().map(|(_, address)| *address);
+    state.write_address(METRICS_ADDRESS, metrics_address)?;
     announce(address);
-    tracing::info!(coap = %address, admin = %config.admin_socket.display(), rows, "listening");
+    tracing::info!(coap = %address, metrics = metrics_address.map(tracing::field::display), admin = %config.admin_socket.display(), rows, "listening");
     let parts = Parts {
         core,
         socket,
@@ -155,9 +177,14 @@ async fn run(config: &Config) -> Result<(), ServeError> {
         built,
         builds,
         calls: questions,
+        looks,
         clock: Clock::start(),
     };
     let technicians = tokio::spawn(admin.serve(calls, importer));
+    if let Some((listener, _)) = metrics {
+        let pages = Pages::new(observer, state.path().to_path_buf(), address);
+        tokio::spawn(listener.serve(pages));
+    }
     let stop = async move {
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -172,11 +199,18 @@ async fn run(config: &Config) -> Result<(), ServeError> {
     result.map_err(store_failed)
 }
 
+async fn bind_metrics(listen: SocketAddr) -> Result<(HttpListener, SocketAddr), ServeError> {
+    let failed = |source| ServeError::Metrics { listen, source };
+    let listener = HttpListener::bind(listen).await.map_err(failed)?;
+    let address = listener.local_address().map_err(failed)?;
+    Ok((listener, address))
+}
+
 /// Finished builds that wait for the engine; a worker waits for room.
 const BUILT_MAX: usize = 64;
 
 /// One line for programs. Nobody has to read it.
-fn announce(address: std::net::SocketAddr) {
+fn announce(address: SocketAddr) {
     let mut stdout = io::stdout().lock();
     let _ = writeln!(stdout, "listening coap://{address}").and_then(|()| stdout.flush());
 }

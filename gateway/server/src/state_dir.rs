@@ -7,6 +7,7 @@
 //! ├── images/           what was imported, compressed
 //! ├── artefacts/        what is served, raw
 //! ├── coap.addr         the address CoAP is spoken on, for tools; rewritten at every start
+//! ├── metrics.addr      the address of metrics and health, when they are served
 //! └── admin.sock        the technician's socket, 0600, unless configured elsewhere
 //! ```
 
@@ -76,14 +77,25 @@ impl StateDir {
         &self.path
     }
 
-    /// Leaves the bound address where tools find it, whole or not at all.
-    pub fn write_address(&self, address: SocketAddr) -> io::Result<()> {
-        let target = self.path.join("coap.addr");
-        let fresh = self.path.join("coap.addr.new");
+    /// Leaves a bound address in the file `name`, where tools find it, whole or not at all; without one, no file.
+    pub fn write_address(&self, name: &str, address: Option<SocketAddr>) -> io::Result<()> {
+        let target = self.path.join(name);
+        let Some(address) = address else {
+            return match std::fs::remove_file(target) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            };
+        };
+        let fresh = self.path.join(format!("{name}.new"));
         std::fs::write(&fresh, format!("{address}\n"))?;
         std::fs::rename(fresh, target)
     }
 }
+
+/// File of the address that CoAP is spoken on.
+pub const COAP_ADDRESS: &str = "coap.addr";
+/// File of the address that metrics are served on.
+pub const METRICS_ADDRESS: &str = "metrics.addr";
 
 /// A directory that an operator made keeps the mode that the operator gave it, but not in silence.
 fn warn_if_open(path: &Path) -> io::Result<()> {
@@ -130,10 +142,12 @@ mod tests {
     fn the_address_is_left_for_tools() {
         let temp = tempfile::tempdir().unwrap();
         let state = StateDir::open(temp.path()).unwrap();
-        state.write_address("127.0.0.1:5683".parse().unwrap()).unwrap();
-        assert_eq!(
-            std::fs::read_to_string(temp.path().join("coap.addr")).unwrap(),
-            "127.0.0.1:5683\n"
-        );
+        let write = |address| state.write_address(COAP_ADDRESS, address).unwrap();
+        let read = || std::fs::read_to_string(temp.path().join("coap.addr"));
+        write(Some("127.0.0.1:5683".parse().unwrap()));
+        assert_eq!(read().unwrap(), "127.0.0.1:5683\n");
+        write(None);
+        write(None);
+        assert!(read().is_err());
     }
 }

@@ -12,9 +12,10 @@ mod write;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use gateway_core::Change;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
 /// Why the database cannot be used.
@@ -64,13 +65,23 @@ pub struct Store {
 }
 
 struct Job {
-    changes: Vec<Change>,
-    audit: Vec<AuditLine>,
+    work: Work,
     done: oneshot::Sender<Result<(), StoreError>>,
+}
+
+enum Work {
+    Commit {
+        changes: Vec<Change>,
+        audit: Vec<AuditLine>,
+    },
+    Probe,
 }
 
 /// Batches under way: the engine waits for each before it makes the next, so sending never blocks.
 const JOBS_MAX: usize = 8;
+
+/// How long a commit waits for a tool that reads or backs up the database at the same time.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Store {
     /// Opens or creates the database and returns what it holds.
@@ -93,10 +104,18 @@ impl Store {
 
     /// Commits `changes` and `audit` together; when this returns `Ok` they are on disk.
     pub async fn commit(&self, changes: Vec<Change>, audit: Vec<AuditLine>) -> Result<(), StoreError> {
+        self.work(Work::Commit { changes, audit }).await
+    }
+
+    /// Whether a commit would be let begin: takes the write lock and gives it back. Nothing is written.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        self.work(Work::Probe).await
+    }
+
+    async fn work(&self, work: Work) -> Result<(), StoreError> {
         let (done, answer) = oneshot::channel();
         let jobs = self.jobs.as_ref().ok_or(StoreError::Stopped)?;
-        jobs.send(Job { changes, audit, done })
-            .map_err(|_| StoreError::Stopped)?;
+        jobs.send(Job { work, done }).map_err(|_| StoreError::Stopped)?;
         answer.await.map_err(|_| StoreError::Stopped)?
     }
 
@@ -151,6 +170,7 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // A commit that was answered must survive a power cut; NORMAL would lose the last ones in WAL mode.
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(32);
     schema::migrate(&mut connection)?;
     Ok(connection)
@@ -158,8 +178,15 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
 
 fn write_all(mut connection: Connection, queue: &Receiver<Job>) {
     while let Ok(job) = queue.recv() {
-        let result = write_batch(&mut connection, &job);
-        let failed = result.is_err();
+        let (result, failed) = match &job.work {
+            Work::Commit { changes, audit } => {
+                let result = write_batch(&mut connection, changes, audit);
+                let failed = result.is_err();
+                (result, failed)
+            }
+            // Nobody relied on it.
+            Work::Probe => (probe(&mut connection), false),
+        };
         // Nobody waits any more when the engine is going down; the rows are written all the same.
         let _ = job.done.send(result);
         if failed {
@@ -168,12 +195,25 @@ fn write_all(mut connection: Connection, queue: &Receiver<Job>) {
     }
 }
 
-fn write_batch(connection: &mut Connection, job: &Job) -> Result<(), StoreError> {
+/// Does not wait for whoever holds the lock: the engine waits for the answer.
+fn probe(connection: &mut Connection) -> Result<(), StoreError> {
+    connection.busy_timeout(Duration::ZERO)?;
+    let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+    let probed = begun.and_then(Transaction::rollback);
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(probed?)
+}
+
+fn write_batch(
+    connection: &mut Connection,
+    changes: &[Change],
+    audit: &[AuditLine],
+) -> Result<(), StoreError> {
     let transaction = connection.transaction()?;
-    for change in &job.changes {
+    for change in changes {
         write::apply(&transaction, change)?;
     }
-    for line in &job.audit {
+    for line in audit {
         write::audit(&transaction, line.at_unix_s, &line.what, &line.detail)?;
     }
     transaction.commit()?;
