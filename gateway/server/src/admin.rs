@@ -12,7 +12,11 @@
 //! The socket has mode 0600, its directory is private when the gateway made it, and the peer must be the gateway's
 //! own user or root. Everything is bounded: lines, bodies, connections, and the time a caller may take.
 
+mod caller;
+pub(crate) mod deed;
 pub mod listener;
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -173,6 +177,18 @@ pub enum Ask {
     },
     /// The gateway in numbers, with every update.
     Status {},
+    /// A page of the audit trail, oldest first.
+    Audit {
+        /// Only what is not older.
+        #[serde(default)]
+        since_unix_s: u64,
+        /// Only what concerns this device, in hex.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        device: Option<String>,
+        /// Only what has a higher number: the last one of the page before.
+        #[serde(default)]
+        after: u64,
+    },
 }
 
 /// Whom an assignment is for.
@@ -243,6 +259,8 @@ impl AnswerResult {
 pub struct Call {
     /// What the engine is asked.
     pub ask: EngineAsk,
+    /// Who asks, for the audit trail.
+    pub who: Arc<str>,
     /// Where the answer goes.
     pub answer: oneshot::Sender<AnswerResult>,
 }
@@ -262,6 +280,7 @@ pub enum EngineAsk {
 #[derive(Debug, Clone)]
 pub struct Calls {
     sender: mpsc::Sender<Call>,
+    who: Arc<str>,
 }
 
 /// Questions that wait for the engine. One per connection, so this is never reached.
@@ -271,7 +290,16 @@ impl Calls {
     /// A way and its end, which the engine takes.
     pub fn channel() -> (Calls, mpsc::Receiver<Call>) {
         let (sender, receiver) = mpsc::channel(CALLS_MAX);
-        (Calls { sender }, receiver)
+        let who = Arc::from("the gateway");
+        (Calls { sender, who }, receiver)
+    }
+
+    /// The same way for what this user asks.
+    pub fn by(&self, who: &str) -> Calls {
+        Calls {
+            sender: self.sender.clone(),
+            who: Arc::from(who),
+        }
     }
 
     /// Asks and waits.
@@ -280,7 +308,8 @@ impl Calls {
             problem: "gateway is stopping".to_owned(),
         };
         let (answer, answered) = oneshot::channel();
-        if self.sender.send(Call { ask, answer }).await.is_err() {
+        let who = Arc::clone(&self.who);
+        if self.sender.send(Call { ask, who, answer }).await.is_err() {
             return stopping();
         }
         answered.await.unwrap_or_else(|_| stopping())

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 refused by state or policy, 2 wrong usage, 3 internal. A closed pipe is not an error.
 
 mod args;
+mod audit;
 pub(crate) mod colour;
 mod commands;
 mod device;

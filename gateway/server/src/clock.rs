@@ -41,6 +41,26 @@ pub fn unix_s() -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
+/// `2026-11-23 11:50:49`: a time of day in UTC, as RFC 3339 writes it but for the blank.
+pub fn utc(unix_s: u64) -> String {
+    let (days, second) = (unix_s / 86_400, unix_s % 86_400);
+    // Years of 365.2425 days from 1 March 0000 on, which is 719,468 days before 1970: a leap day is the last of its year.
+    let from_march = days + 719_468;
+    let (era, day) = (from_march / 146_097, from_march % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, carry) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    let year = era * 400 + year + carry;
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
+}
+
 /// How far the time of day may be trusted. Nothing on the air depends on it; what is written down says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClockState {
@@ -90,6 +110,22 @@ const WRITTEN_UNIX_S: u64 = 1_793_491_200;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// From `date --utc --date @…`.
+    #[test]
+    fn the_calendar_is_everybodys() {
+        for (unix_s, text) in [
+            (0, "1970-01-01 00:00:00"),
+            (951_782_399, "2000-02-28 23:59:59"),
+            (951_868_800, "2000-03-01 00:00:00"),
+            (1_709_164_800, "2024-02-29 00:00:00"),
+            (1_793_491_200, "2026-11-01 00:00:00"),
+            (4_107_542_399, "2100-02-28 23:59:59"),
+            (4_107_542_400, "2100-03-01 00:00:00"),
+        ] {
+            assert_eq!(utc(unix_s), text);
+        }
+    }
 
     #[test]
     fn a_clock_of_1970_is_unset_whoever_vouches_for_it() {

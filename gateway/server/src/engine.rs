@@ -17,12 +17,14 @@ use std::time::{Duration, Instant};
 use gateway_core::{BuildOutcome, BuildRequest, Change, Effect, Gateway, ImageDigest, ImageRecord, Transmit};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::admin::deed::{Deed, outcome};
 use crate::admin::{AnswerResult, Call, EngineAsk};
 use crate::artefacts::BuildPool;
+use crate::audit::Entry;
 use crate::blobs::Blobs;
 use crate::clock::Clock;
 use crate::observe::{Look, Meters};
-use crate::store::{AuditLine, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::udp::{CoapSocket, DATAGRAM_BYTES_MAX};
 
 /// Datagrams taken before their effects are committed and their replies sent. One commit on an SD card takes about
@@ -77,7 +79,7 @@ struct Import {
 #[derive(Default)]
 struct Pending {
     changes: Vec<Change>,
-    audit: Vec<AuditLine>,
+    audit: Vec<Entry>,
     builds: Vec<BuildRequest>,
     transmits: Vec<Transmit>,
     answers: Vec<(oneshot::Sender<AnswerResult>, AnswerResult)>,
@@ -200,22 +202,33 @@ impl Engine {
     }
 
     fn take_call(&mut self, call: Call) {
-        let result = match call.ask {
-            EngineAsk::Ask(ask) => self.answer(ask),
-            EngineAsk::Import(image) => return self.take_import(*image, call.answer),
+        let Call { ask, who, answer } = call;
+        let result = match ask {
+            EngineAsk::Ask(ask) => {
+                let deed = Deed::of(&ask);
+                let result = self.answer(ask);
+                if let (Some(deed), Some(outcome)) = (deed, outcome(&result)) {
+                    let device = deed.device;
+                    let entry = Entry::now(&who, &deed.what, deed.detail, outcome);
+                    self.audit(Entry { device, ..entry });
+                }
+                result
+            }
+            EngineAsk::Import(image) => return self.take_import(*image, &who, answer),
             EngineAsk::ImportRejected(problem) => {
-                self.audit("image-import", format!("rejected: {problem}"));
+                let outcome = format!("refused: {problem}");
+                self.audit(Entry::now(&who, "image-import", "", outcome));
                 AnswerResult::Refused { problem, hint: None }
             }
         };
         self.collect();
         // Told only when what it says is on disk.
-        self.pending.answers.push((call.answer, result));
+        self.pending.answers.push((answer, result));
     }
 
-    fn take_import(&mut self, image: ImageRecord, to: oneshot::Sender<AnswerResult>) {
+    fn take_import(&mut self, image: ImageRecord, who: &str, to: oneshot::Sender<AnswerResult>) {
         let digest = image.digest;
-        let result = self.take_image(image);
+        let result = self.take_image(image, who);
         self.collect();
         let view = self.parts.core.image(digest);
         let is_being_made = view.is_some_and(|view| view.building.iter().any(|key| key.base.is_none()));
@@ -227,14 +240,9 @@ impl Engine {
         }
     }
 
-    fn audit(&mut self, what: &str, detail: String) {
-        tracing::info!(what, detail, "audit");
-        let at_unix_s = self.parts.clock.now().unix_s;
-        self.pending.audit.push(AuditLine {
-            at_unix_s,
-            what: what.to_owned(),
-            detail,
-        });
+    fn audit(&mut self, entry: Entry) {
+        entry.log();
+        self.pending.audit.push(entry);
     }
 
     /// Drains the core, as its contract says, after each input.

@@ -17,6 +17,7 @@
 //! | [`blobs`] | content-addressed files: images and artefacts |
 //! | [`artefacts`] | builds and proves what devices download |
 //! | [`admin`], [`client`], [`report`] | the owner-only socket, its caller, and the documents they exchange |
+//! | [`audit`], [`trust`] | who did what; whose images may come in |
 //! | [`observe`] | metrics, health and readiness over HTTP on loopback |
 //! | [`cli`] | the commands |
 //! | [`find`] | a device by its label, EUI, IMEI or serial number |
@@ -28,6 +29,7 @@
 
 pub mod admin;
 pub mod artefacts;
+pub mod audit;
 pub mod blobs;
 pub mod cli;
 pub mod client;
@@ -49,4 +51,5 @@ pub mod restore;
 pub mod serve;
 pub mod state_dir;
 pub mod store;
+pub mod trust;
 pub mod udp;

@@ -10,6 +10,8 @@ pub use plan::{Plan, PlanLinkRow, PlanRow};
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::audit::AuditRow;
+
 /// Version of every document.
 pub const VERSION: u32 = 1;
 
@@ -41,6 +43,13 @@ pub struct Done {
     /// The image that was imported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageRow>,
+}
+
+/// `audit`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AuditPage {
+    /// Oldest first; over the socket at most [`crate::store::AUDIT_PAGE_MAX`] at a time.
+    pub entries: Vec<AuditRow>,
 }
 
 /// `image list`

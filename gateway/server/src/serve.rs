@@ -12,8 +12,9 @@ use tokio::sync::mpsc;
 use wire_coap::BlockSize;
 
 use crate::admin::Calls;
-use crate::admin::listener::{AdminError, AdminListener};
+use crate::admin::listener::{AdminError, AdminListener, Desk};
 use crate::artefacts::BuildPool;
+use crate::audit::Entry;
 use crate::blobs::{BlobError, Blobs};
 use crate::clock::Clock;
 use crate::config::{Config, Link};
@@ -25,6 +26,7 @@ use crate::publisher::{AnchorError, load_anchors};
 use crate::restore::restorable;
 use crate::state_dir::{COAP_ADDRESS, METRICS_ADDRESS, StateDir, StateDirError};
 use crate::store::{self, Store, StoreError};
+use crate::trust;
 use crate::udp::{CoapSocket, RECEIVE_BUFFER_BYTES};
 
 /// Why a gateway does not run.
@@ -130,6 +132,14 @@ async fn run(config: &Config) -> Result<(), ServeError> {
         source,
     };
     let (store, changes) = Store::open(&database).map_err(store_failed)?;
+    let known_keys = Store::trusted_keys(&database).map_err(store_failed)?;
+    let trust_changes = trust::changes(&known_keys, &anchors);
+    trust_changes.iter().for_each(Entry::log);
+    // On disk before the first image can come in.
+    store
+        .commit(Vec::new(), trust_changes)
+        .await
+        .map_err(store_failed)?;
     remove_orphans(state.path(), &blobs, &changes)?;
     let mut core = Gateway::new(CoreConfig {
         trusted_keys: Some(anchors.iter().map(|anchor| anchor.key_id().0).collect()),
@@ -180,7 +190,11 @@ async fn run(config: &Config) -> Result<(), ServeError> {
         looks,
         clock: Clock::start(),
     };
-    let technicians = tokio::spawn(admin.serve(calls, importer));
+    let technicians = tokio::spawn(admin.serve(Desk {
+        calls,
+        importer,
+        database: database.clone(),
+    }));
     if let Some((listener, _)) = metrics {
         let pages = Pages::new(observer, state.path().to_path_buf(), address);
         tokio::spawn(listener.serve(pages));

@@ -4,6 +4,7 @@
 //! one transaction and only then answers, so "answered" means "survives a power cut". Rows are the latest value of
 //! every key; [`Store::open`] hands them back as the changes that restore the core.
 
+mod audit;
 mod key;
 mod load;
 mod schema;
@@ -17,6 +18,9 @@ use std::time::Duration;
 use gateway_core::Change;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
+
+use crate::audit::Entry;
+pub use audit::{AUDIT_PAGE_MAX, AuditQuery, read_audit};
 
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -46,17 +50,6 @@ pub enum StoreError {
     Thread(#[source] std::io::Error),
 }
 
-/// One line of the audit trail.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditLine {
-    /// When.
-    pub at_unix_s: u64,
-    /// What was attempted, one word: `image-import`.
-    pub what: String,
-    /// What came of it, one clause.
-    pub detail: String,
-}
-
 /// Handle of the writer thread.
 #[derive(Debug)]
 pub struct Store {
@@ -70,10 +63,7 @@ struct Job {
 }
 
 enum Work {
-    Commit {
-        changes: Vec<Change>,
-        audit: Vec<AuditLine>,
-    },
+    Commit { changes: Vec<Change>, audit: Vec<Entry> },
     Probe,
 }
 
@@ -102,8 +92,13 @@ impl Store {
         ))
     }
 
+    /// The keys that the audit trail says are trusted, in hex. Read once, at the start, before anything is committed.
+    pub fn trusted_keys(path: &Path) -> Result<Vec<String>, StoreError> {
+        audit::trusted_keys(&Connection::open(path)?)
+    }
+
     /// Commits `changes` and `audit` together; when this returns `Ok` they are on disk.
-    pub async fn commit(&self, changes: Vec<Change>, audit: Vec<AuditLine>) -> Result<(), StoreError> {
+    pub async fn commit(&self, changes: Vec<Change>, audit: Vec<Entry>) -> Result<(), StoreError> {
         self.work(Work::Commit { changes, audit }).await
     }
 
@@ -130,21 +125,6 @@ impl Store {
         }
         let devices: i64 = connection.query_row("SELECT count(*) FROM device", [], |row| row.get(0))?;
         Ok(usize::try_from(devices).unwrap_or_default())
-    }
-
-    /// The audit trail, oldest first, read through a connection of its own.
-    pub fn read_audit(path: &Path) -> Result<Vec<AuditLine>, StoreError> {
-        let connection = Connection::open(path)?;
-        let mut statement = connection.prepare("SELECT at_unix_s, what, detail FROM audit ORDER BY id")?;
-        let lines = statement.query_map([], |row| {
-            let at_unix_s = row.get::<_, i64>(0)?.unsigned_abs();
-            Ok(AuditLine {
-                at_unix_s,
-                what: row.get(1)?,
-                detail: row.get(2)?,
-            })
-        })?;
-        Ok(lines.collect::<Result<_, _>>()?)
     }
 }
 
@@ -204,17 +184,13 @@ fn probe(connection: &mut Connection) -> Result<(), StoreError> {
     Ok(probed?)
 }
 
-fn write_batch(
-    connection: &mut Connection,
-    changes: &[Change],
-    audit: &[AuditLine],
-) -> Result<(), StoreError> {
+fn write_batch(connection: &mut Connection, changes: &[Change], entries: &[Entry]) -> Result<(), StoreError> {
     let transaction = connection.transaction()?;
     for change in changes {
         write::apply(&transaction, change)?;
     }
-    for line in audit {
-        write::audit(&transaction, line.at_unix_s, &line.what, &line.detail)?;
+    for entry in entries {
+        audit::append(&transaction, entry)?;
     }
     transaction.commit()?;
     Ok(())

@@ -60,7 +60,7 @@ fn an_image_signed_by_a_stranger_leaves_an_audit_line_and_nothing_else() {
     assert!(site.files("images").is_empty());
     let audit = site.audit();
     assert_eq!(audit.len(), 1);
-    assert!(audit[0].starts_with("rejected: "), "{audit:?}");
+    assert!(audit[0].starts_with("refused: "), "{audit:?}");
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn an_image_that_is_known_under_another_sequence_number_is_refused_and_stays_as_
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert_eq!(site.files("images"), [digest]);
     assert_eq!(site.json("image list")["images"][0]["sequence_number"], 1);
-    assert!(site.audit()[1].starts_with("rejected: "), "{:?}", site.audit());
+    assert!(site.audit()[1].starts_with("refused: "), "{:?}", site.audit());
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_second_image_of_the_same_class_and_sequence_number_leaves_an_audit_line_and
     assert_eq!(changed, "nothing changed");
     assert_eq!(hint, "hint: deltagate image sign --help");
     assert_eq!(site.files("images"), [digest]);
-    assert!(site.audit()[1].starts_with("rejected: "), "{:?}", site.audit());
+    assert!(site.audit()[1].starts_with("refused: "), "{:?}", site.audit());
 }
 
 #[test]

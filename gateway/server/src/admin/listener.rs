@@ -10,17 +10,33 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
+use super::caller::caller;
+use super::deed::spelled;
 use super::{
     Answer, AnswerResult, Ask, BODY_BYTES_MAX, Calls, EngineAsk, LINE_BYTES_MAX, PROTOCOL_VERSION, Question,
 };
+use crate::error_chain::chain;
 use crate::import::{ImportFile, Importer};
+use crate::report::{AuditPage, Document};
 use crate::state_dir::make_private;
+use crate::store::{AuditQuery, read_audit};
 
 /// Technicians at a time; the next one waits in the system's queue.
 pub const CONNECTIONS_MAX: usize = 16;
 
 /// A caller that is silent this long is dropped. Reading a file of the largest size takes a fraction of it.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where questions are taken to. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    /// The engine, for all that it does not answer itself.
+    pub calls: Calls,
+    /// Who verifies and keeps images.
+    pub importer: Importer,
+    /// The database, for its audit trail.
+    pub database: PathBuf,
+}
 
 /// The bound socket; removes its file when dropped.
 #[derive(Debug)]
@@ -78,7 +94,7 @@ impl AdminListener {
     }
 
     /// Serves technicians until the task is dropped.
-    pub async fn serve(self, calls: Calls, importer: Importer) {
+    pub async fn serve(self, desk: Desk) {
         let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
@@ -86,9 +102,9 @@ impl AdminListener {
             };
             match self.listener.accept().await {
                 Ok((stream, _)) if self.may_ask(&stream) => {
-                    let (calls, importer) = (calls.clone(), importer.clone());
+                    let desk = desk.clone();
                     tokio::spawn(async move {
-                        if let Err(error) = converse(stream, &calls, &importer).await {
+                        if let Err(error) = converse(stream, &desk).await {
                             tracing::debug!(%error, "a technician went away");
                         }
                         drop(slot);
@@ -140,10 +156,11 @@ fn clear(path: &Path) -> Result<(), AdminError> {
     })
 }
 
-async fn converse(stream: UnixStream, calls: &Calls, importer: &Importer) -> io::Result<()> {
+async fn converse(stream: UnixStream, desk: &Desk) -> io::Result<()> {
+    let who = caller(&stream);
     let mut stream = BufReader::new(stream);
     let result = match tokio::time::timeout(QUESTION_TIMEOUT, read_question(&mut stream)).await {
-        Ok(Ok((ask, body))) => answer(ask, body, calls, importer).await,
+        Ok(Ok((ask, body))) => desk.answer(ask, body, &who).await,
         Ok(Err(result)) => result,
         Err(_) => AnswerResult::Refused {
             problem: "question took too long".to_owned(),
@@ -159,20 +176,44 @@ async fn converse(stream: UnixStream, calls: &Calls, importer: &Importer) -> io:
     stream.shutdown().await
 }
 
-async fn answer(ask: Ask, body: Vec<u8>, calls: &Calls, importer: &Importer) -> AnswerResult {
-    match ask {
-        Ask::ImageImport { detached_at } => {
-            importer
-                .import(
-                    ImportFile {
-                        bytes: body,
-                        detached_at,
-                    },
-                    calls,
-                )
+impl Desk {
+    async fn answer(&self, ask: Ask, body: Vec<u8>, who: &str) -> AnswerResult {
+        let calls = self.calls.by(who);
+        match ask {
+            Ask::ImageImport { detached_at } => {
+                let file = ImportFile {
+                    bytes: body,
+                    detached_at,
+                };
+                self.importer.import(file, &calls).await
+            }
+            Ask::Audit {
+                since_unix_s,
+                device,
+                after,
+            } => {
+                self.audit(AuditQuery {
+                    since_unix_s,
+                    device: device.as_deref().map(spelled),
+                    after,
+                })
                 .await
+            }
+            ask => calls.ask(EngineAsk::Ask(ask)).await,
         }
-        ask => calls.ask(EngineAsk::Ask(ask)).await,
+    }
+
+    /// Read past the engine, which a long trail must not hold up.
+    async fn audit(&self, query: AuditQuery) -> AnswerResult {
+        let database = self.database.clone();
+        let failed = |error: &dyn std::error::Error| AnswerResult::Failed {
+            problem: format!("audit trail cannot be read: {}", chain(error)),
+        };
+        match tokio::task::spawn_blocking(move || read_audit(&database, &query)).await {
+            Ok(Ok(entries)) => AnswerResult::ok(&Document::new(AuditPage { entries })),
+            Ok(Err(error)) => failed(&error),
+            Err(error) => failed(&error),
+        }
     }
 }
 

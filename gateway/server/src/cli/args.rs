@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use wire_checkin::Severity;
 
+use super::audit::AuditArgs;
 use crate::delta::DeltaCommand;
 use crate::probe::ProbeArgs;
 use crate::publisher::cli::{ImageInspectArgs, ImageSignArgs, KeyGenerateArgs};
@@ -69,6 +70,8 @@ pub enum Command {
     Probe(ProbeArgs),
     /// The gateway in numbers, the devices that need you, and every update under way
     Status(StatusArgs),
+    /// Who did what on this gateway, and what came of it
+    Audit(AuditArgs),
 }
 
 impl Command {
@@ -263,7 +266,7 @@ fn severity(text: &str) -> Result<Severity, String> {
 }
 
 /// Seconds of a number with its unit.
-fn time(text: &str) -> Result<u32, String> {
+pub(super) fn time(text: &str) -> Result<u32, String> {
     let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(at);
     let unit_s = match unit {

@@ -44,6 +44,7 @@ pub(super) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Status(args) if args.watch => {
             return watch::watch(&client(&cli)?, style(&cli), args.until_done, out);
         }
+        Command::Audit(args) => args.run(&client(&cli)?, style(&cli), out)?,
         command => {
             let answered = ask(command, &client(&cli)?, style(&cli), out);
             answered.map_err(|failure| match command.changes() && failure.changed.is_none() {
@@ -111,8 +112,13 @@ fn ask(command: &Command, client: &Client, style: Style, out: &mut dyn Write) ->
             out,
         ),
         Command::Status(_) => print(client.ask(Ask::Status {}), style, out, status::show),
-        // Commands that ask no gateway.
-        Command::Serve | Command::Key(_) | Command::Delta(_) | Command::Probe(_) | Command::Doctor => Ok(()),
+        // Commands that ask no gateway, or more than one question.
+        Command::Serve
+        | Command::Key(_)
+        | Command::Delta(_)
+        | Command::Probe(_)
+        | Command::Doctor
+        | Command::Audit(_) => Ok(()),
     }
 }
 

@@ -8,6 +8,7 @@ use wire_checkin::{DeviceId, Severity};
 
 use super::Engine;
 use crate::admin::{AnswerResult, Ask, Target};
+use crate::audit::Entry;
 use crate::find;
 use crate::report::{
     DeviceDetail, DeviceRow, Devices, Document, Done, Found, Groups, ImageDetail, ImageRow, Images,
@@ -35,8 +36,12 @@ impl Engine {
     }
 
     /// A verified image whose bytes are kept.
-    pub(super) fn take_image(&mut self, image: ImageRecord) -> AnswerResult {
+    pub(super) fn take_image(&mut self, image: ImageRecord, who: &str) -> AnswerResult {
         let (digest, row) = (image.digest, ImageRow::from(&image));
+        let detail = format!(
+            "image={digest} version={} sequence={} key={}",
+            row.image_version, row.sequence_number, row.key_id
+        );
         let now = self.parts.clock.now();
         match self.parts.core.handle_command(now, Command::ImportImage(image)) {
             Ok(reply) => {
@@ -44,7 +49,7 @@ impl Engine {
                     Reply::Unchanged => "image was imported before",
                     _ => "image imported",
                 };
-                self.audit("image-import", format!("accepted: {digest}, {done}"));
+                self.audit(Entry::now(who, "image-import", detail, done));
                 AnswerResult::ok(&Document::new(Done {
                     done: done.to_owned(),
                     image: Some(row),
@@ -57,7 +62,8 @@ impl Engine {
                 {
                     tracing::warn!(%error, "a refused image stays until the next start");
                 }
-                self.audit("image-import", format!("rejected: {refusal}"));
+                let outcome = format!("refused: {refusal}");
+                self.audit(Entry::now(who, "image-import", detail, outcome));
                 AnswerResult::refused(&refusal, refusal.hint())
             }
         }
@@ -68,6 +74,10 @@ impl Engine {
             Ask::ImageImport { .. } => Err(Refused(
                 "import came without a file".into(),
                 "deltagate image import".into(),
+            )),
+            Ask::Audit { .. } => Err(Refused(
+                "the audit trail is not the engine's to read".into(),
+                "deltagate audit".into(),
             )),
             Ask::ImageList {} => Ok(document(Images {
                 images: self.image_rows(),
@@ -163,12 +173,8 @@ impl Engine {
     }
 
     fn command(&mut self, command: Command) -> Result<AnswerResult, Refused> {
-        let what = format!("{command:?}");
         let now = self.parts.clock.now();
         let reply = self.parts.core.handle_command(now, command)?;
-        if reply != Reply::Unchanged {
-            self.audit("command", what);
-        }
         Ok(document(Done {
             done: reply.to_string(),
             image: None,

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// Step `n` takes a database from version `n` to `n + 1`.
-const MIGRATIONS: [&str; 5] = [V1, V2, V3, V4, V5];
+const MIGRATIONS: [&str; 6] = [V1, V2, V3, V4, V5, V6];
 
 /// Brings a database to this program's version, all or nothing.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
@@ -121,4 +121,17 @@ CREATE TABLE device_label (device BLOB PRIMARY KEY, label TEXT NOT NULL) STRICT;
 /// Whether updates are paused: at most one row, that says since when.
 const V5: &str = "
 CREATE TABLE paused (id INTEGER PRIMARY KEY CHECK (id = 0), since_unix_s INTEGER NOT NULL) STRICT;
+";
+
+/// Who did it, what came of it, and the chain that shows whether the trail was touched. `INSERT OR REPLACE` removes a row
+/// without asking the trigger for DELETE.
+const V6: &str = "
+ALTER TABLE audit ADD COLUMN clock TEXT NOT NULL DEFAULT '';
+ALTER TABLE audit ADD COLUMN who TEXT NOT NULL DEFAULT '';
+ALTER TABLE audit ADD COLUMN device TEXT;
+ALTER TABLE audit ADD COLUMN outcome TEXT NOT NULL DEFAULT '';
+ALTER TABLE audit ADD COLUMN chain TEXT;
+CREATE TRIGGER audit_is_append_only_3 BEFORE INSERT ON audit
+WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id) BEGIN SELECT RAISE(ABORT, 'append-only'); END;
+CREATE INDEX audit_trust ON audit (id) WHERE what IN ('trust-add', 'trust-remove');
 ";

@@ -1,4 +1,5 @@
 use super::*;
+use crate::audit::{AuditRow, Check};
 use gateway_core::{
     AirTime, ArtefactDigest, ArtefactRecord, Assignment, BuildFormats, BuildKey, Bytes, ClassId, Counters,
     DeviceRecord, DeviceReport, GroupName, ImageDigest, ImageRecord, Label, LinkEvents, LinkName, Offer,
@@ -344,17 +345,65 @@ async fn the_audit_trail_only_grows() {
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("db");
     let (store, _) = Store::open(&path).unwrap();
-    let line = AuditLine {
-        at_unix_s: 5,
-        what: "image-import".into(),
-        detail: "rejected: no trusted key".into(),
+    let entry = |at_unix_s, device: &str| Entry {
+        at_unix_s,
+        device: Some(device.into()),
+        ..Entry::now("alice (uid 1000)", "device-claim", "", "refused: no")
     };
-    store.commit(Vec::new(), vec![line.clone()]).await.unwrap();
+    let entries = vec![entry(5, "52"), entry(6, "53")];
+    store.commit(Vec::new(), entries).await.unwrap();
+    store.commit(Vec::new(), vec![entry(7, "52")]).await.unwrap();
     drop(store);
-    assert_eq!(Store::read_audit(&path).unwrap(), [line]);
+    let read = |since_unix_s, device: Option<&str>, after| {
+        let device = device.map(str::to_owned);
+        let query = AuditQuery {
+            since_unix_s,
+            device,
+            after,
+        };
+        read_audit(&path, &query).unwrap()
+    };
+    let ids = |rows: Vec<AuditRow>| rows.iter().map(|row| row.id).collect::<Vec<_>>();
+    assert_eq!(ids(read(0, None, 0)), [1, 2, 3]);
+    assert_eq!(ids(read(6, None, 0)), [2, 3]);
+    assert_eq!(ids(read(0, Some("52"), 1)), [3]);
+    let mut check = Check::default();
+    read(0, None, 0).iter().for_each(|row| check.take(row).unwrap());
     let connection = Connection::open(&path).unwrap();
-    assert!(connection.execute("DELETE FROM audit", []).is_err());
-    assert!(connection.execute("UPDATE audit SET detail = ''", []).is_err());
+    for forbidden in [
+        "DELETE FROM audit",
+        "UPDATE audit SET detail = ''",
+        "INSERT OR REPLACE INTO audit SELECT * FROM audit WHERE id = 1",
+    ] {
+        let refused = connection.execute(forbidden, []).unwrap_err();
+        assert!(
+            refused.to_string().contains("append-only"),
+            "{forbidden}: {refused}"
+        );
+    }
+}
+
+/// Entries of an older database have no chain, and it begins behind them.
+#[tokio::test]
+async fn a_trail_from_before_the_chain_is_carried_on() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("db");
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch(schema::V1).unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    let old = "INSERT INTO audit (at_unix_s, what, detail) VALUES (1, 'command', 'ClaimDevice')";
+    connection.execute(old, []).unwrap();
+    drop(connection);
+    let (store, _) = Store::open(&path).unwrap();
+    let entry = Entry::now("gateway.toml", "trust-add", "ab", "");
+    store.commit(Vec::new(), vec![entry]).await.unwrap();
+    drop(store);
+    let rows = read_audit(&path, &AuditQuery::default()).unwrap();
+    assert_eq!((rows[0].what.as_str(), rows[0].chain.as_ref()), ("command", None));
+    let mut check = Check::default();
+    rows.iter().for_each(|row| check.take(row).unwrap());
+    assert!(check.end().1.is_some());
+    assert_eq!(Store::trusted_keys(&path).unwrap(), ["ab"]);
 }
 
 #[test]

@@ -139,19 +139,6 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Resul
     }
 }
 
-/// Appends to the audit trail, which nothing ever changes or removes.
-pub(super) fn audit(
-    connection: &Connection,
-    at_unix_s: u64,
-    what: &str,
-    detail: &str,
-) -> rusqlite::Result<()> {
-    Writer { connection }.run(
-        "INSERT INTO audit (at_unix_s, what, detail) VALUES (?, ?, ?)",
-        [number(at_unix_s), text(what), text(detail)],
-    )
-}
-
 struct Writer<'c> {
     connection: &'c Connection,
 }

@@ -180,13 +180,13 @@ impl Site {
         hex(&sha256(image))
     }
 
-    /// The audit trail's lines about imports.
+    /// What came of every import, as the audit trail has it.
     pub(crate) fn audit(&self) -> Vec<String> {
-        let lines = deltagate::store::Store::read_audit(&deltagate::store::path_in(&self.state())).unwrap();
-        lines
-            .into_iter()
-            .filter(|line| line.what == "image-import")
-            .map(|line| line.detail)
+        let trail = self.json("audit");
+        let entries = trail["entries"].as_array().unwrap().iter();
+        let imports = entries.filter(|entry| entry["what"] == "image-import");
+        imports
+            .map(|entry| entry["outcome"].as_str().unwrap().to_owned())
             .collect()
     }
 

@@ -1,0 +1,124 @@
+//! What a question would do, in the words of the audit trail.
+
+use serde_json::Value;
+
+use super::{AnswerResult, Ask};
+
+/// A question that may change something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Deed {
+    /// The command's words: `update-assign`.
+    pub(crate) what: String,
+    /// The one device that it names.
+    pub(crate) device: Option<String>,
+    /// Everything else that it names: `image=3f2a group=roof`.
+    pub(crate) detail: String,
+}
+
+impl Deed {
+    /// `None` for a question that only asks. What is not known to be such is a deed.
+    pub(crate) fn of(ask: &Ask) -> Option<Deed> {
+        let only_asks = matches!(
+            ask,
+            Ask::ImageList {}
+                | Ask::ImageShow { .. }
+                | Ask::DeviceList { .. }
+                | Ask::DeviceShow { .. }
+                | Ask::GroupList {}
+                | Ask::UpdateStatus {}
+                | Ask::LinkList {}
+                | Ask::LinkShow { .. }
+                | Ask::Status {}
+                | Ask::Audit { .. }
+        );
+        if only_asks {
+            return None;
+        }
+        // As it travels: {"update-assign": {"image": …, "to": {"group": …}}}.
+        let Ok(Value::Object(ask)) = serde_json::to_value(ask) else {
+            return None;
+        };
+        let (what, fields) = ask.into_iter().next()?;
+        let mut words = Vec::new();
+        spell(&fields, &mut words);
+        let device = words.iter().position(|(name, _)| name == "device");
+        let device = device.map(|at| spelled(&words.remove(at).1));
+        let words: Vec<String> = words
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        Some(Deed {
+            what,
+            device,
+            detail: words.join(" "),
+        })
+    }
+}
+
+/// A device's identifier as it is kept, however it was typed; what is none stays as it is.
+pub(super) fn spelled(device: &str) -> String {
+    let id = device.parse::<wire_checkin::DeviceId>();
+    id.map_or_else(|_| device.to_owned(), |id| id.to_string())
+}
+
+fn spell(fields: &Value, words: &mut Vec<(String, String)>) {
+    let Value::Object(fields) = fields else { return };
+    for (name, value) in fields {
+        match value {
+            Value::Null => {}
+            Value::Object(_) => spell(value, words),
+            Value::String(text) => words.push((name.clone(), text.clone())),
+            other => words.push((name.clone(), other.to_string())),
+        }
+    }
+}
+
+/// What came of a deed; `None` when nothing was left to do, which leaves no entry: who repeats a command every minute would
+/// wear out the card.
+pub(crate) fn outcome(result: &AnswerResult) -> Option<String> {
+    match result {
+        AnswerResult::Ok(document) => {
+            let done = document["done"].as_str().unwrap_or("done");
+            (done != gateway_core::Reply::Unchanged.to_string()).then(|| done.to_owned())
+        }
+        AnswerResult::Refused { problem, .. } => Some(format!("refused: {problem}")),
+        AnswerResult::Failed { problem } => Some(format!("failed: {problem}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::Target;
+
+    #[test]
+    fn a_deed_is_told_in_the_words_of_its_command() {
+        let assign = |to| Ask::UpdateAssign {
+            image: "3f2a".to_owned(),
+            to,
+            severity: 1,
+            defer_s_max: None,
+        };
+        let deed = Deed::of(&assign(Target::Group("roof".to_owned()))).unwrap();
+        assert_eq!((deed.what.as_str(), deed.device), ("update-assign", None));
+        assert_eq!(deed.detail, "image=3f2a severity=1 group=roof");
+        let deed = Deed::of(&assign(Target::Device("52".to_owned()))).unwrap();
+        assert_eq!(deed.device.as_deref(), Some("52"));
+        assert_eq!(spelled("52540012ABCD"), "52540012abcd");
+        assert_eq!(spelled("roof"), "roof");
+        assert_eq!(deed.detail, "image=3f2a severity=1");
+        assert_eq!(Deed::of(&Ask::Status {}), None);
+    }
+
+    #[test]
+    fn what_changed_nothing_leaves_no_entry() {
+        let done = |done: &str| AnswerResult::Ok(serde_json::json!({"version": 1, "done": done}));
+        assert_eq!(outcome(&done("nothing to do")), None);
+        assert_eq!(
+            outcome(&done("assigned to 3 devices")).unwrap(),
+            "assigned to 3 devices"
+        );
+        let refused = AnswerResult::refused("device 52 is not known", "deltagate device list");
+        assert_eq!(outcome(&refused).unwrap(), "refused: device 52 is not known");
+    }
+}
