@@ -10,7 +10,9 @@ use crate::gateway::Gateway;
 use crate::identity::ImageDigest;
 use crate::label::Label;
 use crate::pause;
-use crate::records::{DeviceRecord, GroupName, ImageRecord, Offer, Progress, Selector, UpdateState};
+use crate::records::{
+    DeviceRecord, GroupName, ImageRecord, Offer, OfferPath, Progress, Selector, UpdateState,
+};
 use crate::state::State;
 use crate::units::Bytes;
 use crate::views::{
@@ -86,6 +88,21 @@ impl Gateway {
             .values()
             .filter_map(|device| self.update_view(device))
             .collect()
+    }
+
+    /// The open offer of a path.
+    pub fn offer(&self, path: OfferPath) -> Option<&Offer> {
+        self.state().offers.get(&path)
+    }
+
+    /// What a device is offered that becomes this image.
+    pub fn offer_of(&self, device: DeviceId, image: ImageDigest) -> Option<&Offer> {
+        self.state().offers_of(device).find(|offer| offer.image == image)
+    }
+
+    /// Payload bytes of what is offered; `None` when it is gone.
+    pub fn artefact_bytes(&self, offer: &Offer) -> Option<Bytes> {
+        self.state().artefact_of(offer).map(|artefact| artefact.size)
     }
 
     /// The whole gateway in numbers.

@@ -177,6 +177,12 @@ pub enum Ask {
     },
     /// The gateway in numbers, with every update.
     Status {},
+    /// The newest lines of the log.
+    Logs {
+        /// Only those that contain this.
+        #[serde(default)]
+        text: String,
+    },
     /// A page of the audit trail, oldest first.
     Audit {
         /// Only what is not older.

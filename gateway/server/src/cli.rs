@@ -12,6 +12,7 @@ mod lists;
 mod locate;
 mod plan;
 pub(crate) mod screen;
+mod logs;
 mod show;
 mod status;
 mod watch;

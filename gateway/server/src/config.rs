@@ -13,6 +13,8 @@ use std::str::FromStr;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::logging::LogFormat;
+
 /// A checked configuration. Every path is absolute or relative to the working directory, never to the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -24,6 +26,8 @@ pub struct Config {
     pub admin_socket: PathBuf,
     /// Where metrics, health and readiness are served over HTTP: a loopback address. `None`: nowhere.
     pub metrics: Option<SocketAddr>,
+    /// How lines of the log are written.
+    pub log: LogFormat,
     /// SPKI PEM files of the publishers whose images may be imported.
     pub trust: Vec<PathBuf>,
     /// What a device is told when there is nothing to do.
@@ -131,6 +135,7 @@ impl Config {
                 .as_ref()
                 .map(|text| document.loopback("metrics", text))
                 .transpose()?,
+            log: file.log,
             trust: file.trust.iter().map(|path| base.join(path)).collect(),
             check_in_interval_s: document.within(
                 "check_in_interval_s",
@@ -172,6 +177,8 @@ struct File {
     state_dir: PathBuf,
     admin_socket: Option<PathBuf>,
     metrics: Option<Spanned<String>>,
+    #[serde(default)]
+    log: LogFormat,
     trust: Vec<PathBuf>,
     #[serde(default = "default_check_in_interval_s")]
     check_in_interval_s: Spanned<u64>,

@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::observe::{Look, Meters};
 use crate::store::{Store, StoreError};
 use crate::udp::{CoapSocket, DATAGRAM_BYTES_MAX};
+use crate::update_log;
 
 /// Datagrams taken before their effects are committed and their replies sent. One commit on an SD card takes about
 /// 10 ms; 64 check-ins share it.
@@ -165,18 +166,17 @@ impl Engine {
 
     fn take_built(&mut self, outcome: BuildOutcome) {
         self.meters.built(&outcome);
+        let image = outcome.key.target.short_hex();
+        let base = outcome.key.base.map(|base| base.short_hex());
         match &outcome.result {
             Ok(artefacts) => {
                 for artefact in artefacts {
                     let (format, size) = (artefact.format, artefact.size.0);
-                    tracing::info!(target_image = outcome.key.target.short_hex(), %format, size, "artefact is ready");
+                    let digest = &artefact.digest.to_string()[..16];
+                    tracing::info!(image, artefact = digest, base, %format, size, "artefact is ready");
                 }
             }
-            Err(reason) => tracing::warn!(
-                target_image = outcome.key.target.short_hex(),
-                reason,
-                "build failed"
-            ),
+            Err(reason) => tracing::warn!(image, base, reason, "build failed"),
         }
         let now = self.parts.clock.now();
         let key = outcome.key;
@@ -270,8 +270,12 @@ impl Engine {
         if !changes.is_empty() || !audit.is_empty() {
             let began = Instant::now();
             self.meters.storing(&changes);
+            let told = changes.iter().filter(|change| update_log::is_told(change));
+            let told: Vec<Change> = told.cloned().collect();
             self.parts.store.commit(changes, audit).await?;
             self.meters.stored(began.elapsed());
+            told.iter()
+                .for_each(|change| update_log::tell(&self.parts.core, change));
         }
         self.backlog.extend(builds);
         while let Some(request) = self.backlog.front() {

@@ -18,6 +18,7 @@
 //! | [`artefacts`] | builds and proves what devices download |
 //! | [`admin`], [`client`], [`report`] | the owner-only socket, its caller, and the documents they exchange |
 //! | [`audit`], [`trust`] | who did what; whose images may come in |
+//! | [`logging`], [`update_log`] | lines for people and programs; every line of an update carries its name |
 //! | [`observe`] | metrics, health and readiness over HTTP on loopback |
 //! | [`cli`] | the commands |
 //! | [`find`] | a device by its label, EUI, IMEI or serial number |
@@ -53,3 +54,4 @@ pub mod state_dir;
 pub mod store;
 pub mod trust;
 pub mod udp;
+pub mod update_log;

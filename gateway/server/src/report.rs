@@ -52,6 +52,13 @@ pub struct AuditPage {
     pub entries: Vec<AuditRow>,
 }
 
+/// `logs`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LogPage {
+    /// Oldest first: `timestamp`, `level`, `target`, `message` and each line's own fields.
+    pub lines: Vec<serde_json::Map<String, serde_json::Value>>,
+}
+
 /// `image list`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Images {

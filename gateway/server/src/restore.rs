@@ -18,8 +18,8 @@ pub fn restorable(changes: Vec<Change>, blobs: &Blobs) -> Vec<Change> {
             && !is_there(artefact, blobs)
         {
             tracing::warn!(
-                artefact = %artefact.digest,
-                target_image = artefact.target.short_hex(),
+                artefact = &artefact.digest.to_string()[..16],
+                image = artefact.target.short_hex(),
                 "artefact is missing and will be built again"
             );
             lost.insert((artefact.target, artefact.base));

@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Link};
 use crate::engine::{Engine, Parts};
 use crate::import::Importer;
+use crate::logging::Recent;
 use crate::observe::http::HttpListener;
 use crate::observe::{Observer, Pages};
 use crate::publisher::{AnchorError, load_anchors};
@@ -111,18 +112,18 @@ impl ServeError {
     }
 }
 
-/// Runs a gateway until SIGINT or SIGTERM.
-pub fn serve(config: &Config) -> Result<(), ServeError> {
+/// Runs a gateway until SIGINT or SIGTERM. `recent` is what technicians are shown of its log.
+pub fn serve(config: &Config, recent: Recent) -> Result<(), ServeError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let result = runtime.block_on(run(config));
+    let result = runtime.block_on(run(config, recent));
     // An import that is being verified may end by itself; it was not answered.
     runtime.shutdown_background();
     result
 }
 
-async fn run(config: &Config) -> Result<(), ServeError> {
+async fn run(config: &Config, recent: Recent) -> Result<(), ServeError> {
     let state = StateDir::open(&config.state_dir)?;
     let anchors = load_anchors(&config.trust)?;
     let blobs = Arc::new(Blobs::open(state.path())?);
@@ -194,6 +195,7 @@ async fn run(config: &Config) -> Result<(), ServeError> {
         calls,
         importer,
         database: database.clone(),
+        recent,
     }));
     if let Some((listener, _)) = metrics {
         let pages = Pages::new(observer, state.path().to_path_buf(), address);

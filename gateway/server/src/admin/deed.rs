@@ -30,6 +30,7 @@ impl Deed {
                 | Ask::LinkShow { .. }
                 | Ask::Status {}
                 | Ask::Audit { .. }
+                | Ask::Logs { .. }
         );
         if only_asks {
             return None;

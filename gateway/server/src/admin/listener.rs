@@ -17,7 +17,8 @@ use super::{
 };
 use crate::error_chain::chain;
 use crate::import::{ImportFile, Importer};
-use crate::report::{AuditPage, Document};
+use crate::logging::Recent;
+use crate::report::{AuditPage, Document, LogPage};
 use crate::state_dir::make_private;
 use crate::store::{AuditQuery, read_audit};
 
@@ -36,6 +37,8 @@ pub struct Desk {
     pub importer: Importer,
     /// The database, for its audit trail.
     pub database: PathBuf,
+    /// The newest lines of the log.
+    pub recent: Recent,
 }
 
 /// The bound socket; removes its file when dropped.
@@ -199,6 +202,14 @@ impl Desk {
                 })
                 .await
             }
+            Ask::Logs { text } => AnswerResult::ok(&Document::new(LogPage {
+                lines: self
+                    .recent
+                    .containing(&text)
+                    .iter()
+                    .filter_map(|line| serde_json::from_str(line).ok())
+                    .collect(),
+            })),
             ask => calls.ask(EngineAsk::Ask(ask)).await,
         }
     }

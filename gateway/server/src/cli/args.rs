@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use wire_checkin::Severity;
 
 use super::audit::AuditArgs;
+use super::logs::LogsArgs;
 use crate::delta::DeltaCommand;
 use crate::probe::ProbeArgs;
 use crate::publisher::cli::{ImageInspectArgs, ImageSignArgs, KeyGenerateArgs};
@@ -72,6 +73,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Who did what on this gateway, and what came of it
     Audit(AuditArgs),
+    /// The newest lines of the gateway's log, with every update's name on its lines
+    Logs(LogsArgs),
 }
 
 impl Command {
@@ -94,6 +97,8 @@ impl Command {
             | Command::Why { .. }
             | Command::Probe(_)
             | Command::Doctor
+            | Command::Audit(_)
+            | Command::Logs(_)
             | Command::Status(_) => false,
         }
     }

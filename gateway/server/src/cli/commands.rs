@@ -45,6 +45,7 @@ pub(super) fn run(cli: Cli) -> Result<ExitCode, Failure> {
             return watch::watch(&client(&cli)?, style(&cli), args.until_done, out);
         }
         Command::Audit(args) => args.run(&client(&cli)?, style(&cli), out)?,
+        Command::Logs(args) => args.run(&client(&cli)?, style(&cli), out)?,
         command => {
             let answered = ask(command, &client(&cli)?, style(&cli), out);
             answered.map_err(|failure| match command.changes() && failure.changed.is_none() {
@@ -74,8 +75,8 @@ fn serve(cli: &Cli) -> Result<ExitCode, Failure> {
         );
     };
     let config = Config::read(path)?;
-    crate::logging::start();
-    crate::serve::serve(&config)?;
+    let recent = crate::logging::start(config.log);
+    crate::serve::serve(&config, recent)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -118,7 +119,8 @@ fn ask(command: &Command, client: &Client, style: Style, out: &mut dyn Write) ->
         | Command::Delta(_)
         | Command::Probe(_)
         | Command::Doctor
-        | Command::Audit(_) => Ok(()),
+        | Command::Audit(_)
+        | Command::Logs(_) => Ok(()),
     }
 }
 

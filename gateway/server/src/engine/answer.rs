@@ -75,9 +75,9 @@ impl Engine {
                 "import came without a file".into(),
                 "deltagate image import".into(),
             )),
-            Ask::Audit { .. } => Err(Refused(
-                "the audit trail is not the engine's to read".into(),
-                "deltagate audit".into(),
+            Ask::Audit { .. } | Ask::Logs { .. } => Err(Refused(
+                "audit trail and log are not the engine's to read".into(),
+                "deltagate audit; deltagate logs".into(),
             )),
             Ask::ImageList {} => Ok(document(Images {
                 images: self.image_rows(),
