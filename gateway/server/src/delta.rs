@@ -8,7 +8,7 @@
 //! | [`create`], [`apply`], [`inspect`], [`bench`] | the commands of these names |
 //! | [`place`] | what images are code for and where they run |
 //! | [`plot`] | a picture of what comes from where |
-//! | [`image`] | image files: raw, ELF, Intel HEX; where they run |
+//! | [`image`] | image files; where they run |
 //! | [`decode`] | a patch applied with the device's decoder |
 //! | [`files`] | files that appear whole or not at all |
 //! | [`error`] | what can not be done, and what to do next |

@@ -10,7 +10,7 @@
 //! | [`key`] | Ed25519 keys in PKCS#8 and SPKI PEM files |
 //! | [`anchors`] | public keys that are trusted |
 //! | [`identity`] | vendor and class names as UUIDs |
-//! | [`firmware`] | raw images, and ELF and Intel HEX files flattened to them |
+//! | [`firmware`] | firmware files of any format, flattened to images |
 //! | [`sign`] | from an image to a signed file |
 //! | [`import`] | from a signed file to something a gateway may store |
 //! | [`inspect`] | everything a file says, for people and as JSON |

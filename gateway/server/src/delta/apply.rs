@@ -10,6 +10,7 @@ use wire_patch::Header;
 use super::create::Memory;
 use super::image::Image;
 use super::{DeltaError, Report, decode, files, hex};
+use crate::publisher::firmware::args::FirmwareArgs;
 
 /// Longest patch file: an image coded as nothing but surprises, and room.
 pub(super) const PATCH_BYTES_MAX: u64 = 32 << 20;
@@ -23,6 +24,9 @@ pub struct ApplyArgs {
     /// Refuse a result with another digest than this one of 64 hex digits
     #[arg(long, value_name = "HEX", value_parser = sha256)]
     pub expect_sha256: Option<String>,
+    /// How the old image is read
+    #[command(flatten)]
+    pub firmware: FirmwareArgs,
     /// The image the patch was made for
     pub old: PathBuf,
     /// What `delta create` made
@@ -49,7 +53,7 @@ impl ApplyArgs {
                 limit: limit.class().bytes(),
             });
         }
-        let old = Image::read(&self.old)?;
+        let old = Image::read(&self.old, &self.firmware.options())?;
         old.must_be_base_of(&header, &self.old)?;
         let new = decode::apply(&old.bytes, &patch).map_err(not_applied)?;
         let digest = hex(&Sha256::digest(&new));

@@ -8,10 +8,12 @@ use gateway_delta::{Effort, Options, Reach, encode_at};
 use serde::Serialize;
 use wire_patch::{Header, MemoryClass};
 
-use super::image::{Image, ImageRow};
+use super::image::{Image, to_text};
 use super::inspect::percent;
 use super::place::{Known, PlaceArgs, RelocationRow};
 use super::{DeltaError, Report, decode, files};
+use crate::publisher::firmware::args::FirmwareArgs;
+use crate::publisher::firmware::describe::Description;
 
 /// Make a patch that turns one image into another.
 #[derive(Args, Clone, Debug)]
@@ -34,6 +36,9 @@ pub struct CreateArgs {
     /// Where the images run
     #[command(flatten)]
     pub place: PlaceArgs,
+    /// How the images are read
+    #[command(flatten)]
+    pub firmware: FirmwareArgs,
     /// The image a device runs
     pub old: PathBuf,
     /// The image it should run
@@ -111,7 +116,11 @@ fn reach(text: &str) -> Result<Reach, String> {
 impl CreateArgs {
     /// Reads both images, makes the patch, proves it and writes it.
     pub(super) fn run(&self) -> Result<Created, DeltaError> {
-        let (old, new) = (Image::read(&self.old)?, Image::read(&self.new)?);
+        let firmware = self.firmware.options();
+        let (old, new) = (
+            Image::read(&self.old, &firmware)?,
+            Image::read(&self.new, &firmware)?,
+        );
         let options = Options {
             memory: self.memory.class(),
             effort: self.effort.effort(),
@@ -160,8 +169,8 @@ pub(super) struct Created {
     relocation: Option<RelocationRow>,
     isa_from: Known,
     addresses_from: Known,
-    old: ImageRow,
-    new: ImageRow,
+    old: Description,
+    new: Description,
 }
 
 impl Report for Created {
@@ -184,11 +193,11 @@ impl Report for Created {
         };
         format!(
             "{}{}{place}{in_place}{:<10} {} bytes, {} of the new image; applied and compared\n{:<10} {} bytes for the decoder\n{:<10} {}\n",
-            self.old.to_text("old"),
-            self.new.to_text("new"),
+            to_text(&self.old, "old"),
+            to_text(&self.new, "new"),
             "patch",
             self.size_bytes,
-            percent(self.size_bytes as f64, self.new.size_bytes() as f64),
+            percent(self.size_bytes as f64, self.new.size_bytes as f64),
             "memory",
             self.decoder_memory_bytes,
             "written",

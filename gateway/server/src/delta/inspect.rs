@@ -14,6 +14,7 @@ use super::apply::PATCH_BYTES_MAX;
 use super::image::Image;
 use super::place::RelocationRow;
 use super::{DeltaError, decode, files, hex, plot};
+use crate::publisher::firmware::args::FirmwareArgs;
 
 pub(super) use text::percent;
 
@@ -24,6 +25,9 @@ pub struct InspectArgs {
     /// Draw which part of the new image comes from where, as SVG
     #[arg(long, value_name = "SVG", requires = "old")]
     pub plot: Option<PathBuf>,
+    /// How the old image is read
+    #[command(flatten)]
+    pub firmware: FirmwareArgs,
     /// The image the patch was made for; without it only what the patch says of itself
     pub old: Option<PathBuf>,
     /// What `delta create` made
@@ -44,7 +48,7 @@ impl InspectArgs {
             let outline = outline(&patch).map_err(failed)?;
             return Ok(Inspected::new(&patch, &outline));
         };
-        let old = Image::read(path)?;
+        let old = Image::read(path, &self.firmware.options())?;
         old.must_be_base_of(&header, path)?;
         let new = decode::apply(&old.bytes, &patch).map_err(failed)?;
         let account = account(&old.bytes, &patch).map_err(failed)?;

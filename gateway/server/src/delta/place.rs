@@ -11,10 +11,10 @@ use crate::publisher::firmware::Machine;
 /// What a person knows better than the files.
 #[derive(Args, Clone, Debug)]
 pub struct PlaceArgs {
-    /// The instruction set; else as ELF files say, else inferred. With `none` no address is moved
+    /// The instruction set; else as the files say, else inferred. With `none` no address is moved
     #[arg(long, value_name = "SET")]
     isa: Option<IsaName>,
-    /// Where OLD runs, such as 0x08000000; else as ELF and HEX files say, else inferred
+    /// Where OLD runs, such as 0x08000000; else as the files say, else inferred
     #[arg(long, value_name = "ADDRESS", value_parser = typed_address)]
     base_address: Option<u32>,
     /// Where NEW runs, if elsewhere

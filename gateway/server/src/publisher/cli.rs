@@ -4,20 +4,19 @@
 //! elsewhere.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use sha2::{Digest, Sha256};
 use wire_manifest::IMAGE_BYTES_MAX;
 
-use super::firmware::Firmware;
-use super::inspect::{Inspection, hex, inspect};
+use super::firmware::args::FirmwareArgs;
+use super::firmware::describe::Description;
+use super::firmware::{FIRMWARE_FILE_BYTES_MAX, Firmware, ReadOptions};
+use super::inspect::{Inspection, inspect};
 use super::key::{self, PrivateKey};
 use super::sign::{Statement, sign};
 use super::{PublisherError, files, load_anchors};
 
-/// Longest firmware file: an ELF of the largest image with plenty of debugging information.
-const FIRMWARE_FILE_BYTES_MAX: u64 = 256 << 20;
 /// Longest signed file: the largest image and 64 KiB of envelope.
 const SIGNED_FILE_BYTES_MAX: u64 = IMAGE_BYTES_MAX as u64 + (64 << 10);
 
@@ -64,8 +63,11 @@ impl KeyGenerateArgs {
 /// Sign a firmware image for a device class.
 #[derive(Args, Clone, Debug)]
 pub struct ImageSignArgs {
-    /// A raw image, or an ELF or Intel HEX file, which is flattened by its physical addresses.
+    /// A firmware file; its bytes are laid out by their physical addresses.
     pub firmware: PathBuf,
+    /// How it is read.
+    #[command(flatten)]
+    pub read: FirmwareArgs,
     /// The vendor's domain, for example example.com.
     #[arg(long)]
     pub vendor: String,
@@ -95,11 +97,7 @@ pub struct ImageSignArgs {
 impl ImageSignArgs {
     /// Signs the image, writes the file, and prints what was signed.
     pub fn run(&self, out: &mut dyn Write) -> Result<(), PublisherError> {
-        let firmware = Firmware::read(files::read(&self.firmware, FIRMWARE_FILE_BYTES_MAX)?);
-        let firmware = firmware.map_err(|source| PublisherError::Firmware {
-            path: self.firmware.clone(),
-            source,
-        })?;
+        let firmware = read_firmware(&self.firmware, &self.read.options())?;
         let key = PrivateKey::load(&self.key)?;
         let statement = Statement {
             vendor: &self.vendor,
@@ -114,21 +112,14 @@ impl ImageSignArgs {
     }
 
     fn report(&self, firmware: &Firmware, file: &[u8], key: &PrivateKey) -> String {
+        let description = Description::of(firmware);
         let mut text = String::new();
-        if let Some(address) = firmware.base_address {
-            text += &format!("loads at      {address:#010x}\n");
+        for line in description.lines() {
+            text += &format!("firmware      {line}\n");
         }
-        for gap in &firmware.gaps {
-            text += &format!(
-                "gap           {} bytes at {:#010x}, filled with 0xff\n",
-                gap.bytes, gap.address
-            );
-        }
-        let digest: [u8; 32] = Sha256::digest(&firmware.image).into();
         text += &format!(
             "image         {} bytes\nimage digest  {}\n",
-            firmware.image.len(),
-            hex(&digest)
+            description.size_bytes, description.digest
         );
         text += &format!(
             "sequence      {}\nsigned by     key {}\n",
@@ -137,6 +128,15 @@ impl ImageSignArgs {
         );
         text + &format!("written       {} ({} bytes)\n", self.out.display(), file.len())
     }
+}
+
+/// Reads a firmware file.
+fn read_firmware(path: &Path, options: &ReadOptions) -> Result<Firmware, PublisherError> {
+    let file = files::read(path, FIRMWARE_FILE_BYTES_MAX)?;
+    Firmware::read_with(file, options).map_err(|source| PublisherError::Firmware {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Show everything a signed file says, verified or not.

@@ -5,6 +5,7 @@ use clap::Parser;
 
 use super::*;
 use crate::publisher::import::ImportError;
+use crate::publisher::inspect::hex;
 use crate::publisher::verify_import;
 
 #[derive(Parser)]

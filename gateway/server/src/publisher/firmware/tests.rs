@@ -78,7 +78,11 @@ fn an_image_past_the_bound_is_refused_before_it_is_made() {
     let file = elf(&[(PT_LOAD, 0, &[1]), (PT_LOAD, 0xffff_fff0, &[2])]);
     assert_eq!(
         Firmware::read(file),
-        Err(FirmwareError::TooLarge { bytes: 0xffff_fff1 })
+        Err(FirmwareError::TooFar {
+            address: 0xffff_fff0,
+            first: 0,
+            bytes: 0xffff_fff1
+        })
     );
     let raw = vec![0; IMAGE_BYTES_MAX as usize + 1];
     assert_eq!(
@@ -167,11 +171,16 @@ fn a_damaged_or_unfinished_hex_file_is_refused_by_its_line() {
     let good = [record(0, 0, &[1, 2, 3]), record(0, 3, &[4]), END.to_owned()].concat();
     let refused = |text: &str| Firmware::read(text.as_bytes().to_vec()).unwrap_err();
     assert!(Firmware::read(good.clone().into_bytes()).is_ok());
-    assert_eq!(refused(&good.replace(END, "")), FirmwareError::HexEndsEarly);
+    assert_eq!(
+        refused(&good.replace(END, "")),
+        FirmwareError::EndsEarly {
+            format: FileFormat::Hex
+        }
+    );
     let wrong_sum = good.replacen(":0100030004F8", ":0100030004F9", 1);
     assert!(matches!(
         refused(&wrong_sum),
-        FirmwareError::DamagedHex { line: 2, .. }
+        FirmwareError::DamagedLine { line: 2, .. }
     ));
     let twice = [record(0, 0, &[1, 2, 3]), record(0, 2, &[4]), END.to_owned()].concat();
     assert_eq!(refused(&twice), FirmwareError::Overlap { address: 2 });
@@ -182,7 +191,13 @@ fn a_damaged_or_unfinished_hex_file_is_refused_by_its_line() {
         END.to_owned(),
     ]
     .concat();
-    assert!(matches!(refused(&far), FirmwareError::TooLarge { .. }));
+    assert!(matches!(
+        refused(&far),
+        FirmwareError::TooFar {
+            address: 0x1000_0000,
+            ..
+        }
+    ));
     assert_eq!(refused(END), FirmwareError::Empty);
 }
 
@@ -190,4 +205,133 @@ fn a_damaged_or_unfinished_hex_file_is_refused_by_its_line() {
 fn a_raw_image_that_begins_with_a_colon_stays_raw() {
     let raw = b":10 is the time".to_vec();
     assert_eq!(Firmware::read(raw.clone()).unwrap().image, raw);
+}
+
+#[test]
+fn the_last_address_allocates_nothing() {
+    let far = [
+        record(0, 0, &[1]),
+        record(4, 0, &[0xff, 0xff]),
+        record(0, 0xffff, &[2]),
+        END.to_owned(),
+    ]
+    .concat();
+    let expected = FirmwareError::TooFar {
+        address: 0xffff_ffff,
+        first: 0,
+        bytes: 1 << 32,
+    };
+    assert_eq!(Firmware::read(far.into_bytes()), Err(expected));
+    let alone = [
+        record(4, 0, &[0xff, 0xff]),
+        record(0, 0xffff, &[2]),
+        END.to_owned(),
+    ]
+    .concat();
+    let firmware = Firmware::read(alone.into_bytes()).unwrap();
+    assert_eq!(
+        (firmware.image, firmware.base_address),
+        (vec![2], Some(0xffff_ffff))
+    );
+}
+
+#[test]
+fn what_lies_outside_the_slot_is_refused_by_its_address() {
+    let file = elf(&[(PT_LOAD, 0x1008, &[4, 5]), (PT_LOAD, 0x1000, &[1, 2, 3])]);
+    let read = |address, bytes| {
+        let slot = Slot { address, bytes };
+        Firmware::read_with(
+            file.clone(),
+            &ReadOptions {
+                slot,
+                ..ReadOptions::default()
+            },
+        )
+    };
+    let outside = |address, slot_address, slot_bytes| {
+        Err(FirmwareError::OutsideSlot {
+            address,
+            slot_address,
+            slot_bytes,
+        })
+    };
+    assert_eq!(read(Some(0x1000), Some(10)).unwrap().image.len(), 10);
+    assert_eq!(read(Some(0x1000), Some(9)), outside(0x1009, 0x1000, 9));
+    assert_eq!(read(Some(0x1000), Some(4)), outside(0x1008, 0x1000, 4));
+    assert_eq!(read(Some(0x1001), Some(99)), outside(0x1000, 0x1001, 99));
+    assert_eq!(
+        read(None, Some(9)),
+        Err(FirmwareError::LongerThanSlot {
+            bytes: 10,
+            slot_bytes: 9
+        })
+    );
+}
+
+#[test]
+fn an_image_begins_where_its_slot_does() {
+    let slot = Slot {
+        address: Some(0xffe),
+        bytes: Some(64),
+    };
+    let options = ReadOptions {
+        slot,
+        ..ReadOptions::default()
+    };
+    let firmware = Firmware::read_with(elf(&[(PT_LOAD, 0x1000, &[1])]), &options).unwrap();
+    assert_eq!(firmware.image, [0xff, 0xff, 1]);
+    assert_eq!(firmware.base_address, Some(0xffe));
+    assert_eq!(
+        firmware.gaps,
+        [Gap {
+            address: 0xffe,
+            bytes: 2
+        }]
+    );
+}
+
+#[test]
+fn a_format_that_is_named_goes_before_the_first_bytes() {
+    let text = [record(0, 0, &[1]), END.to_owned()].concat().into_bytes();
+    let read = |format| {
+        let options = ReadOptions {
+            format: Some(format),
+            ..ReadOptions::default()
+        };
+        Firmware::read_with(text.clone(), &options)
+    };
+    assert_eq!(read(FileFormat::Raw).unwrap().image, text);
+    assert_eq!(read(FileFormat::Hex).unwrap().image, [1]);
+    assert!(matches!(
+        read(FileFormat::Elf),
+        Err(FirmwareError::Damaged { .. })
+    ));
+}
+
+#[test]
+fn more_pieces_than_a_file_can_need_are_refused() {
+    let mut text: String = (0..=pieces::PIECES_MAX)
+        .map(|n| {
+            let address = n as u32 * 8;
+            let upper = ((address >> 16) as u16).to_be_bytes();
+            record(4, 0, &upper) + &record(0, address as u16, &[7])
+        })
+        .collect();
+    text += END;
+    assert_eq!(
+        Firmware::read(text.into_bytes()),
+        Err(FirmwareError::TooManyPieces)
+    );
+}
+
+#[test]
+fn data_over_the_end_of_a_segment_is_refused() {
+    let over = [
+        record(2, 0, &[0x10, 0x00]),
+        record(0, 0xffff, &[7, 8]),
+        END.to_owned(),
+    ]
+    .concat();
+    let refused = Firmware::read(over.into_bytes());
+    assert!(matches!(refused, Err(FirmwareError::DamagedLine { line: 2, .. })));
 }

@@ -1,0 +1,44 @@
+//! What a file is, by its first bytes.
+
+use std::fmt;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::hex;
+
+/// What an image came in.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum FileFormat {
+    /// The bytes themselves
+    Raw,
+    /// ELF, 32 or 64 bits
+    Elf,
+    /// Intel HEX
+    Hex,
+}
+
+impl FileFormat {
+    /// What a file is, by its content alone. What is unknown is raw.
+    pub fn of(file: &[u8]) -> Self {
+        if file.starts_with(b"\x7fELF") {
+            Self::Elf
+        } else if hex::is_hex(file) {
+            Self::Hex
+        } else {
+            Self::Raw
+        }
+    }
+}
+
+impl fmt::Display for FileFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Raw => "raw",
+            Self::Elf => "ELF",
+            Self::Hex => "Intel HEX",
+        })
+    }
+}
