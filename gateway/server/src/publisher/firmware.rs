@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`elf`] | ELF, by its program headers |
 //! | [`hex`] | Intel HEX |
+//! | [`srec`] | Motorola S-records |
 //! | [`args`] | what a technician knows better than the file |
 //! | [`describe`] | what was understood, for people and as JSON |
 
@@ -18,6 +19,7 @@ mod format;
 mod hex;
 mod machine;
 mod pieces;
+mod srec;
 
 use wire_manifest::IMAGE_BYTES_MAX;
 
@@ -77,6 +79,7 @@ impl Firmware {
             FileFormat::Raw => Self::of_raw(file, options)?,
             FileFormat::Elf => elf::read(&file, options)?,
             FileFormat::Hex => hex::read(&file, options)?,
+            FileFormat::Srec => srec::read(&file, options)?,
         };
         match firmware.image.len() {
             0 => Err(FirmwareError::Empty),

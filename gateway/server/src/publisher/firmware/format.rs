@@ -5,7 +5,7 @@ use std::fmt;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::hex;
+use super::{hex, srec};
 
 /// What an image came in.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -18,6 +18,8 @@ pub enum FileFormat {
     Elf,
     /// Intel HEX
     Hex,
+    /// Motorola S-records
+    Srec,
 }
 
 impl FileFormat {
@@ -27,6 +29,8 @@ impl FileFormat {
             Self::Elf
         } else if hex::is_hex(file) {
             Self::Hex
+        } else if srec::is_srec(file) {
+            Self::Srec
         } else {
             Self::Raw
         }
@@ -39,6 +43,7 @@ impl fmt::Display for FileFormat {
             Self::Raw => "raw",
             Self::Elf => "ELF",
             Self::Hex => "Intel HEX",
+            Self::Srec => "S-record",
         })
     }
 }
