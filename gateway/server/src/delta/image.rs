@@ -40,7 +40,7 @@ impl Image {
             digest: Sha256::digest(&firmware.image).into(),
             // An image that lies beyond 32 bits has no address that a patch could name.
             address: firmware
-                .base_address
+                .run_address()
                 .and_then(|address| u32::try_from(address).ok()),
             bytes: firmware.image,
             machine: firmware.machine,

@@ -8,6 +8,7 @@
 //! | [`elf`] | ELF, by its program headers |
 //! | [`hex`] | Intel HEX |
 //! | [`srec`] | Motorola S-records |
+//! | [`uf2`], [`uf2_family`] | UF2, and which processor a family has |
 //! | [`args`] | what a technician knows better than the file |
 //! | [`describe`] | what was understood, for people and as JSON |
 
@@ -20,7 +21,10 @@ mod hex;
 mod machine;
 mod pieces;
 mod srec;
+mod uf2;
+mod uf2_family;
 
+use serde::Serialize;
 use wire_manifest::IMAGE_BYTES_MAX;
 
 pub use error::FirmwareError;
@@ -44,6 +48,28 @@ pub struct Firmware {
     pub machine: Option<Machine>,
     /// What no piece covers, in ascending order.
     pub gaps: Vec<Gap>,
+    /// What else the file says.
+    pub details: Vec<Detail>,
+    /// The device copies code from where the file puts it to where it runs.
+    runs_elsewhere: bool,
+}
+
+/// One thing a file says beside its bytes, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Detail {
+    /// What it is about.
+    pub name: &'static str,
+    /// What is said, free of control characters.
+    pub value: String,
+}
+
+impl Detail {
+    fn new(name: &'static str, value: impl Into<String>) -> Self {
+        Self {
+            name,
+            value: value.into(),
+        }
+    }
 }
 
 /// What is known better than the file says it. By default nothing.
@@ -51,6 +77,8 @@ pub struct Firmware {
 pub struct ReadOptions {
     /// What the file is; else its first bytes tell.
     pub format: Option<FileFormat>,
+    /// Which of several families of a UF2 file.
+    pub family: Option<u32>,
     /// Where the image must fit.
     pub slot: Slot,
 }
@@ -64,7 +92,14 @@ impl Firmware {
             base_address: None,
             machine: None,
             gaps: Vec::new(),
+            details: Vec::new(),
+            runs_elsewhere: false,
         }
+    }
+
+    /// Where the first byte lies when the image runs, if the file says so.
+    pub fn run_address(&self) -> Option<u64> {
+        self.base_address.filter(|_| !self.runs_elsewhere)
     }
 
     /// Takes a file for what its first bytes say it is, anything unknown for a raw image.
@@ -80,6 +115,7 @@ impl Firmware {
             FileFormat::Elf => elf::read(&file, options)?,
             FileFormat::Hex => hex::read(&file, options)?,
             FileFormat::Srec => srec::read(&file, options)?,
+            FileFormat::Uf2 => uf2::read(&file, options)?,
         };
         match firmware.image.len() {
             0 => Err(FirmwareError::Empty),

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{FileFormat, ReadOptions, Slot};
+use super::{FileFormat, ReadOptions, Slot, uf2_family};
 
 /// How firmware files are read.
 #[derive(Args, Clone, Copy, Debug, Default)]
@@ -10,6 +10,9 @@ pub struct FirmwareArgs {
     /// What a firmware file is, whatever its first bytes look like
     #[arg(long, value_name = "FORMAT", hide_possible_values = false)]
     format: Option<FileFormat>,
+    /// Which family of a UF2 file for several, by name or number, such as RP2040 or 0xe48bff56
+    #[arg(long, value_name = "FAMILY", value_parser = uf2_family::by_text)]
+    family: Option<u32>,
     /// Where the slot begins, such as 0x08004000: data elsewhere is refused, and the image begins there
     #[arg(long, value_name = "ADDRESS", value_parser = address, requires = "slot_bytes")]
     slot_address: Option<u64>,
@@ -23,6 +26,7 @@ impl FirmwareArgs {
     pub fn options(&self) -> ReadOptions {
         ReadOptions {
             format: self.format,
+            family: self.family,
             slot: Slot {
                 address: self.slot_address,
                 bytes: self.slot_bytes,

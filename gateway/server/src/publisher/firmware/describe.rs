@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{FileFormat, Firmware};
+use super::{Detail, FileFormat, Firmware};
 
 /// Gaps that are listed for people; the document has all.
 const GAPS_SHOWN_MAX: usize = 4;
@@ -23,6 +23,8 @@ pub struct Description {
     pub address: Option<String>,
     /// What the file says nothing about.
     pub gaps: Vec<DescribedGap>,
+    /// What else the file says, for people.
+    pub details: Vec<Detail>,
 }
 
 /// A stretch that the file says nothing about.
@@ -49,6 +51,7 @@ impl Description {
             machine: firmware.machine.map(|machine| machine.to_string()),
             address: firmware.base_address.map(address),
             gaps: gaps.collect(),
+            details: firmware.details.clone(),
         }
     }
 
@@ -65,6 +68,8 @@ impl Description {
                 address.unwrap_or_default()
             ));
         }
+        let details = self.details.iter();
+        lines.extend(details.map(|Detail { name, value }| format!("{name}: {value}")));
         self.add_gaps(&mut lines);
         lines
     }

@@ -84,6 +84,32 @@ pub enum FirmwareError {
         /// What the slot has.
         slot_bytes: u64,
     },
+    /// The file holds several images.
+    #[error("it is for several {what}: {found}")]
+    Several {
+        /// Of what there are several.
+        what: &'static str,
+        /// The option that chooses one.
+        option: &'static str,
+        /// Those that are in it.
+        found: String,
+    },
+    /// What was chosen is not in the file.
+    #[error("it has nothing for {wanted}, only for {found}")]
+    NotThere {
+        /// What was chosen.
+        wanted: String,
+        /// What is in it.
+        found: String,
+    },
+    /// The file is not wrong, but not for us.
+    #[error("{format} file {what}")]
+    Unsupported {
+        /// What it was read as.
+        format: FileFormat,
+        /// What it does.
+        what: &'static str,
+    },
     /// More than 256 program headers.
     #[error("ELF file has {0} program headers")]
     TooManySegments(usize),
@@ -109,6 +135,9 @@ impl FirmwareError {
                 "sign what goes into the slot only, without bootloader and option bytes; or correct --slot-address and --slot-bytes"
             }
             Self::LongerThanSlot { .. } => "make the image smaller, or correct --slot-bytes",
+            Self::Several { option, .. } => return Some(format!("choose one with {option}")),
+            Self::NotThere { .. } => "choose one that is in the file",
+            Self::Unsupported { .. } => "give the program itself",
             _ => return None,
         };
         Some(hint.to_owned())

@@ -5,7 +5,7 @@ use std::fmt;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{hex, srec};
+use super::{hex, srec, uf2};
 
 /// What an image came in.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -20,6 +20,8 @@ pub enum FileFormat {
     Hex,
     /// Motorola S-records
     Srec,
+    /// UF2
+    Uf2,
 }
 
 impl FileFormat {
@@ -27,6 +29,8 @@ impl FileFormat {
     pub fn of(file: &[u8]) -> Self {
         if file.starts_with(b"\x7fELF") {
             Self::Elf
+        } else if uf2::is_uf2(file) {
+            Self::Uf2
         } else if hex::is_hex(file) {
             Self::Hex
         } else if srec::is_srec(file) {
@@ -44,6 +48,7 @@ impl fmt::Display for FileFormat {
             Self::Elf => "ELF",
             Self::Hex => "Intel HEX",
             Self::Srec => "S-record",
+            Self::Uf2 => "UF2",
         })
     }
 }

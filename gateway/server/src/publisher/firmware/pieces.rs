@@ -137,6 +137,8 @@ impl Pieces {
             base_address: Some(base),
             machine: None,
             gaps: image.gaps,
+            details: Vec::new(),
+            runs_elsewhere: false,
         })
     }
 }

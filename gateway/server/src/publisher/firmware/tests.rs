@@ -335,3 +335,27 @@ fn data_over_the_end_of_a_segment_is_refused() {
     let refused = Firmware::read(over.into_bytes());
     assert!(matches!(refused, Err(FirmwareError::DamagedLine { line: 2, .. })));
 }
+
+/// What other people's tools make of `image.bin`; fixtures/README.md says which.
+fn fixture(name: &str) -> Vec<u8> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/firmware");
+    std::fs::read(path.join(name)).unwrap()
+}
+
+#[test]
+fn files_of_other_tools_hold_the_same_image() {
+    let image = fixture("image.bin");
+    for (name, format, address) in [
+        ("image.hex", FileFormat::Hex, 0x0800_4000),
+        ("image.srec", FileFormat::Srec, 0x0800_4000),
+        ("image.uf2", FileFormat::Uf2, 0x1000_0000),
+    ] {
+        let firmware = Firmware::read(fixture(name)).unwrap();
+        assert_eq!(
+            (firmware.format, firmware.base_address),
+            (format, Some(address)),
+            "{name}"
+        );
+        assert_eq!(firmware.image, image, "{name}");
+    }
+}
