@@ -5,6 +5,7 @@
 //!
 //! | module | what it reads |
 //! |---|---|
+//! | [`dfuse`] | DfuSe, and raw images with the suffix of USB DFU |
 //! | [`elf`] | ELF, by its program headers |
 //! | [`hex`] | Intel HEX |
 //! | [`srec`] | Motorola S-records |
@@ -14,6 +15,7 @@
 
 pub mod args;
 pub mod describe;
+mod dfuse;
 mod elf;
 mod error;
 mod format;
@@ -79,6 +81,8 @@ pub struct ReadOptions {
     pub format: Option<FileFormat>,
     /// Which of several families of a UF2 file.
     pub family: Option<u32>,
+    /// Which of several targets of a DfuSe file, by its alternate setting.
+    pub alternate: Option<u8>,
     /// Where the image must fit.
     pub slot: Slot,
 }
@@ -116,6 +120,8 @@ impl Firmware {
             FileFormat::Hex => hex::read(&file, options)?,
             FileFormat::Srec => srec::read(&file, options)?,
             FileFormat::Uf2 => uf2::read(&file, options)?,
+            FileFormat::DfuSe => dfuse::read_dfuse(&file, options)?,
+            FileFormat::Dfu => dfuse::read_dfu(&file, options)?,
         };
         match firmware.image.len() {
             0 => Err(FirmwareError::Empty),

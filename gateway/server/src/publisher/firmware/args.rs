@@ -13,6 +13,9 @@ pub struct FirmwareArgs {
     /// Which family of a UF2 file for several, by name or number, such as RP2040 or 0xe48bff56
     #[arg(long, value_name = "FAMILY", value_parser = uf2_family::by_text)]
     family: Option<u32>,
+    /// Which target of a DfuSe file for several, by its alternate setting
+    #[arg(long, value_name = "NUMBER")]
+    alternate: Option<u8>,
     /// Where the slot begins, such as 0x08004000: data elsewhere is refused, and the image begins there
     #[arg(long, value_name = "ADDRESS", value_parser = address, requires = "slot_bytes")]
     slot_address: Option<u64>,
@@ -27,6 +30,7 @@ impl FirmwareArgs {
         ReadOptions {
             format: self.format,
             family: self.family,
+            alternate: self.alternate,
             slot: Slot {
                 address: self.slot_address,
                 bytes: self.slot_bytes,

@@ -1,11 +1,11 @@
-//! What a file is, by its first bytes.
+//! What a file is, by its first bytes; only the suffix of USB DFU is at the end.
 
 use std::fmt;
 
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{hex, srec, uf2};
+use super::{dfuse, hex, srec, uf2};
 
 /// What an image came in.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -22,6 +22,11 @@ pub enum FileFormat {
     Srec,
     /// UF2
     Uf2,
+    /// DfuSe
+    #[value(name = "dfuse")]
+    DfuSe,
+    /// Raw, with the suffix of USB DFU
+    Dfu,
 }
 
 impl FileFormat {
@@ -31,10 +36,14 @@ impl FileFormat {
             Self::Elf
         } else if uf2::is_uf2(file) {
             Self::Uf2
+        } else if dfuse::is_dfuse(file) {
+            Self::DfuSe
         } else if hex::is_hex(file) {
             Self::Hex
         } else if srec::is_srec(file) {
             Self::Srec
+        } else if dfuse::is_dfu(file) {
+            Self::Dfu
         } else {
             Self::Raw
         }
@@ -49,6 +58,8 @@ impl fmt::Display for FileFormat {
             Self::Hex => "Intel HEX",
             Self::Srec => "S-record",
             Self::Uf2 => "UF2",
+            Self::DfuSe => "DfuSe",
+            Self::Dfu => "DFU",
         })
     }
 }

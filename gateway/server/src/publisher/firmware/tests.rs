@@ -348,6 +348,7 @@ fn files_of_other_tools_hold_the_same_image() {
     for (name, format, address) in [
         ("image.hex", FileFormat::Hex, 0x0800_4000),
         ("image.srec", FileFormat::Srec, 0x0800_4000),
+        ("image.dfuse", FileFormat::DfuSe, 0x0800_4000),
         ("image.uf2", FileFormat::Uf2, 0x1000_0000),
     ] {
         let firmware = Firmware::read(fixture(name)).unwrap();
@@ -358,4 +359,7 @@ fn files_of_other_tools_hold_the_same_image() {
         );
         assert_eq!(firmware.image, image, "{name}");
     }
+    let firmware = Firmware::read(fixture("image.dfu")).unwrap();
+    assert_eq!((firmware.format, firmware.base_address), (FileFormat::Dfu, None));
+    assert_eq!(firmware.image, image);
 }
