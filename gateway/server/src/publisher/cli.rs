@@ -11,7 +11,7 @@ use wire_manifest::IMAGE_BYTES_MAX;
 
 use super::firmware::args::FirmwareArgs;
 use super::firmware::describe::Description;
-use super::firmware::{FIRMWARE_FILE_BYTES_MAX, Firmware, ReadOptions};
+use super::firmware::{FIRMWARE_FILE_BYTES_MAX, Firmware, FirmwareError, Mcuboot, ReadOptions};
 use super::inspect::{Inspection, inspect};
 use super::key::{self, PrivateKey};
 use super::sign::{Statement, sign};
@@ -98,6 +98,12 @@ impl ImageSignArgs {
     /// Signs the image, writes the file, and prints what was signed.
     pub fn run(&self, out: &mut dyn Write) -> Result<(), PublisherError> {
         let firmware = read_firmware(&self.firmware, &self.read.options())?;
+        if let Some(problem) = firmware.mcuboot.as_ref().and_then(Mcuboot::obstacle) {
+            return Err(PublisherError::Firmware {
+                path: self.firmware.clone(),
+                source: FirmwareError::NotForMcuboot { problem },
+            });
+        }
         let key = PrivateKey::load(&self.key)?;
         let statement = Statement {
             vendor: &self.vendor,

@@ -8,6 +8,7 @@
 //! | [`dfuse`] | DfuSe, and raw images with the suffix of USB DFU |
 //! | [`elf`] | ELF, by its program headers |
 //! | [`hex`] | Intel HEX |
+//! | [`mcuboot`] | what an image says that was signed for MCUboot, in whatever file |
 //! | [`srec`] | Motorola S-records |
 //! | [`uf2`], [`uf2_family`] | UF2, and which processor a family has |
 //! | [`args`] | what a technician knows better than the file |
@@ -21,6 +22,7 @@ mod error;
 mod format;
 mod hex;
 mod machine;
+pub mod mcuboot;
 mod pieces;
 mod srec;
 mod uf2;
@@ -32,6 +34,7 @@ use wire_manifest::IMAGE_BYTES_MAX;
 pub use error::FirmwareError;
 pub use format::FileFormat;
 pub use machine::Machine;
+pub use mcuboot::Mcuboot;
 pub use pieces::{Gap, Slot};
 
 /// Longest firmware file: an ELF of the largest image with plenty of debugging information.
@@ -52,6 +55,8 @@ pub struct Firmware {
     pub gaps: Vec<Gap>,
     /// What else the file says.
     pub details: Vec<Detail>,
+    /// What the image says of itself if it was signed for MCUboot; it is kept whole.
+    pub mcuboot: Option<Mcuboot>,
     /// The device copies code from where the file puts it to where it runs.
     runs_elsewhere: bool,
 }
@@ -97,6 +102,7 @@ impl Firmware {
             machine: None,
             gaps: Vec::new(),
             details: Vec::new(),
+            mcuboot: None,
             runs_elsewhere: false,
         }
     }
@@ -125,8 +131,20 @@ impl Firmware {
         };
         match firmware.image.len() {
             0 => Err(FirmwareError::Empty),
-            _ => Ok(firmware),
+            _ if options.format == Some(FileFormat::Raw) => Ok(firmware),
+            _ => firmware.understand(),
         }
+    }
+
+    /// Adds what the image says of itself.
+    fn understand(mut self) -> Result<Self, FirmwareError> {
+        let Some(mcuboot) = mcuboot::read(&self.image) else {
+            return Ok(self);
+        };
+        let mcuboot = mcuboot.map_err(|problem| FirmwareError::DamagedMcuboot { problem })?;
+        self.base_address = self.base_address.or(mcuboot.load_address.map(u64::from));
+        self.mcuboot = Some(mcuboot);
+        Ok(self)
     }
 
     fn of_raw(image: Vec<u8>, options: &ReadOptions) -> Result<Self, FirmwareError> {

@@ -238,3 +238,28 @@ fn a_reader_that_left_is_no_error() {
     }
     assert!(print(&mut Gone, "text").is_ok());
 }
+
+#[test]
+fn an_image_that_mcuboot_would_not_start_is_not_signed() {
+    let dir = signed();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/firmware");
+    let mut image = fs::read(fixtures.join("mcuboot.bin")).unwrap();
+    fs::write(dir.path().join("fw.bin"), &image).unwrap();
+    let (text, result) = run(dir.path(), SIGN);
+    result.unwrap();
+    assert!(
+        text.contains("signed for MCUboot, version 1.2.3+4, hash good"),
+        "{text}"
+    );
+    image[0x300] ^= 1;
+    fs::write(dir.path().join("fw.bin"), &image).unwrap();
+    let refused = run(dir.path(), SIGN).1.unwrap_err();
+    assert!(matches!(
+        refused,
+        PublisherError::Firmware {
+            source: FirmwareError::NotForMcuboot { .. },
+            ..
+        }
+    ));
+    run(dir.path(), &format!("{SIGN} --format raw")).1.unwrap();
+}

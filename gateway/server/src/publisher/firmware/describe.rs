@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Detail, FileFormat, Firmware};
+use super::{Detail, FileFormat, Firmware, Mcuboot};
 
 /// Gaps that are listed for people; the document has all.
 const GAPS_SHOWN_MAX: usize = 4;
@@ -25,6 +25,8 @@ pub struct Description {
     pub gaps: Vec<DescribedGap>,
     /// What else the file says, for people.
     pub details: Vec<Detail>,
+    /// What an image says of itself that was signed for MCUboot.
+    pub mcuboot: Option<Mcuboot>,
 }
 
 /// A stretch that the file says nothing about.
@@ -52,6 +54,7 @@ impl Description {
             address: firmware.base_address.map(address),
             gaps: gaps.collect(),
             details: firmware.details.clone(),
+            mcuboot: firmware.mcuboot.clone(),
         }
     }
 
@@ -70,6 +73,7 @@ impl Description {
         }
         let details = self.details.iter();
         lines.extend(details.map(|Detail { name, value }| format!("{name}: {value}")));
+        lines.extend(self.mcuboot.iter().flat_map(Mcuboot::lines));
         self.add_gaps(&mut lines);
         lines
     }

@@ -4,6 +4,7 @@ use thiserror::Error;
 use wire_manifest::IMAGE_BYTES_MAX;
 
 use super::FileFormat;
+use super::mcuboot::Damage;
 use super::pieces::PIECES_MAX;
 
 /// Why a file can not become an image.
@@ -48,6 +49,18 @@ pub enum FirmwareError {
         line: usize,
         /// What is wrong with it.
         problem: String,
+    },
+    /// An image that begins as those for MCUboot is none.
+    #[error("it begins as an image for MCUboot, and {problem}")]
+    DamagedMcuboot {
+        /// What is wrong with it.
+        problem: Damage,
+    },
+    /// MCUboot will not start the image.
+    #[error("it is an image for MCUboot, and {problem}")]
+    NotForMcuboot {
+        /// What MCUboot would say.
+        problem: &'static str,
     },
     /// A text file has no end record: a part of it is missing.
     #[error("{format} file ends early, without an end record")]
@@ -127,6 +140,9 @@ impl FirmwareError {
             }
             Self::Damaged { .. } | Self::DamagedLine { .. } | Self::EndsEarly { .. } => {
                 "build or download the file again; what it is taken for can be said with --format"
+            }
+            Self::DamagedMcuboot { .. } | Self::NotForMcuboot { .. } => {
+                "sign it again with imgtool, or take the bytes as they are with --format raw"
             }
             Self::Overlap { .. } => {
                 "look for two programs merged into one file, such as a bootloader and an application"

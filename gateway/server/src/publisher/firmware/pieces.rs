@@ -138,6 +138,7 @@ impl Pieces {
             machine: None,
             gaps: image.gaps,
             details: Vec::new(),
+            mcuboot: None,
             runs_elsewhere: false,
         })
     }
