@@ -6,7 +6,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`cli`] | arguments of `key generate`, `image sign` and `image inspect` |
+//! | [`cli`], `inspect_cli` | arguments of `key generate` and `image sign`, and of `image inspect` |
 //! | [`key`] | Ed25519 keys in PKCS#8 and SPKI PEM files |
 //! | [`anchors`] | public keys that are trusted |
 //! | [`identity`] | vendor and class names as UUIDs |
@@ -23,6 +23,7 @@ pub mod firmware;
 pub mod identity;
 pub mod import;
 pub mod inspect;
+mod inspect_cli;
 pub mod key;
 pub mod sign;
 

@@ -1,4 +1,4 @@
-//! `deltagate key generate`, `deltagate image sign`, `deltagate image inspect`: arguments, and what is printed.
+//! `deltagate key generate`, `deltagate image sign`: arguments, and what is printed.
 //!
 //! Each command is [`clap::Args`] with `run`, which writes its output to the writer it is given and nothing
 //! elsewhere.
@@ -7,18 +7,15 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use wire_manifest::IMAGE_BYTES_MAX;
 
 use super::firmware::args::FirmwareArgs;
 use super::firmware::describe::Description;
 use super::firmware::{FIRMWARE_FILE_BYTES_MAX, Firmware, FirmwareError, Mcuboot, ReadOptions};
-use super::inspect::{Inspection, inspect};
 use super::key::{self, PrivateKey};
 use super::sign::{Statement, sign};
-use super::{PublisherError, files, load_anchors};
+use super::{PublisherError, files};
 
-/// Longest signed file: the largest image and 64 KiB of envelope.
-const SIGNED_FILE_BYTES_MAX: u64 = IMAGE_BYTES_MAX as u64 + (64 << 10);
+pub use super::inspect_cli::ImageInspectArgs;
 
 /// `key …`
 #[derive(Subcommand, Clone, Debug)]
@@ -137,7 +134,7 @@ impl ImageSignArgs {
 }
 
 /// Reads a firmware file.
-fn read_firmware(path: &Path, options: &ReadOptions) -> Result<Firmware, PublisherError> {
+pub(super) fn read_firmware(path: &Path, options: &ReadOptions) -> Result<Firmware, PublisherError> {
     let file = files::read(path, FIRMWARE_FILE_BYTES_MAX)?;
     Firmware::read_with(file, options).map_err(|source| PublisherError::Firmware {
         path: path.to_owned(),
@@ -145,57 +142,8 @@ fn read_firmware(path: &Path, options: &ReadOptions) -> Result<Firmware, Publish
     })
 }
 
-/// Show everything a signed file says, verified or not.
-#[derive(Args, Clone, Debug)]
-pub struct ImageInspectArgs {
-    /// A signed file, or any SUIT envelope.
-    pub file: PathBuf,
-    /// The image, if the file was signed with --detached.
-    #[arg(long, value_name = "FILE")]
-    pub image: Option<PathBuf>,
-    /// Public keys to verify with. With them the command fails unless a gateway would import the file.
-    #[arg(long, value_name = "PUB", num_args = 1..)]
-    pub trust: Vec<PathBuf>,
-    /// Print one JSON document, `deltagate.image-inspect/1`.
-    #[arg(long)]
-    pub json: bool,
-}
-
-impl ImageInspectArgs {
-    /// Prints the inspection; fails afterwards if keys were given and the file would not be imported.
-    pub fn run(&self, out: &mut dyn Write) -> Result<(), PublisherError> {
-        let anchors = load_anchors(&self.trust)?;
-        let file = files::read(&self.file, SIGNED_FILE_BYTES_MAX)?;
-        let image = self
-            .image
-            .as_ref()
-            .map(|path| files::read(path, IMAGE_BYTES_MAX.into()))
-            .transpose()?;
-        let (inspection, refusal) =
-            inspect(&file, image.as_deref(), &anchors).map_err(|source| PublisherError::Envelope {
-                path: self.file.clone(),
-                source,
-            })?;
-        print(out, &self.render(&inspection))?;
-        match refusal {
-            Some(source) => Err(PublisherError::NotVerified {
-                path: self.file.clone(),
-                source,
-            }),
-            None => Ok(()),
-        }
-    }
-
-    fn render(&self, inspection: &Inspection) -> String {
-        match self.json {
-            true => serde_json::to_string_pretty(inspection).expect("the document has only text keys") + "\n",
-            false => inspection.to_text(),
-        }
-    }
-}
-
 /// Writes to standard output, or what stands for it. A reader that left is no error.
-fn print(out: &mut dyn Write, text: &str) -> Result<(), PublisherError> {
+pub(super) fn print(out: &mut dyn Write, text: &str) -> Result<(), PublisherError> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(PublisherError::Output(error)),
         _ => Ok(()),

@@ -13,18 +13,23 @@ pub fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, PublisherError> {
         path: path.to_owned(),
         source,
     };
+    let too_large = |bytes| PublisherError::TooLarge {
+        path: path.to_owned(),
+        bytes,
+        bytes_max,
+    };
     let file = File::open(path).map_err(failed)?;
+    let said = file.metadata().map_err(failed)?.len();
+    if said > bytes_max {
+        return Err(too_large(said));
+    }
+    // A pipe, or a file that grows, says less than it has.
     let mut bytes = Vec::new();
     file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > bytes_max {
-        let bytes = fs::metadata(path).map_err(failed)?.len();
-        return Err(PublisherError::TooLarge {
-            path: path.to_owned(),
-            bytes,
-            bytes_max,
-        });
+    match bytes.len() as u64 {
+        read if read > bytes_max => Err(too_large(read)),
+        _ => Ok(bytes),
     }
-    Ok(bytes)
 }
 
 /// Writes a file, replacing one that is there.

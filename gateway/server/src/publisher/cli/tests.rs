@@ -6,7 +6,7 @@ use clap::Parser;
 use super::*;
 use crate::publisher::import::ImportError;
 use crate::publisher::inspect::hex;
-use crate::publisher::verify_import;
+use crate::publisher::{load_anchors, verify_import};
 
 #[derive(Parser)]
 enum Commands {
@@ -220,7 +220,7 @@ fn missing_and_oversized_files_are_named() {
     let missing = run(dir.path(), "image-inspect @nothing").1.unwrap_err();
     assert!(matches!(missing, PublisherError::Read { .. }));
     let file = fs::File::create(dir.path().join("huge")).unwrap();
-    file.set_len(SIGNED_FILE_BYTES_MAX + 1).unwrap();
+    file.set_len(FIRMWARE_FILE_BYTES_MAX + 1).unwrap();
     let huge = run(dir.path(), "image-inspect @huge").1.unwrap_err();
     assert!(matches!(huge, PublisherError::TooLarge { .. }));
 }
@@ -262,4 +262,95 @@ fn an_image_that_mcuboot_would_not_start_is_not_signed() {
         }
     ));
     run(dir.path(), &format!("{SIGN} --format raw")).1.unwrap();
+}
+
+#[test]
+fn inspection_shows_what_is_in_a_firmware_file() {
+    let dir = signed();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/firmware");
+    for (name, words) in [
+        ("image.bin", vec!["768 bytes, firmware, not signed"]),
+        (
+            "image.hex",
+            vec!["from Intel HEX, at 0x08004000", "gap of 156 bytes at 0x08004200"],
+        ),
+        ("image.srec", vec!["from S-record, at 0x08004000"]),
+        (
+            "image.uf2",
+            vec!["from UF2 for Arm, at 0x10000000", "family: RP2040"],
+        ),
+        (
+            "image.dfuse",
+            vec!["from DfuSe, at 0x08004000", "USB device: 0483:df11"],
+        ),
+        (
+            "image.dfu",
+            vec!["from DFU", "USB device: 0483:df11, release 2200"],
+        ),
+        (
+            "mcuboot.bin",
+            vec!["signed for MCUboot, version 1.2.3+4, hash good"],
+        ),
+    ] {
+        fs::copy(fixtures.join(name), dir.path().join(name)).unwrap();
+        let (text, result) = run(dir.path(), &format!("image-inspect @{name}"));
+        result.unwrap();
+        assert!(text.lines().count() <= 24, "{text}");
+        for word in words {
+            assert!(text.contains(word), "{name}: {text}");
+        }
+        let (text, result) = run(dir.path(), &format!("image-inspect @{name} --json"));
+        result.unwrap();
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(document["schema"], "deltagate.firmware-inspect/1");
+        for key in [
+            "digest",
+            "size_bytes",
+            "format",
+            "machine",
+            "address",
+            "gaps",
+            "details",
+            "mcuboot",
+        ] {
+            assert!(document.get(key).is_some(), "{key}: {text}");
+        }
+    }
+    let damaged = run(dir.path(), "image-inspect @mcuboot.bin --format elf")
+        .1
+        .unwrap_err();
+    assert!(matches!(damaged, PublisherError::Firmware { .. }));
+}
+
+#[test]
+fn an_inspection_of_many_gaps_fits_a_screen() {
+    let dir = signed();
+    let records: String = (0..40_u16).map(|n| record(n * 16)).collect();
+    fs::write(dir.path().join("gaps.hex"), records + ":00000001FF\n").unwrap();
+    let (text, result) = run(dir.path(), "image-inspect @gaps.hex");
+    result.unwrap();
+    assert!(
+        text.lines().count() <= 24 && text.contains("and 35 more gaps of 525 bytes"),
+        "{text}"
+    );
+}
+
+/// An Intel HEX record of one byte.
+fn record(address: u16) -> String {
+    let [high, low] = address.to_be_bytes();
+    let sum = (1_u8.wrapping_add(high).wrapping_add(low).wrapping_add(7)).wrapping_neg();
+    format!(":01{address:04X}0007{sum:02X}\n")
+}
+
+#[test]
+fn a_detached_image_may_be_any_firmware_file() {
+    let dir = signed();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/firmware");
+    fs::copy(fixtures.join("image.hex"), dir.path().join("fw.bin")).unwrap();
+    run(dir.path(), &format!("{SIGN} --detached")).1.unwrap();
+    let (_, result) = run(
+        dir.path(),
+        "image-inspect @fw.suit --image @fw.bin --trust @p.pub",
+    );
+    result.unwrap();
 }

@@ -25,6 +25,11 @@ pub struct FirmwareArgs {
 }
 
 impl FirmwareArgs {
+    /// Whether the file is said to be a firmware file.
+    pub fn names_format(&self) -> bool {
+        self.format.is_some()
+    }
+
     /// For [`super::Firmware::read_with`].
     pub fn options(&self) -> ReadOptions {
         ReadOptions {
