@@ -79,17 +79,20 @@ impl Client {
         serde_json::from_value(self.ask(ask)?).map_err(ClientError::NotUnderstood)
     }
 
-    /// Sends a file to be imported, piece by piece, with its image behind it when that is a file of its own.
-    pub fn import(&self, path: &Path, image: Option<&Path>) -> Result<Value, ClientError> {
+    /// Sends a file to be imported, piece by piece, with its image behind it when that is not in the file.
+    pub fn import(&self, path: &Path, image: Option<&[u8]>) -> Result<Value, ClientError> {
         let (mut file, bytes) = open(path)?;
         let Some(image) = image else {
             return self.converse(Ask::ImageImport { detached_at: None }, bytes, &mut file);
         };
-        let (image, image_bytes) = open(image)?;
         let ask = Ask::ImageImport {
             detached_at: usize::try_from(bytes).ok(),
         };
-        self.converse(ask, bytes + image_bytes, &mut file.take(bytes).chain(image))
+        self.converse(
+            ask,
+            bytes + image.len() as u64,
+            &mut file.take(bytes).chain(image),
+        )
     }
 
     fn converse(&self, ask: Ask, body_bytes: u64, body: &mut dyn Read) -> Result<Value, ClientError> {

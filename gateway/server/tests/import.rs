@@ -181,3 +181,44 @@ fn what_an_interrupted_import_left_goes_at_the_next_start() {
     site.start();
     assert_eq!(site.files("images"), [digest]);
 }
+
+/// One of the files in `fixtures/firmware`, copied into the site.
+fn fixture(site: &Site, name: &str) {
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/firmware");
+    std::fs::copy(fixtures.join(name), site.path().join(name)).unwrap();
+}
+
+#[test]
+fn a_firmware_file_is_told_that_it_is_not_signed() {
+    let site = Site::started();
+    for (name, kind) in [
+        ("image.hex", "Intel HEX"),
+        ("image.uf2", "UF2"),
+        ("mcuboot.bin", "MCUboot"),
+    ] {
+        fixture(&site, name);
+        let refused = site.run(&format!("image import {name}"));
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(refused.stderr.contains(kind), "{}", refused.stderr);
+        assert!(
+            refused.stderr.contains("hint: nothing changed; sign it first"),
+            "{}",
+            refused.stderr
+        );
+    }
+    assert!(site.files("images").is_empty());
+}
+
+#[test]
+fn a_detached_image_may_come_in_any_firmware_file() {
+    let site = Site::started();
+    fixture(&site, "image.hex");
+    fixture(&site, "image.srec");
+    site.done(
+        "image sign image.hex --vendor example.com --class thermometer --version 1.0 --sequence 1 --key publisher.key \
+         --out v1.suit --detached",
+    );
+    site.done("image import v1.suit --image image.srec");
+    let listed = site.json("image list");
+    assert_eq!(listed["images"][0]["size_bytes"], 768);
+}

@@ -11,6 +11,7 @@ use super::logs::LogsArgs;
 use crate::delta::DeltaCommand;
 use crate::probe::ProbeArgs;
 use crate::publisher::cli::{ImageInspectArgs, ImageSignArgs, KeyGenerateArgs};
+use crate::publisher::firmware::args::FirmwareArgs;
 use crate::recover::cli::DeviceRecoverArgs;
 
 /// Signed firmware for constrained devices, as the smallest delta against what each one really runs.
@@ -125,6 +126,9 @@ pub enum ImageCommand {
         /// The image of a file signed with --detached
         #[arg(long, value_name = "FILE")]
         image: Option<PathBuf>,
+        /// How that image is read
+        #[command(flatten)]
+        read: FirmwareArgs,
     },
     /// Every image
     List,

@@ -1,6 +1,7 @@
 //! From a parsed command to a question and its printed answer.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::de::DeserializeOwned;
@@ -15,6 +16,7 @@ use super::{device, lists, locate, plan, show, status, watch, why};
 use crate::admin::{Ask, Target};
 use crate::client::{Client, ClientError};
 use crate::config::Config;
+use crate::publisher::cli::{check_signed, read_firmware};
 use crate::report::Done;
 
 /// How answers are shown.
@@ -126,8 +128,11 @@ fn ask(command: &Command, client: &Client, style: Style, out: &mut dyn Write) ->
 
 fn image(command: &ImageCommand, client: &Client, style: Style, out: &mut dyn Write) -> Result<(), Failure> {
     match command {
-        ImageCommand::Import { file, image } => {
-            let imported = client.import(file, image.as_deref());
+        ImageCommand::Import { file, image, read } => {
+            check_signed(file)?;
+            let read = |path: &PathBuf| read_firmware(path, &read.options());
+            let image = image.as_ref().map(read).transpose()?;
+            let imported = client.import(file, image.as_ref().map(|firmware| firmware.image.as_slice()));
             let imported =
                 imported.map_err(|error| refused(error, &format!("cannot import {}", file.display())));
             print(imported, style, out, show::imported)

@@ -3,7 +3,8 @@
 //! Each command is [`clap::Args`] with `run`, which writes its output to the writer it is given and nothing
 //! elsewhere.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -13,7 +14,7 @@ use super::firmware::describe::Description;
 use super::firmware::{FIRMWARE_FILE_BYTES_MAX, Firmware, FirmwareError, Mcuboot, ReadOptions};
 use super::key::{self, PrivateKey};
 use super::sign::{Statement, sign};
-use super::{PublisherError, files};
+use super::{PublisherError, files, firmware};
 
 pub use super::inspect_cli::ImageInspectArgs;
 
@@ -134,13 +135,34 @@ impl ImageSignArgs {
 }
 
 /// Reads a firmware file.
-pub(super) fn read_firmware(path: &Path, options: &ReadOptions) -> Result<Firmware, PublisherError> {
+pub fn read_firmware(path: &Path, options: &ReadOptions) -> Result<Firmware, PublisherError> {
     let file = files::read(path, FIRMWARE_FILE_BYTES_MAX)?;
     Firmware::read_with(file, options).map_err(|source| PublisherError::Firmware {
         path: path.to_owned(),
         source,
     })
 }
+
+/// Refuses a firmware file where a signed one belongs. What else a file may be, the gateway tells.
+pub fn check_signed(path: &Path) -> Result<(), PublisherError> {
+    let failed = |source| PublisherError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let mut start = Vec::new();
+    let file = File::open(path).map_err(failed)?;
+    file.take(START_BYTES).read_to_end(&mut start).map_err(failed)?;
+    match firmware::kind(&start) {
+        None => Ok(()),
+        Some(kind) => Err(PublisherError::NotSigned {
+            path: path.to_owned(),
+            kind,
+        }),
+    }
+}
+
+/// Enough of a file to see what it is.
+const START_BYTES: u64 = 4_096;
 
 /// Writes to standard output, or what stands for it. A reader that left is no error.
 pub(super) fn print(out: &mut dyn Write, text: &str) -> Result<(), PublisherError> {

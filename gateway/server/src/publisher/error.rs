@@ -78,6 +78,14 @@ pub enum PublisherError {
         #[source]
         source: FirmwareError,
     },
+    /// A firmware file was given where a signed one belongs.
+    #[error("cannot import {}: it is {kind}, and not signed for a gateway", path.display())]
+    NotSigned {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        kind: String,
+    },
     /// The fields do not make a manifest of our profile.
     #[error("cannot sign")]
     Sign(#[source] EncodeError),
@@ -120,6 +128,10 @@ impl PublisherError {
             Self::KeyIsOpen { path, .. } => Some(format!("chmod 600 {}", path.display())),
             Self::NotAPrivateKey { .. } => Some("make one with: deltagate key generate".to_owned()),
             Self::Firmware { source, .. } => source.hint(),
+            Self::NotSigned { path, .. } => Some(format!(
+                "nothing changed; sign it first: deltagate image sign {} --help",
+                path.display()
+            )),
             Self::Sign(EncodeError::TextTooLong) => Some("shorten --version or --description".to_owned()),
             Self::Anchor(error) => Some(error.hint()),
             Self::NotVerified { source, .. } => Some(source.hint()),

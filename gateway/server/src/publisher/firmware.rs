@@ -157,5 +157,14 @@ impl Firmware {
     }
 }
 
+/// What a file is whose first bytes are these, for people; `None`: raw, or no firmware file.
+pub fn kind(start: &[u8]) -> Option<String> {
+    match FileFormat::of(start) {
+        _ if mcuboot::read(start).is_some() => Some("an image for MCUboot".to_owned()),
+        FileFormat::Raw => None,
+        format => Some(format!("a firmware file ({format})")),
+    }
+}
+
 #[cfg(test)]
 mod tests;
