@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gateway_core::{BitsPerSecond, Change, CoreConfig, Gateway, ImageDigest, LinkConfig, LinkName, Prefix};
+use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use wire_coap::BlockSize;
@@ -179,6 +180,8 @@ async fn run(config: &Config, recent: Recent) -> Result<(), ServeError> {
     let metrics_address = metrics.as_ref().map(|(_, address)| *address);
     state.write_address(METRICS_ADDRESS, metrics_address)?;
     announce(address);
+    let status = format!("serving CoAP on {address}");
+    tell_supervisor(&[NotifyState::Ready, NotifyState::Status(&status)]);
     tracing::info!(coap = %address, metrics = metrics_address.map(tracing::field::display), admin = %config.admin_socket.display(), rows, "listening");
     let parts = Parts {
         core,
@@ -207,6 +210,7 @@ async fn run(config: &Config, recent: Recent) -> Result<(), ServeError> {
             _ = terminate.recv() => {}
         }
         tracing::info!("stopping");
+        tell_supervisor(&[NotifyState::Stopping]);
     };
     let result = Engine::new(parts)?.run(stop).await;
     technicians.abort();
@@ -229,6 +233,13 @@ const BUILT_MAX: usize = 64;
 fn announce(address: SocketAddr) {
     let mut stdout = io::stdout().lock();
     let _ = writeln!(stdout, "listening coap://{address}").and_then(|()| stdout.flush());
+}
+
+/// systemd's sd_notify(3); nothing without `NOTIFY_SOCKET`. That nobody listens there is no reason not to serve devices.
+fn tell_supervisor(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(%error, "the supervisor cannot be told");
+    }
 }
 
 fn warn_about_buffer(socket: &CoapSocket) {
