@@ -285,11 +285,18 @@ fn digest_named(name: &str) -> Option<ImageDigest> {
     Some(ImageDigest(digest))
 }
 
-fn core_config(config: &Config) -> CoreConfig {
+/// How often traffic, times last heard and progress are stored, which nothing is decided from: a power cut forgets as much of
+/// them. With 1,000 devices checking in hourly a minute's batch touches 22 pages of the database and one of ten minutes 33:
+/// less than a sixth in a day. Counted by tests/writes.rs.
+const COUNTERS_INTERVAL_S: u32 = 600;
+
+/// What the core is told of a configuration.
+pub fn core_config(config: &Config) -> CoreConfig {
     CoreConfig {
         links: config.links.iter().map(link_config).collect(),
         check_in_interval_s: config.check_in_interval_s,
         unclaimed_max: config.unclaimed_max,
+        counters_interval_s: COUNTERS_INTERVAL_S,
         ..CoreConfig::default()
     }
 }

@@ -112,8 +112,8 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Resul
                 .into_iter()
                 .chain(counters(total))
                 .chain(counters(unattributed));
-            db.run(
-                "INSERT OR REPLACE INTO link_traffic VALUES (?, ?,?,?,?,?,?, ?,?,?,?,?,?, ?,?,?,?)",
+            db.upsert(
+                &LINK_TRAFFIC,
                 head.chain([deferred, paced, dropped, repeated].map(number)),
             )
         }
@@ -121,14 +121,14 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Resul
             device,
             counters: total,
             last_seen_unix_s,
-        } => db.run(
-            "INSERT OR REPLACE INTO device_traffic VALUES (?, ?, ?,?,?,?,?,?)",
+        } => db.upsert(
+            &DEVICE_TRAFFIC,
             [blob(device.as_bytes()), number(*last_seen_unix_s)]
                 .into_iter()
                 .chain(counters(total)),
         ),
-        Change::Served { path, progress } => db.run(
-            "INSERT OR REPLACE INTO served VALUES (?, ?, ?, ?)",
+        Change::Served { path, progress } => db.upsert(
+            &SERVED,
             [
                 text(path.as_str()),
                 number(progress.served_to.0),
@@ -143,7 +143,112 @@ struct Writer<'c> {
     connection: &'c Connection,
 }
 
+/// A table whose rows are written again and again.
+struct Table {
+    name: &'static str,
+    key: &'static str,
+    /// The other columns, in the order of the table.
+    columns: &'static [&'static str],
+}
+
+const DEVICE: Table = Table {
+    name: "device",
+    key: "id",
+    columns: &["claimed", "class"],
+};
+
+const REPORT: Table = Table {
+    name: "report",
+    key: "device",
+    columns: &[
+        "class",
+        "vendor",
+        "running",
+        "sequence_number",
+        "slot_capacity",
+        "staging",
+        "sector",
+        "block_szx",
+        "round_trip_ms",
+        "decoder_memory",
+        "formats",
+        "on_trial",
+        "link",
+        "deferral_stage",
+        "deferral_reason",
+        "deferral_s",
+        "in_place",
+    ],
+};
+
+const DEVICE_TRAFFIC: Table = Table {
+    name: "device_traffic",
+    key: "device",
+    columns: &[
+        "last_seen_unix_s",
+        "down_datagrams",
+        "down_bytes",
+        "down_micros",
+        "up_datagrams",
+        "up_bytes",
+        "up_micros",
+    ],
+};
+
+const LINK_TRAFFIC: Table = Table {
+    name: "link_traffic",
+    key: "link",
+    columns: &[
+        "down_datagrams",
+        "down_bytes",
+        "down_micros",
+        "up_datagrams",
+        "up_bytes",
+        "up_micros",
+        "un_down_datagrams",
+        "un_down_bytes",
+        "un_down_micros",
+        "un_up_datagrams",
+        "un_up_bytes",
+        "un_up_micros",
+        "deferred",
+        "paced",
+        "dropped",
+        "repeated",
+    ],
+};
+
+const SERVED: Table = Table {
+    name: "served",
+    key: "path",
+    columns: &["served_to", "first_unix_s", "last_unix_s"],
+};
+
+impl Table {
+    /// Writes a row where it lies, and not at all when it says what it said: `INSERT OR REPLACE` removes the row and
+    /// appends another, which writes the pages of the old place, of the new one and of the key's index.
+    fn upsert(&self) -> String {
+        let Table { name, key, columns } = self;
+        let said = columns.join(", ");
+        let list = |form: fn(&str) -> String| -> String {
+            let forms: Vec<String> = columns.iter().map(|column| form(column)).collect();
+            forms.join(", ")
+        };
+        format!(
+            "INSERT INTO {name} ({key}, {said}) VALUES (?{}) ON CONFLICT ({key}) DO UPDATE SET {} \
+             WHERE ({said}) IS NOT ({})",
+            ", ?".repeat(columns.len()),
+            list(|column| format!("{column} = excluded.{column}")),
+            list(|column| format!("excluded.{column}")),
+        )
+    }
+}
+
 impl Writer<'_> {
+    fn upsert(&self, table: &Table, values: impl IntoIterator<Item = Value>) -> rusqlite::Result<()> {
+        self.run(&table.upsert(), values)
+    }
+
     fn run(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached(sql)?
@@ -188,8 +293,8 @@ impl Writer<'_> {
 
     fn device(&self, device: &DeviceRecord) -> rusqlite::Result<()> {
         let id = blob(device.id.as_bytes());
-        self.run(
-            "INSERT OR REPLACE INTO device VALUES (?, ?, ?)",
+        self.upsert(
+            &DEVICE,
             [
                 id.clone(),
                 number(device.claimed.into()),
@@ -204,8 +309,8 @@ impl Writer<'_> {
 
     fn report(&self, device: Value, report: &DeviceReport) -> rusqlite::Result<()> {
         let deferral = report.deferral;
-        self.run(
-            "INSERT OR REPLACE INTO report VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        self.upsert(
+            &REPORT,
             [
                 device,
                 blob(&report.class.0),
