@@ -134,6 +134,68 @@ fn an_update_is_seen_in_the_metrics() {
     }
 }
 
+/// Every name that the dashboard asks for, labels included, is one that the gateway gives.
+#[test]
+fn the_dashboard_asks_for_nothing_that_is_not_there() {
+    let (site, metrics) = observed();
+    site.done("device claim 525400000001");
+    let samples = parsed(&get(metrics, "/metrics").1);
+    let dashboard: serde_json::Value =
+        serde_json::from_str(include_str!("../../../docs/grafana-dashboard.json")).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
+    let queries: Vec<&str> = targets.map(|target| target["expr"].as_str().unwrap()).collect();
+    assert!(queries.len() > 15, "{queries:?}");
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    for query in queries {
+        let words: Vec<&str> = query.split(|c| !is_name(c)).collect();
+        let names: Vec<&&str> = words
+            .iter()
+            .filter(|word| word.starts_with("deltagate_"))
+            .collect();
+        assert!(!names.is_empty(), "{query}");
+        for name in names {
+            let series = samples
+                .keys()
+                .filter(|sample| sample.split('{').next() == Some(name));
+            let series: Vec<&String> = series.collect();
+            assert!(!series.is_empty(), "{query}: the gateway has no {name}");
+            // Labels that a query matches or groups by; Prometheus itself adds `instance`.
+            for label in [
+                "state",
+                "stage",
+                "direction",
+                "link",
+                "fate",
+                "result",
+                "device",
+                "le",
+            ] {
+                let asked = words.contains(&label);
+                let has = |sample: &&&String| sample.contains(&format!("{label}="));
+                assert!(
+                    !asked || series.iter().any(|sample| has(&sample)),
+                    "{query}: {name} has no {label}"
+                );
+            }
+            for value in quoted(query).filter(|value| !value.starts_with('$')) {
+                for value in value.split('|') {
+                    let has = |sample: &&&String| sample.contains(&format!("={value}"));
+                    assert!(
+                        series.iter().any(|sample| has(&sample)),
+                        "{query}: {name} has no {value}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// What stands between quotation marks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('"').skip(1).step_by(2)
+}
+
 #[test]
 fn devices_above_the_limit_have_no_series_of_their_own() {
     let (site, metrics) = observed();
