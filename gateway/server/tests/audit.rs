@@ -36,6 +36,8 @@ fn every_deed_leaves_an_entry_with_its_doer_and_a_question_leaves_none() {
     assert_eq!(site.run("update retry --device 52540000aa01").code, Some(1));
     site.json("status");
     site.json("device list");
+    site.done("device find 52540000aa01");
+    site.done(&format!("update plan {} --group roof", &digest[..8]));
     let entries = entries(&site, "");
     let key = site.json("image list")["images"][0]["key_id"].clone();
     let key = key.as_str().unwrap();

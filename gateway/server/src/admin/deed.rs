@@ -16,22 +16,37 @@ pub(crate) struct Deed {
 }
 
 impl Deed {
-    /// `None` for a question that only asks. What is not known to be such is a deed.
+    /// `None` for a question that only asks.
     pub(crate) fn of(ask: &Ask) -> Option<Deed> {
-        let only_asks = matches!(
-            ask,
+        // Every question stands here, so that a new one is placed by whoever adds it.
+        let only_asks = match ask {
             Ask::ImageList {}
-                | Ask::ImageShow { .. }
-                | Ask::DeviceList { .. }
-                | Ask::DeviceShow { .. }
-                | Ask::GroupList {}
-                | Ask::UpdateStatus {}
-                | Ask::LinkList {}
-                | Ask::LinkShow { .. }
-                | Ask::Status {}
-                | Ask::Audit { .. }
-                | Ask::Logs { .. }
-        );
+            | Ask::ImageShow { .. }
+            | Ask::DeviceList { .. }
+            | Ask::DeviceShow { .. }
+            | Ask::DeviceFind { .. }
+            | Ask::GroupList {}
+            | Ask::UpdatePlan { .. }
+            | Ask::UpdateStatus {}
+            | Ask::LinkList {}
+            | Ask::LinkShow { .. }
+            | Ask::Status {}
+            | Ask::Audit { .. }
+            | Ask::Logs { .. } => true,
+            Ask::ImageImport { .. }
+            | Ask::DeviceLabel { .. }
+            | Ask::DeviceClaim { .. }
+            | Ask::DeviceForget { .. }
+            | Ask::GroupCreate { .. }
+            | Ask::GroupDelete { .. }
+            | Ask::GroupAdd { .. }
+            | Ask::GroupRemove { .. }
+            | Ask::UpdateAssign { .. }
+            | Ask::UpdateCancel { .. }
+            | Ask::UpdateRetry { .. }
+            | Ask::UpdatePause {}
+            | Ask::UpdateResume {} => false,
+        };
         if only_asks {
             return None;
         }
