@@ -75,9 +75,12 @@ impl Passage {
         watched.limit.map_or(usual, |limit| limit.min(usual))
     }
 
-    /// An answer was short: whatever comes next says nothing about long ones.
+    /// The answer to a check-in was short: what was asked for with the long ones before it is over. A block is not: a device that
+    /// does not get its manifest checks in between two attempts.
     pub(crate) fn short_answer(&mut self, id: DeviceId) {
-        if let Some(watched) = self.devices.get_mut(&id) {
+        if let Some(watched) = self.devices.get_mut(&id)
+            && watched.asked == Asked::CheckIn
+        {
             watched.times = 0;
         }
     }
@@ -163,6 +166,25 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_manifest_that_does_not_come_is_asked_for_between_check_ins() {
+        let mut passage = Passage::default();
+        let manifest = Asked::Manifest(OfferPath(*b"abcdefg"), 0);
+        let mut size = BlockSize::B256;
+        for _ in 0..3 {
+            for _ in 0..5 {
+                size = passage.asked(device(), manifest, BlockSize::B256);
+            }
+            passage.short_answer(device());
+        }
+        assert_eq!(size, BlockSize::B128);
+        for _ in 0..100 {
+            passage.asked(device(), Asked::CheckIn, BlockSize::B64);
+            passage.short_answer(device());
+        }
+        assert_eq!(passage.limit(device(), BlockSize::B64), None);
     }
 
     #[test]
