@@ -257,6 +257,6 @@ const REACH_STEP: Bytes = Bytes(256);
 /// The longest reach of the patch format: a step less than 16 MiB.
 const REACH_MAX: Bytes = Bytes((16 << 20) - REACH_STEP.0);
 /// The smallest decoder of the patch format.
-const PATCH_MEMORY_MIN: Bytes = Bytes(4_096);
+pub(crate) const PATCH_MEMORY_MIN: Bytes = Bytes(4_096);
 /// The largest decoder of the patch format.
 const PATCH_MEMORY_MAX: Bytes = Bytes(131_072);

@@ -2,10 +2,11 @@
 
 use crate::choice::Verdict;
 use crate::config::LinkConfig;
-use crate::decision::{Decision, Target};
+use crate::decision::{Decision, PATCH_MEMORY_MIN, Target};
 use crate::deferral::DeferralView;
 use crate::records::{DeviceRecord, ImageRecord, Selector};
 use crate::views::{NextStep, TransferView};
+use wire_checkin::Format;
 use wire_coap::BlockSize;
 
 /// One causal chain, first cause first.
@@ -31,6 +32,12 @@ pub(crate) fn chain(
             0 => "it has a single slot, and no room beside that image to update it in place".into(),
             bytes => format!("it has a single slot: updates are patches with a reach of at most {bytes} bytes, applied in place"),
         }));
+        if report.formats.contains(Format::Patch) && report.decoder_memory < PATCH_MEMORY_MIN {
+            chain.push(format!(
+                "it gives a decoder {} bytes of memory, and the smallest patch needs {}",
+                report.decoder_memory.0, PATCH_MEMORY_MIN.0
+            ));
+        }
         if report.on_trial {
             chain.push("that image is on trial until the device gets the answer to its check-in".into());
         }
