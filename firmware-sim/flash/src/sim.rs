@@ -17,6 +17,7 @@
 //! and counted in [`SimFlash::rules_broken`].
 
 use core::fmt;
+use core::ops::Range;
 use std::collections::BTreeMap;
 use std::vec;
 use std::vec::Vec;
@@ -72,6 +73,8 @@ pub enum SimFlashError {
     WrittenTwice,
     /// A unit was read that a power cut tore, and the part is one that notices.
     Uncorrectable,
+    /// The sector is worn out: it takes no program and no erase any more.
+    WornOut,
     /// The power is gone; nothing works until [`SimFlash::restart`].
     PowerLost,
 }
@@ -81,9 +84,11 @@ impl NorFlashError for SimFlashError {
         match self {
             Self::OutOfBounds => NorFlashErrorKind::OutOfBounds,
             Self::NotAligned => NorFlashErrorKind::NotAligned,
-            Self::BitNotErased | Self::WrittenTwice | Self::Uncorrectable | Self::PowerLost => {
-                NorFlashErrorKind::Other
-            }
+            Self::BitNotErased
+            | Self::WrittenTwice
+            | Self::Uncorrectable
+            | Self::WornOut
+            | Self::PowerLost => NorFlashErrorKind::Other,
         }
     }
 }
@@ -96,6 +101,7 @@ impl fmt::Display for SimFlashError {
             Self::BitNotErased => "programmed a bit from 0 to 1",
             Self::WrittenTwice => "programmed a unit twice",
             Self::Uncorrectable => "read a unit that a power cut tore",
+            Self::WornOut => "wrote to a sector that is worn out",
             Self::PowerLost => "the simulated power is gone",
         })
     }
@@ -122,6 +128,7 @@ pub struct SimFlash<const PROGRAM: usize = 4, const SECTOR: usize = 4096> {
     chance: u64,
     rules_broken: u32,
     torn_reads_fail: bool,
+    worn_out: Range<u32>,
 }
 
 impl SimFlash {
@@ -164,6 +171,7 @@ impl<const PROGRAM: usize, const SECTOR: usize> SimFlash<PROGRAM, SECTOR> {
             chance: 0,
             rules_broken: 0,
             torn_reads_fail: false,
+            worn_out: 0..0,
         }
     }
 
@@ -172,6 +180,20 @@ impl<const PROGRAM: usize, const SECTOR: usize> SimFlash<PROGRAM, SECTOR> {
     pub fn failing_torn_reads(mut self) -> Self {
         self.torn_reads_fail = true;
         self
+    }
+
+    /// Lets the sectors of these addresses take no program and no erase any more; what they hold stays readable.
+    pub fn wear_out(&mut self, addresses: Range<u32>) {
+        self.worn_out = addresses;
+    }
+
+    /// Whether a write to these bytes meets a sector that is worn out.
+    fn check_wear(&self, at: usize, length: usize) -> Result<(), SimFlashError> {
+        let (worn, end) = (&self.worn_out, (at + length) as u32);
+        match at as u32 >= worn.end || end <= worn.start {
+            true => Ok(()),
+            false => Err(SimFlashError::WornOut),
+        }
     }
 
     /// The whole content; of a bit in flux, what it is without noise.
@@ -419,6 +441,7 @@ impl<const PROGRAM: usize, const SECTOR: usize> NorFlash for SimFlash<PROGRAM, S
     fn erase(&mut self, from: u32, to: u32) -> Result<(), SimFlashError> {
         let length = to.checked_sub(from).ok_or(SimFlashError::OutOfBounds)?;
         let at = self.check(from, length as usize, SECTOR)?;
+        self.check_wear(at, length as usize)?;
         (at..at + length as usize)
             .step_by(SECTOR)
             .try_for_each(|at| self.erase_sector(at))
@@ -426,6 +449,7 @@ impl<const PROGRAM: usize, const SECTOR: usize> NorFlash for SimFlash<PROGRAM, S
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), SimFlashError> {
         let at = self.check(offset, bytes.len(), PROGRAM)?;
+        self.check_wear(at, bytes.len())?;
         if let Err(error) = self.check_rules(at, bytes) {
             self.rules_broken += 1;
             return Err(error);
