@@ -7,127 +7,16 @@
     reason = "helpers of tests are test code, which the lint does not see"
 )]
 
+mod simulated;
+
 use deltagate_agent::Event;
-use fleet::factory::{self, Shipped};
 use fleet::link::{BitsPerSecond, LinkProfile, PerMillion};
 use fleet::rng::Rng;
-use fleet::sim::{
-    Behaviour, CLASS_ID, Fault, Hardware, LAYOUT, Moment, Publisher, Scenario, SignedImage, VENDOR_ID, World,
-    similar_images,
+use fleet::sim::{Behaviour, Fault, Moment};
+use simulated::{
+    HOUR_US, LINK, SECOND_US, assign, hardware, long_scenario, releases, run_until_confirmed, scenario,
+    settled,
 };
-use gateway_core::{ClassId, Command, CoreConfig, LinkConfig, Selector, Terms};
-
-const SECOND_US: u64 = 1_000_000;
-const HOUR_US: u64 = 3_600 * SECOND_US;
-
-/// 200 kbit/s and 100 ms each way: slow enough that order matters, fast enough that a run is short.
-const LINK: LinkProfile = LinkProfile {
-    rate_up: BitsPerSecond(200_000),
-    rate_down: BitsPerSecond(200_000),
-    delay_us: 100_000,
-    loss: PerMillion::NEVER,
-    duplicate: PerMillion::NEVER,
-    reorder: PerMillion::NEVER,
-    reorder_delay_us: 0,
-    mtu_bytes: 1_280,
-    queue_bytes: 32 * 1_024,
-};
-
-fn scenario(seed: u64, profile: LinkProfile) -> Scenario {
-    let rate = gateway_core::BitsPerSecond::new(profile.rate_down.0).unwrap();
-    Scenario {
-        seed,
-        profile,
-        config: CoreConfig {
-            default_link: LinkConfig {
-                rate,
-                ..LinkConfig::default()
-            },
-            check_in_interval_s: 60,
-            ..CoreConfig::default()
-        },
-    }
-}
-
-/// The same with blocks of 64 bytes, so that a transfer takes seconds and there is time for things to go wrong in it.
-fn long_scenario(seed: u64, profile: LinkProfile) -> Scenario {
-    let mut scenario = scenario(seed, profile);
-    scenario.config.default_link.block_size_max = wire_coap::BlockSize::B64;
-    scenario
-}
-
-/// Version 1, which every device ships with, and one later image for each behaviour.
-fn releases(seed: u64, later: &[Behaviour]) -> (Publisher, Vec<SignedImage>) {
-    let publisher = Publisher::new(seed);
-    let behaviours = std::iter::once(&Behaviour::Good).chain(later);
-    let signed = similar_images(seed, 20_000, 1 + later.len())
-        .into_iter()
-        .zip(behaviours)
-        .enumerate()
-        .map(|(index, (image, &behaviour))| publisher.sign(index as u32 + 1, image, behaviour))
-        .collect();
-    (publisher, signed)
-}
-
-fn hardware(publisher: &Publisher, first: &SignedImage, devices: usize) -> Vec<Hardware> {
-    let shipped = Shipped {
-        vendor_id: VENDOR_ID,
-        class_id: CLASS_ID,
-        trust_anchors: &[publisher.anchor()],
-        envelope: &first.envelope,
-        image: &first.image,
-        sequence: first.sequence,
-    };
-    let flash = factory::flash(&LAYOUT, &shipped).unwrap();
-    (0..devices).map(|_| Hardware::new(flash.clone())).collect()
-}
-
-/// A world in which every device has checked in once from version 1 and is claimed.
-fn settled<'h>(scenario: Scenario, hardware: &'h mut [Hardware], releases: &'h [SignedImage]) -> World<'h> {
-    let devices = hardware.len();
-    let mut world = World::new(scenario, hardware, releases);
-    for release in releases {
-        world.gateway().import(0, release).unwrap();
-    }
-    for device in 0..devices {
-        let id = wire_checkin::DeviceId::new(&world.device_id(device)).unwrap();
-        world.gateway().command(0, Command::ClaimDevice(id)).unwrap();
-    }
-    world
-        .run_until(HOUR_US, |world| {
-            (0..devices).all(|device| checked_in(world, device))
-        })
-        .unwrap_or_else(|stopped| panic!("{stopped}"));
-    world
-}
-
-fn checked_in(world: &World<'_>, device: usize) -> bool {
-    world
-        .history(device)
-        .iter()
-        .any(|moment| matches!(moment, Moment::Said(Event::CheckedIn { .. })))
-}
-
-fn assign(world: &mut World<'_>, release: &SignedImage) {
-    let now_us = world.now_us();
-    let selector = Selector::Class(ClassId(CLASS_ID));
-    world
-        .gateway()
-        .command(
-            now_us,
-            Command::Assign(selector, release.digest(), Terms::default()),
-        )
-        .unwrap();
-}
-
-fn run_until_confirmed(world: &mut World<'_>, sequence: u32, limit_us: u64) {
-    let limit_us = world.now_us() + limit_us;
-    world
-        .run_until(limit_us, |world| {
-            (0..world.devices()).all(|device| world.confirmed(device) == Some(sequence))
-        })
-        .unwrap_or_else(|stopped| panic!("{stopped}"));
-}
 
 /// One device takes version 2 while `faults` happen at times after its check-in for the job. Gives its history.
 fn update_with(seed: u64, profile: LinkProfile, faults: &[(u64, Fault)]) -> Vec<Moment> {

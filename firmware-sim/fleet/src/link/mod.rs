@@ -18,7 +18,7 @@ mod model;
 mod profile;
 
 pub use model::{Counters, DropReason, LinkModel, Traffic, Verdict};
-pub use profile::{BitsPerSecond, LinkProfile, PerMillion};
+pub use profile::{BitsPerSecond, Bursts, LinkProfile, PerMillion};
 
 /// Bytes that IPv4 (RFC 791 without options) and UDP (RFC 768) add to a datagram's payload.
 pub const IP_UDP_HEADER_BYTES: usize = 20 + 8;

@@ -1,6 +1,6 @@
 //! The model itself, its verdicts and its counters.
 
-use super::{Direction, LinkProfile};
+use super::{Direction, LinkProfile, PerMillion};
 use crate::rng::Rng;
 use std::collections::VecDeque;
 
@@ -136,6 +136,8 @@ struct Lane {
     /// (time its last bit is sent, bytes), oldest first; bounded by the profile's queue.
     queue: VecDeque<(u64, usize)>,
     queued_bytes: usize,
+    /// Within a burst of losses.
+    is_bad: bool,
     counters: Counters,
 }
 
@@ -146,6 +148,7 @@ impl Lane {
             busy_until_us: 0,
             queue: VecDeque::new(),
             queued_bytes: 0,
+            is_bad: false,
             counters: Counters::default(),
         }
     }
@@ -175,9 +178,22 @@ impl Lane {
         Some(sent_us)
     }
 
+    /// Whether a burst of losses swallows the next packet.
+    fn is_in_burst(&mut self, profile: &LinkProfile) -> bool {
+        if profile.bursts.begin == PerMillion::NEVER {
+            return false;
+        }
+        let change = match self.is_bad {
+            true => profile.bursts.end,
+            false => profile.bursts.begin,
+        };
+        self.is_bad ^= self.rng.happens(change.0);
+        self.is_bad
+    }
+
     /// When a sent packet arrives, or `None` if the air swallows it.
     fn arrival(&mut self, sent_us: u64, profile: &LinkProfile) -> Option<u64> {
-        if self.rng.happens(profile.loss.0) {
+        if self.rng.happens(profile.loss.0) || self.is_in_burst(profile) {
             self.counters.lost_packets += 1;
             return None;
         }
@@ -192,7 +208,7 @@ impl Lane {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BitsPerSecond, PerMillion};
+    use super::super::{BitsPerSecond, Bursts};
     use super::*;
     use proptest::prelude::*;
 
@@ -291,6 +307,28 @@ mod tests {
             let lost = link.traffic().up.lost_packets;
             // 2,000 expected; the standard deviation is 40, so this is five of them.
             assert!((1_800..=2_200).contains(&lost), "seed {seed}: {lost}");
+        }
+    }
+
+    #[test]
+    fn bursts_lose_their_share_several_in_a_row() {
+        for seed in 0..20 {
+            let profile = LinkProfile {
+                bursts: Bursts::FORTY_PERCENT,
+                ..LinkProfile::FAST
+            };
+            let mut link = LinkModel::new(profile, seed);
+            let lost: Vec<bool> = (0..20_000u64)
+                .map(|n| link.offer(n * 1_000, Direction::Up, 100) == Verdict::Drop(DropReason::Lost))
+                .collect();
+            let count = lost.iter().filter(|lost| **lost).count();
+            let bursts = lost.windows(2).filter(|pair| !pair[0] && pair[1]).count();
+            // A burst is geometric with a mean of 5, so a share has a standard deviation of about 1 %.
+            assert!((7_200..=8_800).contains(&count), "seed {seed}: {count} lost");
+            assert!(
+                (4 * bursts..=6 * bursts).contains(&count),
+                "seed {seed}: {bursts} bursts"
+            );
         }
     }
 

@@ -25,6 +25,32 @@ impl PerMillion {
     }
 }
 
+/// Loss that comes in bursts, after Gilbert and Elliott: each direction is good or bad, may change before every packet, and
+/// loses all of them while it is bad.
+///
+/// Of all packets `begin / (begin + end)` are lost, in bursts of `1 / end` on average.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bursts {
+    /// How often a good direction turns bad.
+    pub begin: PerMillion,
+    /// How often a bad one turns good.
+    pub end: PerMillion,
+}
+
+impl Bursts {
+    /// No packet is lost in a burst.
+    pub const NEVER: Self = Self {
+        begin: PerMillion::NEVER,
+        end: PerMillion::NEVER,
+    };
+
+    /// 40 % of all packets, five in a row on average: 2 / 15 / (2 / 15 + 1 / 5).
+    pub const FORTY_PERCENT: Self = Self {
+        begin: PerMillion(133_333),
+        end: PerMillion::percent(20),
+    };
+}
+
 /// The properties of one link, the same for the life of a [`LinkModel`](super::LinkModel).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkProfile {
@@ -36,6 +62,8 @@ pub struct LinkProfile {
     pub delay_us: u64,
     /// Packets that are sent and do not arrive.
     pub loss: PerMillion,
+    /// Packets that are sent and do not arrive, several in a row.
+    pub bursts: Bursts,
     /// Packets that are sent twice.
     pub duplicate: PerMillion,
     /// Packets that arrive late, so that others may overtake them.
@@ -55,6 +83,7 @@ impl LinkProfile {
         rate_down: BitsPerSecond(100_000_000),
         delay_us: 200,
         loss: PerMillion::NEVER,
+        bursts: Bursts::NEVER,
         duplicate: PerMillion::NEVER,
         reorder: PerMillion::NEVER,
         reorder_delay_us: 0,

@@ -37,9 +37,14 @@ pub const BOOTS_MAX: usize = 64;
 impl Hardware {
     /// A device with this flash.
     pub fn new(flash: SimFlash) -> Self {
+        Self::with_decoder_memory(flash, DECODER_MEMORY_BYTES)
+    }
+
+    /// A device with this flash that gives a decoder so many bytes.
+    pub fn with_decoder_memory(flash: SimFlash, bytes: usize) -> Self {
         Self {
             flash: RefCell::new(flash),
-            memories: vec![vec![0; DECODER_MEMORY_BYTES]; BOOTS_MAX],
+            memories: vec![vec![0; bytes]; BOOTS_MAX],
         }
     }
 }
@@ -61,6 +66,8 @@ enum Running<'h> {
     Agent {
         agent: Box<Agent<'h, SimFlash>>,
         network: bool,
+        /// When it was started. It has no other clock: its time begins here.
+        since_us: u64,
     },
     /// An image that does nothing until the watchdog bites.
     Hanging { until_us: u64 },
@@ -129,14 +136,22 @@ impl<'h> Device<'h> {
     fn wake_us(&self, now_us: u64) -> Option<u64> {
         match &self.running {
             Running::Booting { until_us } | Running::Hanging { until_us } => Some(*until_us),
-            Running::Agent { agent, .. } => agent.poll_timeout().map(|at_ms| (at_ms * 1_000).max(now_us)),
+            Running::Agent { agent, since_us, .. } => {
+                let wake_us = |at_ms: u64| (since_us + at_ms * 1_000).max(now_us);
+                agent.poll_timeout().map(wake_us)
+            }
         }
     }
 
     /// Hands it a datagram, and lets it act on it as [`Device::wake`] does.
     pub(super) fn receive(&mut self, now_us: u64, datagram: &[u8]) -> Result<Acted, String> {
-        if let Running::Agent { agent, network: true } = &mut self.running {
-            agent.handle_datagram(now_us / 1_000, datagram);
+        if let Running::Agent {
+            agent,
+            network: true,
+            since_us,
+        } = &mut self.running
+        {
+            agent.handle_datagram(uptime_ms(now_us, *since_us), datagram);
         }
         Ok(self.act(now_us))
     }
@@ -148,7 +163,9 @@ impl<'h> Device<'h> {
             Running::Hanging { until_us } if *until_us <= now_us => {
                 self.restart(now_us, Some(RevertReason::Watchdog));
             }
-            Running::Agent { agent, .. } => agent.handle_timeout(now_us / 1_000),
+            Running::Agent { agent, since_us, .. } => {
+                agent.handle_timeout(uptime_ms(now_us, *since_us));
+            }
             _ => {}
         }
         Ok(self.act(now_us))
@@ -158,8 +175,8 @@ impl<'h> Device<'h> {
     fn act(&mut self, now_us: u64) -> Acted {
         let mut sent = self.drain(now_us);
         let mut more = false;
-        if let Running::Agent { agent, .. } = &mut self.running {
-            more = agent.work(now_us / 1_000);
+        if let Running::Agent { agent, since_us, .. } = &mut self.running {
+            more = agent.work(uptime_ms(now_us, *since_us));
             sent.extend(self.drain(now_us));
         }
         let working = more && matches!(self.running, Running::Agent { .. });
@@ -277,20 +294,24 @@ impl<'h> Device<'h> {
             boot,
             memory,
             self.seed,
-            now_us / 1_000,
+            uptime_ms(now_us, now_us),
         );
         if !self.flash.borrow().is_powered() {
             self.cut_power(now_us);
             return Ok(());
         }
         let agent = Box::new(agent.map_err(|error| format!("the agent does not start: {error}"))?);
-        self.running = Running::Agent { agent, network };
+        self.running = Running::Agent {
+            agent,
+            network,
+            since_us: now_us,
+        };
         Ok(())
     }
 
     /// Takes what the agent has to say. What it said while its power failed was never said.
     fn drain(&mut self, now_us: u64) -> Vec<Vec<u8>> {
-        let Running::Agent { agent, network } = &mut self.running else {
+        let Running::Agent { agent, network, .. } = &mut self.running else {
             return Vec::new();
         };
         let mut sent = Vec::new();
@@ -316,4 +337,9 @@ impl<'h> Device<'h> {
         }
         sent
     }
+}
+
+/// What a device without a clock counts.
+fn uptime_ms(now_us: u64, since_us: u64) -> u64 {
+    (now_us - since_us) / 1_000
 }

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use wire_checkin::{DeviceId, Format};
 use wire_patch::MemoryClass;
 
-/// Start of the simulation in seconds since 1970: 2026-01-01. Only shown, never decided upon.
+/// What the wall clock reads at the start of the simulation, in seconds since 1970: 2026-01-01.
 const UNIX_START_S: u64 = 1_767_225_600;
 
 /// What the disk of a simulated gateway holds: what survives its restart.
@@ -43,6 +43,16 @@ pub struct GatewaySide {
     withheld: BTreeSet<(DeviceId, ImageDigest)>,
     builds: Vec<BuildRequest>,
     delta_builds: u32,
+    /// Whether deltas cannot be built.
+    deltas_fail: bool,
+    wall_clock: WallClock,
+}
+
+/// A clock that was set to a time, whatever it read before.
+#[derive(Clone, Copy, Debug)]
+struct WallClock {
+    set_at_us: u64,
+    to_unix_s: u64,
 }
 
 impl GatewaySide {
@@ -55,16 +65,54 @@ impl GatewaySide {
             withheld: BTreeSet::new(),
             builds: Vec::new(),
             delta_builds: 0,
+            deltas_fail: false,
+            wall_clock: WallClock {
+                set_at_us: 0,
+                to_unix_s: UNIX_START_S,
+            },
         }
     }
 
+    /// Sets the wall clock, which may jump.
+    pub fn set_wall_clock(&mut self, now_us: u64, to_unix_s: u64) {
+        self.wall_clock = WallClock {
+            set_at_us: now_us,
+            to_unix_s,
+        };
+    }
+
+    /// Both clocks.
+    pub fn now(&self, now_us: u64) -> Now {
+        let WallClock { set_at_us, to_unix_s } = self.wall_clock;
+        Now {
+            monotonic_ms: now_us / 1_000,
+            unix_s: to_unix_s + (now_us - set_at_us) / 1_000_000,
+        }
+    }
+
+    /// Lets every delta fail to build from now on.
+    pub fn fail_deltas(&mut self) {
+        self.deltas_fail = true;
+    }
+
+    /// The core, for an operator's questions.
+    pub fn core(&self) -> &Gateway {
+        &self.core
+    }
+
+    /// Changes the configuration, which counts from the next restart on.
+    pub fn configure(&mut self, change: impl FnOnce(&mut CoreConfig)) {
+        change(&mut self.config);
+    }
+
     /// Loses everything but the disk, as `kill -9` does, and starts again from it.
-    pub fn restart(&mut self) {
+    pub fn restart(&mut self, now_us: u64) {
         self.builds.clear();
         self.core = Gateway::new(self.config.clone());
         for change in &self.disk.changes {
             self.core.restore(change.clone());
         }
+        self.core.handle_start(self.now(now_us));
     }
 
     /// Imports an image that the caller has signed.
@@ -76,22 +124,23 @@ impl GatewaySide {
 
     /// Carries out an operator's command.
     pub fn command(&mut self, now_us: u64, command: Command) -> Result<Reply, Refusal> {
-        self.core.handle_command(now(now_us), command)
+        self.core.handle_command(self.now(now_us), command)
     }
 
     /// Takes a datagram.
     pub fn receive(&mut self, now_us: u64, peer: SocketAddr, datagram: &[u8]) {
-        self.core.handle_datagram(now(now_us), peer, datagram, &self.disk);
+        let now = self.now(now_us);
+        self.core.handle_datagram(now, peer, datagram, &self.disk);
     }
 
     /// Does what is due.
     pub fn wake(&mut self, now_us: u64) {
-        self.core.handle_timeout(now(now_us));
+        self.core.handle_timeout(self.now(now_us));
     }
 
     /// Takes a finished build.
     pub fn built(&mut self, now_us: u64, outcome: BuildOutcome) {
-        self.core.handle_built(now(now_us), outcome);
+        self.core.handle_built(self.now(now_us), outcome);
     }
 
     /// Stores every decision, then gives what is to be sent. An error is a broken promise.
@@ -121,7 +170,8 @@ impl GatewaySide {
         if key.formats.full {
             artefacts.push(self.artefact(now_us, request, Format::Full, 0, target.clone()));
         }
-        let base = key.base.and_then(|base| self.disk.images.get(&base).cloned());
+        let base = key.base.filter(|_| !self.deltas_fail);
+        let base = base.and_then(|base| self.disk.images.get(&base).cloned());
         if let (Some(memory), Some(base)) = (key.formats.patch_memory, base)
             && let Some(memory) = MemoryClass::fitting(memory.0 as u32)
             && let Ok(patch) = gateway_delta::encode(&base, &target, &Options::new(memory))
@@ -164,7 +214,7 @@ impl GatewaySide {
             size: Bytes(payload.len() as u64),
             decoder_memory: Bytes(u64::from(decoder_memory)),
             in_place: None,
-            built_unix_s: now(now_us).unix_s,
+            built_unix_s: self.now(now_us).unix_s,
         };
         self.disk.payloads.insert(record.digest, payload);
         record
@@ -186,12 +236,5 @@ impl GatewaySide {
         }
         self.disk.changes.push(change);
         Ok(())
-    }
-}
-
-fn now(now_us: u64) -> Now {
-    Now {
-        monotonic_ms: now_us / 1_000,
-        unix_s: UNIX_START_S + now_us / 1_000_000,
     }
 }

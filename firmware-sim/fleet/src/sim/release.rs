@@ -51,15 +51,7 @@ impl Publisher {
 
     /// Signs an image.
     pub fn sign(&self, sequence: u32, image: Vec<u8>, behaviour: Behaviour) -> SignedImage {
-        let release = Release {
-            sequence_number: u64::from(sequence),
-            vendor_id: VENDOR_ID,
-            class_id: CLASS_ID,
-            image_digest: Sha256::digest(&image).into(),
-            image_size: image.len() as u32,
-            text: None,
-            image: None,
-        };
+        let release = release(sequence, &image);
         let key_id = Anchor { key: self.anchor() }.key_id();
         let mut buffer = [0; ENVELOPE_BYTES_MAX];
         let envelope = release
@@ -74,6 +66,44 @@ impl Publisher {
             key_id: key_id.0,
         }
     }
+
+    /// Signs an image with a manifest of version 2, which does not exist yet: everything about it is right but that nobody
+    /// knows what it means.
+    pub fn sign_newer_profile(&self, sequence: u32, image: Vec<u8>) -> SignedImage {
+        let mut signed = self.sign(sequence, image, Behaviour::Good);
+        let envelope = &mut signed.envelope;
+        let length = envelope.len();
+        // Member 3 is the last: a byte string of one length byte, and in it a map that begins with `1: 1`, the version.
+        let at = (0..length - 6)
+            .find(|&at| envelope[at..at + 2] == [3, 0x58] && usize::from(envelope[at + 2]) == length - at - 3)
+            .expect("the manifest of a release ends its envelope");
+        let digest: [u8; 32] = Sha256::digest(&envelope[at + 1..]).into();
+        assert_eq!(envelope[at + 4..at + 6], [1, 1], "manifest-version 1");
+        envelope[at + 5] = 2;
+        let newer: [u8; 32] = Sha256::digest(&envelope[at + 1..]).into();
+        let mut to_be_signed = Vec::new();
+        let (release, key_id) = (signed.release(), wire_manifest::KeyId(signed.key_id));
+        let mut buffer = [0; ENVELOPE_BYTES_MAX];
+        let mut old = [0; 64];
+        let encoded = release.encode(&mut buffer, key_id, |bytes| {
+            to_be_signed = bytes.to_vec();
+            old = self.key.sign(bytes).to_bytes();
+            old
+        });
+        encoded.expect("it was encoded before");
+        replace(&mut to_be_signed, &digest, &newer);
+        let signature = self.key.sign(&to_be_signed).to_bytes();
+        replace(&mut signed.envelope, &digest, &newer);
+        replace(&mut signed.envelope, &old, &signature);
+        signed
+    }
+}
+
+/// Replaces the one place where `old` stands.
+fn replace(bytes: &mut [u8], old: &[u8], new: &[u8]) {
+    let at = bytes.windows(old.len()).position(|window| window == old);
+    let at = at.expect("it stands there");
+    bytes[at..at + new.len()].copy_from_slice(new);
 }
 
 /// A signed image.
@@ -91,6 +121,10 @@ pub struct SignedImage {
 }
 
 impl SignedImage {
+    fn release(&self) -> Release<'static> {
+        release(self.sequence, &self.image)
+    }
+
     /// Its identity.
     pub fn digest(&self) -> ImageDigest {
         ImageDigest(Sha256::digest(&self.image).into())
@@ -110,6 +144,18 @@ impl SignedImage {
             key_id: self.key_id,
             imported_unix_s: 0,
         }
+    }
+}
+
+fn release(sequence: u32, image: &[u8]) -> Release<'static> {
+    Release {
+        sequence_number: u64::from(sequence),
+        vendor_id: VENDOR_ID,
+        class_id: CLASS_ID,
+        image_digest: Sha256::digest(image).into(),
+        image_size: image.len() as u32,
+        text: None,
+        image: None,
     }
 }
 
@@ -144,7 +190,7 @@ pub fn similar_images(seed: u64, bytes: usize, count: usize) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire_manifest::{TrustAnchors, verify};
+    use wire_manifest::{TrustAnchors, Unsupported, VerifyError, verify};
 
     #[test]
     fn a_device_that_trusts_the_publisher_verifies_its_images() {
@@ -160,6 +206,18 @@ mod tests {
             key: Publisher::new(2).anchor(),
         }];
         assert!(verify(&signed.envelope, &TrustAnchors::new(&others)).is_err());
+    }
+
+    #[test]
+    fn a_newer_profile_is_signed_and_not_understood() {
+        let publisher = Publisher::new(1);
+        let signed = publisher.sign_newer_profile(5, vec![7; 100]);
+        let anchors = [Anchor {
+            key: publisher.anchor(),
+        }];
+        let verified = verify(&signed.envelope, &TrustAnchors::new(&anchors));
+        let version = Unsupported::ManifestVersion(2);
+        assert_eq!(verified.err(), Some(VerifyError::Unsupported(version)));
     }
 
     #[test]

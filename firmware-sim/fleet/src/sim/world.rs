@@ -51,6 +51,23 @@ pub enum Fault {
     },
     /// `kill -9` of the gateway, and its restart four seconds later.
     GatewayKilled,
+    /// A device's link carries nothing for a while.
+    Outage {
+        /// Whose.
+        device: usize,
+        /// How long, in microseconds.
+        for_us: u64,
+    },
+    /// A NAT between device and gateway gives the device another port. What is sent to the old one is lost.
+    Rebound {
+        /// Whose.
+        device: usize,
+    },
+    /// The gateway's wall clock is set.
+    ClockSet {
+        /// To seconds since 1970.
+        to_unix_s: u64,
+    },
 }
 
 /// Why a run ended before its goal. Its text has the seed.
@@ -100,6 +117,7 @@ struct Place<'h> {
     observed: Observed,
     ticket: u64,
     peer: SocketAddr,
+    dark_until_us: u64,
 }
 
 /// The whole system.
@@ -131,6 +149,7 @@ impl<'h> World<'h> {
                 observed: Observed::default(),
                 ticket: 0,
                 peer: SocketAddr::from((number.source(), DEVICE_PORT)),
+                dark_until_us: 0,
             });
             // Devices do not boot in step: up to a second apart.
             let at_us = 500_000 + rng.below(1_000_000);
@@ -260,7 +279,7 @@ impl<'h> World<'h> {
             }
             Due::Fault(fault) => self.break_something(fault),
             Due::GatewayBack => {
-                self.gateway.restart();
+                self.gateway.restart(now_us);
                 self.gateway_up = true;
                 self.settle_gateway()?;
             }
@@ -286,6 +305,14 @@ impl<'h> World<'h> {
                 self.gateway_life += 1;
                 self.agenda.push(self.now_us + GATEWAY_AWAY_US, Due::GatewayBack);
             }
+            Fault::Outage { device, for_us } => {
+                self.places[device].dark_until_us = self.now_us + for_us;
+            }
+            Fault::Rebound { device } => {
+                let peer = &mut self.places[device].peer;
+                peer.set_port(peer.port().checked_add(1).unwrap_or(DEVICE_PORT));
+            }
+            Fault::ClockSet { to_unix_s } => self.gateway.set_wall_clock(self.now_us, to_unix_s),
         }
     }
 
@@ -316,8 +343,11 @@ impl<'h> World<'h> {
             let device = self
                 .places
                 .iter()
-                .position(|place| place.peer == peer)
+                .position(|place| place.peer.ip() == peer.ip())
                 .ok_or_else(|| format!("the gateway sent to {peer}, which is nobody"))?;
+            if self.places[device].peer != peer {
+                continue;
+            }
             let place = &mut self.places[device];
             place.tap.downlink(&bytes, &mut place.observed);
             self.cross(device, Direction::Down, bytes);
@@ -337,6 +367,9 @@ impl<'h> World<'h> {
     }
 
     fn cross(&mut self, device: usize, direction: Direction, datagram: Vec<u8>) {
+        if self.now_us < self.places[device].dark_until_us {
+            return;
+        }
         let bytes = IP_UDP_HEADER_BYTES + datagram.len();
         let verdict = self.places[device].link.offer(self.now_us, direction, bytes);
         let Verdict::Deliver { at_us, again_at_us } = verdict else {
