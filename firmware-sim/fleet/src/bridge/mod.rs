@@ -18,6 +18,7 @@ pub use ethernet::{Frame, GATEWAY_IP, GATEWAY_MAC, Station, parse, udp_to};
 use crate::link::{LinkModel, LinkProfile, Traffic};
 use crate::tap::{Observed, Tap};
 use crate::watched::Watched;
+use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -80,6 +81,13 @@ pub struct Seen {
 /// Says when the link goes dead; see [`Bridge::cut_when`].
 pub type Cut = Box<dyn Fn(&Observed) -> bool + Send>;
 
+/// When the device is to be given other source ports, soonest first, and how often it was; see [`Bridge::rebind_when`].
+#[derive(Default)]
+struct Rebinding {
+    facts: VecDeque<Cut>,
+    done: u32,
+}
+
 /// A running bridge. Dropping it ends its thread and removes its sockets.
 pub struct Bridge {
     qemu_path: PathBuf,
@@ -87,6 +95,7 @@ pub struct Bridge {
     seen: Watched<Seen>,
     gateway: Watched<SocketAddr>,
     cut: Watched<Option<Cut>>,
+    rebinding: Watched<Rebinding>,
     start: Instant,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -109,6 +118,7 @@ impl Bridge {
         let seen = Watched::new(Seen::default());
         let gateway = Watched::new(config.gateway);
         let cut = Watched::new(None);
+        let rebinding = Watched::new(Rebinding::default());
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
@@ -125,6 +135,7 @@ impl Bridge {
             seen.clone(),
             gateway.clone(),
             cut.clone(),
+            rebinding.clone(),
         );
         let start = Instant::now();
         let thread = std::thread::Builder::new()
@@ -136,6 +147,7 @@ impl Bridge {
             seen,
             gateway,
             cut,
+            rebinding,
             start,
             stop: Some(stop),
             thread: Some(thread),
@@ -176,6 +188,18 @@ impl Bridge {
     /// Loses nothing on purpose any more.
     pub fn mend(&self) {
         self.cut.update(|cut| *cut = None);
+    }
+
+    /// Gives the device another source port as soon as `fact` holds, as a NAT does that forgot it; what is sent to the old one is
+    /// lost. Facts are awaited one after the other.
+    pub fn rebind_when(&self, fact: impl Fn(&Observed) -> bool + Send + 'static) {
+        self.rebinding
+            .update(|rebinding| rebinding.facts.push_back(Box::new(fact)));
+    }
+
+    /// How often that happened.
+    pub fn rebound(&self) -> u32 {
+        self.rebinding.look(|rebinding| rebinding.done)
     }
 
     /// Sends the device's packets elsewhere from now on.

@@ -1,6 +1,6 @@
 //! The bridge's thread: two sockets, one link, one agenda.
 
-use super::{Cut, Frame, Seen, Station, ethernet};
+use super::{Cut, Frame, Rebinding, Seen, Station, ethernet};
 use crate::agenda::Agenda;
 use crate::link::{Direction, IP_UDP_HEADER_BYTES, LinkModel, Verdict};
 use crate::tap::Tap;
@@ -24,6 +24,7 @@ pub(super) struct Wires {
     device: UnixDatagram,
     device_path: PathBuf,
     gateway: UdpSocket,
+    source: Ipv4Addr,
 }
 
 impl Wires {
@@ -33,14 +34,20 @@ impl Wires {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let gateway = std::net::UdpSocket::bind((source, 0))?;
-        gateway.set_nonblocking(true)?;
         Ok(Self {
             device: UnixDatagram::bind(own)?,
             device_path: device.to_owned(),
-            gateway: UdpSocket::from_std(gateway)?,
+            gateway: bind(source)?,
+            source,
         })
     }
+}
+
+/// A socket at a port that nobody has.
+fn bind(source: Ipv4Addr) -> io::Result<UdpSocket> {
+    let socket = std::net::UdpSocket::bind((source, 0))?;
+    socket.set_nonblocking(true)?;
+    UdpSocket::from_std(socket)
 }
 
 /// A packet on its way.
@@ -58,6 +65,7 @@ pub(super) struct Carrier {
     seen: Watched<Seen>,
     gateway: Watched<SocketAddr>,
     cut: Watched<Option<Cut>>,
+    rebinding: Watched<Rebinding>,
     agenda: Agenda<Arrival>,
     station: Option<(Station, u16)>,
 }
@@ -70,6 +78,7 @@ impl Carrier {
         seen: Watched<Seen>,
         gateway: Watched<SocketAddr>,
         cut: Watched<Option<Cut>>,
+        rebinding: Watched<Rebinding>,
     ) -> Self {
         Self {
             wires,
@@ -78,6 +87,7 @@ impl Carrier {
             seen,
             gateway,
             cut,
+            rebinding,
             agenda: Agenda::new(),
             station: None,
         }
@@ -123,6 +133,7 @@ impl Carrier {
                 self.seen.update(|seen| {
                     self.tap.uplink(now_us, &payload, &mut seen.observed);
                 });
+                self.rebind_if_due();
                 if cut {
                     return;
                 }
@@ -144,6 +155,19 @@ impl Carrier {
             self.tap.downlink(payload, &mut seen.observed);
         });
         self.cross(now_us, Direction::Down, payload, Arrival::AtDevice);
+    }
+
+    /// Takes another source port where that is due. Without one to be had, the device keeps the old one, and a test sees that.
+    fn rebind_if_due(&mut self) {
+        let observed = self.seen.get().observed;
+        let is_due = self.rebinding.update(|rebinding| {
+            let next = rebinding.facts.pop_front_if(|fact| fact(&observed));
+            next.is_some()
+        });
+        if is_due && let Ok(socket) = bind(self.wires.source) {
+            self.wires.gateway = socket;
+            self.rebinding.update(|rebinding| rebinding.done += 1);
+        }
     }
 
     fn is_cut(&self) -> bool {

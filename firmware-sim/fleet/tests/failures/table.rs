@@ -86,6 +86,7 @@ const WAIT: &str = "none, waiting is enough";
 const SIMULATION: &str = "firmware-sim/fleet/tests/simulation.rs";
 const POWER_CUTS: &str = "firmware-sim/agent/tests/power_cuts.rs";
 const KILLS: &str = "firmware-sim/fleet/tests/kills/main.rs";
+const ON_QEMU: &str = "firmware-sim/fleet/tests/failures_on_qemu.rs";
 const BAD_FIRMWARE: &str = "firmware-sim/fleet/tests/bad_firmware.rs";
 const REFUSES: &str = "firmware-sim/fleet/tests/device_refuses.rs";
 const LESSONS: &str = "firmware-sim/agent/tests/field_lessons.rs";
@@ -105,7 +106,7 @@ rows! {
         shows: ["it runs what it should"],
         told: WAIT,
         ends: Updated,
-        also: [],
+        also: [(ON_QEMU, "losses_in_bursts_of_forty_percent_delay_an_update")],
     }
     link::riot_11818_packets_arrive_twice {
         happens: "Every second packet arrives twice.",
@@ -134,7 +135,8 @@ rows! {
         ends: Updated,
         also: [
             (LESSONS, "zephyr_40107_a_dropped_network_does_not_lock_the_download_up"),
-            ],
+            (ON_QEMU, "an_outage_in_the_middle_of_a_transfer_is_waited_for"),
+        ],
     }
     link::the_source_port_changes_every_30_s {
         happens: "A NAT gives the device another port every 30 s; what is sent to the old one is lost.",
@@ -142,7 +144,7 @@ rows! {
         shows: ["it runs what it should"],
         told: WAIT,
         ends: Updated,
-        also: [],
+        also: [(ON_QEMU, "a_source_port_that_changes_is_no_matter")],
     }
     link::the_mtu_is_smaller_than_a_block {
         happens: "The path drops packets above 250 bytes without a word; the link is configured for 1,280.",

@@ -70,6 +70,11 @@ pub fn running_rig_on(board: Board, profile: LinkProfile) -> Rig {
     started(rig(board, profile, ACK_TIMEOUT_MS))
 }
 
+/// As [`running_rig_on`], with another ACK_TIMEOUT.
+pub fn running_rig_with(board: Board, profile: LinkProfile, ack_timeout_ms: u32) -> Rig {
+    started(rig(board, profile, ack_timeout_ms))
+}
+
 /// As [`running_rig_on`], and the device is so patient that a machine which is slow for a minute makes it repeat nothing.
 pub fn patient_rig_on(board: Board, profile: LinkProfile) -> Rig {
     started(rig(board, profile, 60_000))
