@@ -20,6 +20,8 @@ pub(crate) struct Image {
     pub(crate) sequence: u32,
     pub(crate) digest: [u8; 32],
     pub(crate) bytes: u32,
+    /// The lowest sequence number that it may follow; 0: any.
+    pub(crate) predecessor_min: u32,
 }
 
 /// An accepted update.
@@ -91,10 +93,12 @@ pub(crate) fn authenticate(envelope: &[u8], provision: &Provision) -> Result<Ima
     }
     // The profile keeps the number within 32 bits, and `verify` names one past them unsupported.
     let sequence = u32::try_from(manifest.sequence_number).map_err(|_| Outcome::RefusedUnsupported)?;
+    let predecessor_min = u32::try_from(manifest.predecessor_min).map_err(|_| Outcome::RefusedUnsupported)?;
     Ok(Image {
         sequence,
         digest: manifest.image_digest,
         bytes: manifest.image_size,
+        predecessor_min,
     })
 }
 
@@ -107,6 +111,12 @@ pub(crate) fn judge(device: &Device<'_>, job: &Job, envelope: &[u8]) -> Result<U
         .max(Some(device.running.sequence));
     if Some(image.sequence) <= newest || u64::from(image.sequence) != job.sequence_number {
         return Err(Outcome::RefusedSequenceNumber.into());
+    }
+    if image.predecessor_min > device.running.sequence {
+        return Err(Refusal {
+            outcome: Outcome::RefusedPredecessor,
+            detail: Some(image.predecessor_min),
+        });
     }
     if !device.formats.contains(job.format) {
         return Err(Outcome::RefusedUnsupported.into());

@@ -66,6 +66,7 @@ impl InPlace {
             Some(Ended::NoEnvelope | Ended::Signature) => Some(Outcome::RefusedSignature),
             Some(Ended::Class) => Some(Outcome::RefusedClass),
             Some(Ended::Sequence) => Some(Outcome::RefusedSequenceNumber),
+            Some(Ended::Predecessor) => Some(Outcome::RefusedPredecessor),
             Some(Ended::OtherPatch) => Some(Outcome::PayloadChanged),
             Some(Ended::UnusablePatch) => Some(Outcome::RefusedUnsupported),
             Some(Ended::OtherBase | Ended::Restored) => Some(Outcome::PatchFailed),

@@ -92,6 +92,24 @@ fn an_older_sequence_number_is_refused() {
 }
 
 #[test]
+fn an_image_that_may_not_follow_the_running_one_is_refused() {
+    let after = |least| {
+        let next = Vendor::OURS.release_after(7, least, image(7, IMAGE_BYTES));
+        Offer::patch(&release(3), &next)
+    };
+    for least in [4, 6] {
+        assert_eq!(
+            refused_at_once(&release(3), after(least)),
+            Outcome::RefusedPredecessor
+        );
+    }
+    for least in [0, 2, 3] {
+        let mut device = Device::new(&release(3), Gateway::new(Some(after(least))));
+        device.run_until(|device| device.said(|event| matches!(event, Event::Verified { .. })) > 0);
+    }
+}
+
+#[test]
 fn a_job_that_contradicts_its_manifest_is_refused() {
     let mut offer = Offer::patch(&release(1), &release(2));
     offer.job.sequence_number = 3;

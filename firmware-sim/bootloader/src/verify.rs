@@ -21,6 +21,8 @@ pub struct VerifiedSlot {
     pub image_bytes: u32,
     /// Its SHA-256, as signed and as found.
     pub image_digest: [u8; 32],
+    /// The lowest sequence number that it may follow; 0: any. A condition of installing it, not of starting it.
+    pub predecessor_min: u32,
 }
 
 /// Why the content of a slot must not run.
@@ -125,12 +127,15 @@ pub(crate) fn verify_envelope(
     if manifest.image_size > capacity_bytes {
         return Err(SlotFault::Size);
     }
-    let sequence = u32::try_from(manifest.sequence_number)
-        .map_err(|_| SlotFault::Manifest(ManifestError::Unsupported(Unsupported::SequenceNumber).into()))?;
+    let narrow = |number: u64| {
+        let unsupported = ManifestError::Unsupported(Unsupported::SequenceNumber);
+        u32::try_from(number).map_err(|_| SlotFault::Manifest(unsupported.into()))
+    };
     Ok(VerifiedSlot {
         slot,
-        sequence,
+        sequence: narrow(manifest.sequence_number)?,
         image_bytes: manifest.image_size,
         image_digest: manifest.image_digest,
+        predecessor_min: narrow(manifest.predecessor_min)?,
     })
 }

@@ -177,6 +177,29 @@ impl Rig {
         )
     }
 
+    /// Signs what a firmware file does as another image, which may follow sequence numbers from `follows` on only. Gives the signed
+    /// file, and the digest by which commands name the image.
+    pub fn sign_after(&self, image: &str, sequence: u32, follows: u32) -> Result<(PathBuf, String), Failure> {
+        let name = format!("{sequence}-after-{follows}-{image}");
+        let (raw, to) = (
+            self.directory.path().join(&name),
+            self.directory.path().join(format!("{name}.suit")),
+        );
+        // A word that nothing reads: another digest, and the same program.
+        let bytes = [&self.image(image)?[..], &sequence.to_le_bytes()].concat();
+        std::fs::write(&raw, &bytes)?;
+        let version = format!("{sequence}.0.0");
+        let identity = Identity {
+            vendor: VENDOR,
+            class: self.class(),
+            version: &version,
+            sequence,
+            follows: Some(follows),
+        };
+        self.publisher.sign(&raw, &identity, &to)?;
+        Ok((to, digest(&bytes)))
+    }
+
     /// A firmware file's bytes.
     pub fn image(&self, image: &str) -> Result<Vec<u8>, Failure> {
         Ok(self.config.firmware.read(image)?)
@@ -276,6 +299,7 @@ fn sign(
         class,
         version: &version,
         sequence,
+        follows: None,
     };
     publisher.sign(&firmware.path(image)?, &identity, &to)?;
     Ok(to)

@@ -74,6 +74,13 @@ fn an_image_that_is_older_is_refused() {
 }
 
 #[test]
+fn an_image_that_may_not_follow_the_running_one_is_refused() {
+    let rig = support::running_rig(LinkProfile::FAST);
+    let (signed, _) = rig.sign_after("v2.bin", 7, 4).unwrap();
+    refused(&rig, &signed, 7, 1, Outcome::RefusedPredecessor);
+}
+
+#[test]
 fn a_gateway_that_trusts_the_stranger_learns_that_the_device_does_not() {
     let rig = support::running_rig(LinkProfile::FAST);
     let stranger = rig.stranger().unwrap();

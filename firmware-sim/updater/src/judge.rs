@@ -17,6 +17,8 @@ pub struct Image {
     pub digest: [u8; 32],
     /// Length.
     pub bytes: u32,
+    /// The lowest sequence number that it may follow; 0: any.
+    pub predecessor_min: u32,
 }
 
 /// Checks signature, vendor and class of an envelope.
@@ -35,12 +37,19 @@ pub(crate) fn authenticate(envelope: &[u8], provision: &Provision) -> Result<Ima
         sequence: u32::try_from(manifest.sequence_number).map_err(|_| Outcome::Signature)?,
         digest: manifest.image_digest,
         bytes: manifest.image_size,
+        predecessor_min: u32::try_from(manifest.predecessor_min).map_err(|_| Outcome::Signature)?,
     })
 }
 
 /// Whether an image may replace the one in the slot.
 pub(crate) fn is_newer(image: &Image, running: Option<u32>, boot: &BootLogState) -> bool {
     Some(image.sequence) > boot.confirmed.max(boot.given_up()).max(running)
+}
+
+/// Whether an image may follow the one in the slot; without one, the one confirmed last. Asked of updates only: what a technician
+/// brings for a slot that holds nothing has no predecessor any more.
+pub(crate) fn may_follow(image: &Image, running: Option<u32>, boot: &BootLogState) -> bool {
+    image.predecessor_min <= running.or(boot.confirmed).unwrap_or(0)
 }
 
 /// Whether an image may fill a slot that has none: the confirmed one may come back.
@@ -103,6 +112,7 @@ mod tests {
         sequence: 2,
         digest: [0; 32],
         bytes: 50_000,
+        predecessor_min: 0,
     };
 
     fn header() -> Header {

@@ -31,6 +31,8 @@ pub enum Outcome {
     NoMemory = 9,
     /// The update was given up, and the slot holds an image again that came another way.
     Restored = 10,
+    /// Refused: it has to follow a newer image than the one that runs.
+    Predecessor = 11,
 }
 
 impl Outcome {
@@ -55,6 +57,7 @@ impl Outcome {
             8 => Self::NoRoom,
             9 => Self::NoMemory,
             10 => Self::Restored,
+            11 => Self::Predecessor,
             _ => return None,
         })
     }
@@ -76,6 +79,7 @@ impl Outcome {
             Self::NoRoom => "the slot has too little room",
             Self::NoMemory => "the decoder needs more memory",
             Self::Restored => "an image was brought from outside",
+            Self::Predecessor => "the image has to follow a newer one than this",
         }
     }
 }

@@ -11,7 +11,7 @@ use wire_patch::{Decoder, HEADER_BYTES_MAX, Header};
 
 use crate::io::copy_sector;
 use crate::journal::{Entry, Geometry, Journal, JournalState, Request};
-use crate::judge::{Image, Room, authenticate, is_newer, plan};
+use crate::judge::{Image, Room, authenticate, is_newer, may_follow, plan};
 use crate::layout::SingleSlot;
 use crate::outcome::{Fault, Lost, Outcome};
 
@@ -197,6 +197,9 @@ impl<'a, F: NorFlash> Updater<'a, F> {
         let running = self.image_of(self.slot())?.ok().map(|image| image.sequence);
         if !is_newer(&image, running, &boot) {
             return Ok(Err(Outcome::Sequence));
+        }
+        if !may_follow(&image, running, &boot) {
+            return Ok(Err(Outcome::Predecessor));
         }
         let Some(header) = self.header(request)? else {
             return Ok(Err(Outcome::UnusablePatch));

@@ -91,9 +91,20 @@ fn the_new_image_takes_the_place_of_the_old_one_and_is_on_trial() {
 }
 
 #[test]
+fn an_image_that_may_follow_this_one_takes_its_place() {
+    let device = Device::new();
+    let next = Signed {
+        predecessor_min: 1,
+        ..device.target.clone()
+    };
+    assert_eq!(device.update(&next), Status::Idle(Some(Outcome::Done)));
+    assert_eq!(device.bootable(), Some((2, next.image)));
+}
+
+#[test]
 fn what_is_not_for_this_device_is_refused_before_anything_is_erased() {
     let (base, target) = images();
-    let refusals: [(Outcome, Signed); 5] = [
+    let refusals: [(Outcome, Signed); 6] = [
         (
             Outcome::Signature,
             Signed {
@@ -119,6 +130,14 @@ fn what_is_not_for_this_device_is_refused_before_anything_is_erased() {
             Outcome::Sequence,
             Signed {
                 sequence: 1,
+                ..target.clone()
+            },
+        ),
+        (
+            Outcome::Predecessor,
+            Signed {
+                sequence: 3,
+                predecessor_min: 2,
                 ..target.clone()
             },
         ),

@@ -40,6 +40,8 @@ pub enum Outcome {
     RevertedSelfTest,
     /// 17: the flash part failed again and again while the update was under way.
     FlashFailed,
+    /// 18: the manifest asks for a newer predecessor than the image that runs.
+    RefusedPredecessor,
     /// A code of a later version. Displayed as its number.
     Other(u8),
 }
@@ -65,6 +67,7 @@ impl Outcome {
             Self::PayloadChanged => 15,
             Self::RevertedSelfTest => 16,
             Self::FlashFailed => 17,
+            Self::RefusedPredecessor => 18,
             Self::Other(code) => code,
         }
     }
@@ -89,6 +92,7 @@ impl Outcome {
             15 => Self::PayloadChanged,
             16 => Self::RevertedSelfTest,
             17 => Self::FlashFailed,
+            18 => Self::RefusedPredecessor,
             other => Self::Other(other),
         }
     }
@@ -123,6 +127,7 @@ impl Outcome {
             Self::RefusedSignature | Self::DigestMismatch | Self::PayloadChanged => 5,
             Self::RefusedClass | Self::RefusedUnsupported => 6,
             Self::RefusedSequenceNumber
+            | Self::RefusedPredecessor
             | Self::PatchFailed
             | Self::RevertedNoContact
             | Self::RevertedWatchdog
@@ -156,6 +161,7 @@ impl fmt::Display for Outcome {
             Self::PayloadChanged => "payload gone or changed",
             Self::RevertedSelfTest => "reverted: self-test",
             Self::FlashFailed => "flash failed",
+            Self::RefusedPredecessor => "refused: predecessor too old",
             Self::Other(code) => return write!(f, "outcome {code}"),
         })
     }
@@ -182,7 +188,7 @@ mod tests {
             assert_eq!(Outcome::from_code(code).code(), code);
             assert_eq!(
                 matches!(Outcome::from_code(code), Outcome::Other(_)),
-                !(1..=17).contains(&code)
+                !(1..=18).contains(&code)
             );
         }
     }
@@ -212,7 +218,7 @@ mod tests {
     /// The table of docs/protocol.md, cell by cell.
     #[test]
     fn every_outcome_has_its_result_of_object_5() {
-        let results = [1, 5, 6, 8, 6, 2, 3, 8, 5, 8, 8, 8, 8, 10, 5, 8, 8];
+        let results = [1, 5, 6, 8, 6, 2, 3, 8, 5, 8, 8, 8, 8, 10, 5, 8, 8, 8];
         for (code, result) in (1..).zip(results) {
             assert_eq!(Outcome::from_code(code).object5_result(), result, "{code}");
         }

@@ -8,6 +8,7 @@ use crate::cbor::{SHA_256, sha256_of_bstr};
 use crate::cose::{TAG_SIGN1, TO_BE_SIGNED_BYTES_MAX, to_be_signed};
 use crate::envelope::TAG_ENVELOPE;
 use crate::manifest::MANIFEST_VERSION;
+use crate::sequence::{VERSION, VERSION_AT_LEAST};
 use crate::text::TEXT_BYTES_MAX;
 use crate::{
     ComponentIdentifier, IMAGE_BYTES_MAX, IMAGE_PAYLOAD, KeyId, Manifest, TEXT_STRING_BYTES_MAX, Text,
@@ -28,9 +29,13 @@ const DIGEST_BYTES: usize = 1 + 1 + 2 + 32;
 const SHARED_BYTES_MAX: usize = 1 + 1 + 1 + 2 * 18 + (1 + 2 + DIGEST_BYTES) + (1 + 5) + 4;
 /// Components and shared sequence.
 const COMMON_BYTES_MAX: usize = 1 + 1 + 4 + 1 + 2 + SHARED_BYTES_MAX;
-/// Version, sequence number, common, validate, invoke, text digest.
+/// Key, head, and: override of the version, with its own head and a number of 32 bits; the condition with its policy.
+const INSTALL_BYTES_MAX: usize = 1 + 1 + (1 + 1 + 1 + 2 + 1 + VERSION_BYTES_MAX + 2 + 1);
+/// `[2, [number]]`
+const VERSION_BYTES_MAX: usize = 1 + 1 + 1 + 5;
+/// Version, sequence number, common, validate, invoke, install, text digest.
 const MANIFEST_BYTES_MAX: usize =
-    1 + 2 + 6 + (1 + 2 + COMMON_BYTES_MAX) + 2 * (1 + 1 + 3) + (1 + DIGEST_BYTES);
+    1 + 2 + 6 + (1 + 2 + COMMON_BYTES_MAX) + 2 * (1 + 1 + 3) + INSTALL_BYTES_MAX + (1 + DIGEST_BYTES);
 /// Tag, array, protected, unprotected with a key id, nil, signature.
 const SIGN1_BYTES: usize = 1 + 1 + (1 + PROTECTED.len()) + (1 + 1 + 1 + 8) + 1 + (2 + 64);
 /// Array, digest and signature as byte strings.
@@ -54,6 +59,8 @@ pub struct Release<'a> {
     pub image_digest: [u8; 32],
     /// Bytes of the raw image, at most [`IMAGE_BYTES_MAX`].
     pub image_size: u32,
+    /// The lowest sequence number that the image it replaces may have; 0: any. Below its own.
+    pub predecessor_min: u64,
     /// Words for people; each string has at most [`TEXT_STRING_BYTES_MAX`] bytes.
     pub text: Option<Text<'a>>,
     /// The image, to be integrated into the file under [`IMAGE_PAYLOAD`]; `None`: it travels beside it.
@@ -105,6 +112,9 @@ impl Release<'_> {
         if self.sequence_number > u64::from(u32::MAX) {
             return Err(EncodeError::SequenceNumber);
         }
+        if self.predecessor_min != 0 && self.predecessor_min >= self.sequence_number {
+            return Err(EncodeError::Predecessor);
+        }
         Ok(())
     }
 
@@ -116,6 +126,7 @@ impl Release<'_> {
             component: ComponentIdentifier,
             image_digest: self.image_digest,
             image_size: self.image_size,
+            predecessor_min: self.predecessor_min,
             text_digest,
         }
     }
@@ -155,15 +166,38 @@ fn write_only(writer: &mut Writer<'_>, command: i64, policy: u64) {
 fn write_manifest(writer: &mut Writer<'_>, manifest: &Manifest) -> Result<(), EncodeError> {
     let mut common_buffer = [0; COMMON_BYTES_MAX];
     let common = write(&mut common_buffer, |writer| write_common(writer, manifest))?;
-    writer.map(5 + u64::from(manifest.text_digest.is_some()));
+    let has_install = manifest.predecessor_min > 0;
+    writer.map(5 + u64::from(has_install) + u64::from(manifest.text_digest.is_some()));
     writer.uint(1).uint(MANIFEST_VERSION);
     writer.uint(2).uint(manifest.sequence_number);
     writer.uint(3).bytes(common);
     write_only(writer.uint(7), crate::sequence::IMAGE_MATCH, POLICY_ALL);
     write_only(writer.uint(9), crate::sequence::INVOKE, POLICY_INVOKE);
+    if has_install {
+        let mut buffer = [0; INSTALL_BYTES_MAX];
+        let install = write(&mut buffer, |writer| {
+            write_install(writer, manifest.predecessor_min)
+        })?;
+        writer.uint(20).bytes(install);
+    }
     if let Some(digest) = &manifest.text_digest {
         write_digest(writer.uint(23), digest);
     }
+    Ok(())
+}
+
+fn write_install(writer: &mut Writer<'_>, predecessor_min: u64) -> Result<(), EncodeError> {
+    let mut buffer = [0; VERSION_BYTES_MAX];
+    let version = write(&mut buffer, |writer| {
+        writer
+            .array(2)
+            .uint(VERSION_AT_LEAST)
+            .array(1)
+            .uint(predecessor_min);
+        Ok(())
+    })?;
+    writer.array(4).uint(20).map(1).int(VERSION).bytes(version);
+    writer.int(VERSION).uint(POLICY_ALL);
     Ok(())
 }
 
@@ -227,6 +261,8 @@ pub enum EncodeError {
     ImageSize,
     /// The sequence number exceeds 32 bits.
     SequenceNumber,
+    /// The image would have to follow itself or a later one.
+    Predecessor,
 }
 
 impl fmt::Display for EncodeError {
@@ -242,6 +278,9 @@ impl fmt::Display for EncodeError {
                 "image does not have its stated size, or more than {IMAGE_BYTES_MAX} bytes"
             ),
             Self::SequenceNumber => f.write_str("sequence number exceeds 32 bits"),
+            Self::Predecessor => {
+                f.write_str("the lowest sequence number to follow is not below the image's own")
+            }
         }
     }
 }

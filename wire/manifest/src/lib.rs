@@ -27,6 +27,7 @@
 //!     class_id: [2; 16],
 //!     image_digest: [3; 32],
 //!     image_size: 40_000,
+//!     predecessor_min: 0,
 //!     text: Some(Text { version: Some("1.4.0"), description: Some("quieter radio") }),
 //!     image: None,
 //! };

@@ -47,6 +47,8 @@ pub struct Manifest {
     pub image_digest: [u8; 32],
     /// Bytes of the raw image, at most [`IMAGE_BYTES_MAX`].
     pub image_size: u32,
+    /// The lowest sequence number that the image it replaces may have; 0: any.
+    pub predecessor_min: u64,
     /// SHA-256 of the severable text as a byte string with its header.
     pub text_digest: Option<[u8; 32]>,
 }
@@ -79,6 +81,7 @@ struct Members<'a> {
     common: Option<(ComponentIdentifier, Parameters<'a>)>,
     validates: bool,
     invokes: bool,
+    predecessor_min: u64,
     text_digest: Option<&'a [u8; 32]>,
 }
 
@@ -93,10 +96,7 @@ impl<'a> Members<'a> {
                     );
                 }
             },
-            2 => match reader.uint()? {
-                number if number <= u64::from(u32::MAX) => self.sequence_number = Some(number),
-                _ => return Err(Unsupported::SequenceNumber.into()),
-            },
+            2 => self.sequence_number = Some(read_sequence_number(reader)?),
             3 => self.common = Some(read_common(reader.bytes()?)?),
             7 => {
                 sequence::read_only(reader.bytes()?, sequence::IMAGE_MATCH, Item::ImageMatch)?;
@@ -106,6 +106,7 @@ impl<'a> Members<'a> {
                 sequence::read_only(reader.bytes()?, sequence::INVOKE, Item::InvokeDirective)?;
                 self.invokes = true;
             }
+            20 => self.predecessor_min = sequence::read_install(reader.bytes()?)?,
             23 if reader.peek()? == wire_cbor::Kind::Bytes => {
                 return Err(Unsupported::UnseveredText.into());
             }
@@ -137,8 +138,17 @@ impl<'a> Members<'a> {
             component,
             image_digest: *parameters.image_digest,
             image_size: parameters.image_size,
+            predecessor_min: self.predecessor_min,
             text_digest: self.text_digest.copied(),
         })
+    }
+}
+
+/// A number that the profile keeps within 32 bits.
+pub(crate) fn read_sequence_number(reader: &mut Reader<'_>) -> Result<u64, ManifestError> {
+    match reader.uint()? {
+        number if number <= u64::from(u32::MAX) => Ok(number),
+        _ => Err(Unsupported::SequenceNumber.into()),
     }
 }
 

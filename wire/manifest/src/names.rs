@@ -27,7 +27,7 @@ pub(crate) fn common_member(key: i32) -> Option<&'static str> {
     })
 }
 
-/// Conditions and directives.
+/// Conditions and directives; 28 is draft-ietf-suit-update-management's.
 pub(crate) fn command(command: i32) -> Option<&'static str> {
     Some(match command {
         1 => "condition-vendor-identifier",
@@ -44,6 +44,7 @@ pub(crate) fn command(command: i32) -> Option<&'static str> {
         22 => "directive-copy",
         23 => "directive-invoke",
         24 => "condition-device-identifier",
+        28 => "condition-version",
         31 => "directive-swap",
         32 => "directive-run-sequence",
         _ => return None,
@@ -66,6 +67,7 @@ pub(crate) fn parameter(key: i32) -> Option<&'static str> {
         23 => "invoke-args",
         24 => "device-identifier",
         25 => "fetch-arguments",
+        28 => "version",
         _ => return None,
     })
 }

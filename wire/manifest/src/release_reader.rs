@@ -239,6 +239,7 @@ mod tests {
             class_id: [2; 16],
             image_digest: [3; 32],
             image_size: image.map_or(9, |image| image.len() as u32),
+            predecessor_min: 0,
             text,
             image,
         };

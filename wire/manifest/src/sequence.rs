@@ -5,6 +5,7 @@
 //! | shared | override-parameters {vendor, class, digest, size}, condition vendor, condition class |
 //! | validate | condition image-match |
 //! | invoke | directive invoke |
+//! | install, where there is one | override-parameters {version: at least this sequence number}, condition version |
 //!
 //! A sequence is one array of alternating commands and arguments. There is nothing to execute: a manifest that holds
 //! exactly this means one thing, and every other one is refused by naming the first command that differs. Reporting
@@ -12,6 +13,7 @@
 
 use crate::cbor::{Reader, Seen};
 use crate::error::told;
+use crate::manifest::read_sequence_number;
 use crate::{IMAGE_BYTES_MAX, Item, Malformed, ManifestError, Unsupported};
 
 const VENDOR_IDENTIFIER: i64 = 1;
@@ -21,6 +23,11 @@ pub(crate) const IMAGE_MATCH: i64 = 3;
 const OVERRIDE_PARAMETERS: i64 = 20;
 /// directive-invoke.
 pub(crate) const INVOKE: i64 = 23;
+
+/// draft-ietf-suit-update-management-13 §8: condition and parameter have one number.
+pub(crate) const VERSION: i64 = 28;
+/// draft-ietf-suit-update-management-13 §5.4: greater or equal.
+pub(crate) const VERSION_AT_LEAST: u64 = 2;
 
 /// SUIT_Reporting_Policy: four bits.
 const POLICY_MAX: u64 = 15;
@@ -52,6 +59,37 @@ pub(crate) fn read_only(bytes: &[u8], command: i64, name: Item) -> Result<(), Ma
     commands.expect(command, name)?;
     commands.policy()?;
     commands.end()
+}
+
+/// Reads an install sequence: the lowest sequence number of the image that is replaced.
+///
+/// It is the place of such a condition, because an update executes it and a boot does not: by then the predecessor is gone.
+pub(crate) fn read_install(bytes: &[u8]) -> Result<u64, ManifestError> {
+    let mut commands = Commands::new(bytes)?;
+    commands.expect(OVERRIDE_PARAMETERS, Item::OverrideParameters)?;
+    let predecessor_min = read_version(&mut commands.reader)?;
+    commands.expect(VERSION, Item::VersionCondition)?;
+    commands.policy()?;
+    commands.end()?;
+    Ok(predecessor_min)
+}
+
+/// `{ version => bstr .cbor [ at-least, [ sequence-number ] ] }`: a version of ours is a list of one number.
+fn read_version(reader: &mut Reader<'_>) -> Result<u64, ManifestError> {
+    if reader.map()? != 1 {
+        return Err(Unsupported::Version.into());
+    }
+    match reader.int()? {
+        VERSION => {}
+        other => return Err(Unsupported::Parameter(told(other)).into()),
+    }
+    let mut version = Reader::new(reader.bytes()?);
+    if version.array()? != 2 || version.uint()? != VERSION_AT_LEAST || version.array()? != 1 {
+        return Err(Unsupported::Version.into());
+    }
+    let number = read_sequence_number(&mut version)?;
+    version.end()?;
+    Ok(number)
 }
 
 struct Commands<'a> {

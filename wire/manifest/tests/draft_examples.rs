@@ -178,10 +178,7 @@ fn examples_outside_the_profile_are_unsupported_by_name() {
                 assert!(Manifest::interpret(manifest).is_ok());
                 continue;
             }
-            1 => (
-                Unsupported::ManifestMember(20),
-                "unsupported: manifest member install (20)",
-            ),
+            1 => (Unsupported::Parameter(21), "unsupported: parameter uri (21)"),
             2 => (
                 Unsupported::ManifestMember(4),
                 "unsupported: manifest member reference-uri (4)",

@@ -59,6 +59,7 @@ fn ours(key: [u8; 32], message: &[u8], signature: &[u8]) -> Result<(), Signature
         class_id: [0; 16],
         image_digest: [0; 32],
         image_size: 0,
+        predecessor_min: 0,
         text: None,
         image: None,
     };

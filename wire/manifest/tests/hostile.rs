@@ -25,6 +25,7 @@ fn release() -> Release<'static> {
         class_id: [2; 16],
         image_digest: [3; 32],
         image_size: 5,
+        predecessor_min: 3,
         text: Some(Text {
             version: Some("1"),
             description: Some("d"),
@@ -246,19 +247,21 @@ proptest! {
         class_id: [u8; 16],
         image_digest: [u8; 32],
         image_size in 0..=wire_manifest::IMAGE_BYTES_MAX,
+        predecessor in any::<u64>(),
         version in proptest::option::of("\\PC{0,40}"),
         description in proptest::option::of("\\PC{0,120}"),
     ) {
         let text = Text { version: version.as_deref(), description: description.as_deref() };
+        let predecessor_min = predecessor % sequence_number.max(1);
         let release = Release {
-            sequence_number, vendor_id, class_id, image_digest, image_size, text: Some(text), image: None,
+            sequence_number, vendor_id, class_id, image_digest, image_size, predecessor_min, text: Some(text), image: None,
         };
         let mut out = [0; 4_096];
         let file = release.encode(&mut out, anchors()[0].key_id(), |bytes| key().sign(bytes).to_bytes()).unwrap();
         let manifest = verify(file, &TrustAnchors::new(&anchors())).unwrap();
         prop_assert_eq!(
-            (manifest.sequence_number, manifest.vendor_id, manifest.class_id),
-            (sequence_number, vendor_id, class_id)
+            (manifest.sequence_number, manifest.predecessor_min, manifest.vendor_id, manifest.class_id),
+            (sequence_number, predecessor_min, vendor_id, class_id)
         );
         prop_assert_eq!((manifest.image_digest, manifest.image_size), (image_digest, image_size));
         prop_assert_eq!(verify_text(&Envelope::parse(file).unwrap(), &manifest), Ok(Some(text)));

@@ -26,6 +26,7 @@ fn release() -> Release<'static> {
         class_id: [0xb2; 16],
         image_digest: [0xc3; 32],
         image_size: IMAGE.len() as u32,
+        predecessor_min: 0,
         text: Some(Text {
             version: Some("2.0.1"),
             description: Some("smoother, für alle"),
@@ -92,6 +93,7 @@ fn the_longest_release_fits_its_bounds() {
     let string = "v".repeat(wire_manifest::TEXT_STRING_BYTES_MAX);
     let longest = Release {
         sequence_number: u64::from(u32::MAX),
+        predecessor_min: u64::from(u32::MAX) - 1,
         image_size: wire_manifest::IMAGE_BYTES_MAX,
         text: Some(Text {
             version: Some(&string),
@@ -103,7 +105,7 @@ fn the_longest_release_fits_its_bounds() {
     let file = encode(&longest, &key(1));
     let mut on_air = [0; wire_manifest::ENVELOPE_BYTES_MAX];
     let severed = sever_text(&file, &mut on_air).unwrap();
-    assert_eq!(severed.len(), 290, "the figure in the documentation");
+    assert_eq!(severed.len(), 309, "the figure in the documentation");
     assert!(verify(severed, &TrustAnchors::new(&[anchor(&key(1))])).is_ok());
 }
 
@@ -219,6 +221,13 @@ fn misuse_of_the_builder_is_refused() {
         }),
         Err(EncodeError::SequenceNumber)
     );
+    for predecessor_min in [300, 301, 1 << 40] {
+        let release = Release {
+            predecessor_min,
+            ..release()
+        };
+        assert_eq!(encode(release), Err(EncodeError::Predecessor));
+    }
     let key = key(1);
     let short = release()
         .encode(&mut [0; 300], KeyId([0; 8]), |bytes| key.sign(bytes).to_bytes())

@@ -28,6 +28,11 @@ impl Vendor {
     }
 
     pub fn release(&self, sequence: u32, image: Vec<u8>) -> Release {
+        self.release_after(sequence, 0, image)
+    }
+
+    /// A release that may follow sequence numbers from `predecessor_min` on only.
+    pub fn release_after(&self, sequence: u32, predecessor_min: u32, image: Vec<u8>) -> Release {
         let key = SigningKey::from_bytes(&self.key);
         let anchor = Anchor {
             key: key.verifying_key().to_bytes(),
@@ -38,6 +43,7 @@ impl Vendor {
             class_id: self.class_id,
             image_digest: Sha256::digest(&image).into(),
             image_size: image.len() as u32,
+            predecessor_min: predecessor_min.into(),
             text: None,
             image: None,
         };

@@ -41,6 +41,7 @@ struct File {
     vendor: [u8; 16],
     class: [u8; 16],
     sequence: u32,
+    predecessor_min: u64,
     description: &'static str,
     image: Vec<u8>,
     digest: Option<[u8; 32]>,
@@ -53,6 +54,7 @@ impl File {
             vendor: VENDOR,
             class: CLASS,
             sequence: 5,
+            predecessor_min: 0,
             description: "a text that no device needs",
             image: image(),
             digest: None,
@@ -78,6 +80,7 @@ impl File {
             class_id: self.class,
             image_digest: self.digest.unwrap_or_else(|| Sha256::digest(&self.image).into()),
             image_size: self.image.len() as u32,
+            predecessor_min: self.predecessor_min,
             text: Some(Text {
                 version: Some("5.0.0"),
                 description: Some(self.description),
@@ -281,6 +284,14 @@ fn beside_an_image_that_crashed_a_newer_one_is_put_on_trial() {
                 },
                 "the image is not newer than the confirmed one",
             ),
+            (
+                File {
+                    sequence: 9,
+                    predecessor_min: 6,
+                    ..File::solid()
+                },
+                "the image has to follow a newer one than the confirmed one",
+            ),
         ] {
             let refused = client.upload(&file.bytes(), 500).unwrap_err();
             assert_eq!(refused, (ErrorCode::AccessDenied, words.to_string()));
@@ -296,6 +307,19 @@ fn beside_an_image_that_crashed_a_newer_one_is_put_on_trial() {
         }
         assert_eq!(boots_from(&flash), (slot, 5, false), "it did not prove itself");
     }
+}
+
+/// The way out: 5 was confirmed and is gone, so there is nothing that 9 would follow.
+#[test]
+fn where_nothing_starts_an_image_is_taken_whatever_it_may_follow() {
+    let last = File {
+        sequence: 9,
+        predecessor_min: 6,
+        ..File::right()
+    };
+    let flash = RefCell::new(device());
+    Client::new(&flash).upload(&last.bytes(), 500).unwrap();
+    assert_eq!(boots_from(&flash), (Slot::A, 9, true));
 }
 
 #[test]

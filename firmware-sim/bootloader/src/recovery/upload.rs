@@ -46,6 +46,8 @@ pub enum UploadFault {
     Slot(SlotFault),
     /// It is signed, and older than the confirmed image; or as old, and that one is there.
     Older,
+    /// It is signed and newer, and has to follow a newer image than the confirmed one, which is there.
+    Predecessor,
 }
 
 impl UploadFault {
@@ -58,6 +60,7 @@ impl UploadFault {
             Self::Release(error) => error.text(),
             Self::Slot(fault) => fault.text(),
             Self::Older => "the image is not newer than the confirmed one",
+            Self::Predecessor => "the image has to follow a newer one than the confirmed one",
         }
     }
 
@@ -70,9 +73,9 @@ impl UploadFault {
             Self::Slot(SlotFault::Size) => ErrorCode::NoMemory,
             Self::Slot(SlotFault::Digest | SlotFault::Header(_) | SlotFault::Changed) => ErrorCode::Corrupt,
             Self::Slot(SlotFault::Flash(_)) => ErrorCode::Unknown,
-            Self::Slot(SlotFault::Manifest(_) | SlotFault::Vendor | SlotFault::Class) | Self::Older => {
-                ErrorCode::AccessDenied
-            }
+            Self::Slot(SlotFault::Manifest(_) | SlotFault::Vendor | SlotFault::Class)
+            | Self::Older
+            | Self::Predecessor => ErrorCode::AccessDenied,
         }
     }
 }
@@ -365,10 +368,14 @@ fn check<F: NorFlash>(device: &Device<'_, F>, envelope: &[u8]) -> Result<Verifie
     let capacity_bytes = device.layout.image_capacity_bytes();
     let image = verify_envelope(envelope, Slot::A, provision, capacity_bytes).map_err(UploadFault::Slot)?;
     let least = confirmed.map(|confirmed| confirmed.saturating_add(device.running().is_some().into()));
-    match Some(image.sequence) < least {
-        true => Err(UploadFault::Older),
-        false => Ok(image),
+    if Some(image.sequence) < least {
+        return Err(UploadFault::Older);
     }
+    // Where nothing starts there is nothing to follow: any image signed for this device beats none.
+    if device.running().is_some() && confirmed.is_some_and(|confirmed| confirmed < image.predecessor_min) {
+        return Err(UploadFault::Predecessor);
+    }
+    Ok(image)
 }
 
 /// Whether `slot` holds a part of the image of `envelope`, written in recovery.

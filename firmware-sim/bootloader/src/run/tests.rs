@@ -53,6 +53,7 @@ impl<'a> Signed<'a> {
             class_id: self.class,
             image_digest: Sha256::digest(self.image).into(),
             image_size: self.size as u32,
+            predecessor_min: 0,
             text: None,
             image: None,
         };

@@ -121,25 +121,33 @@ impl Publisher {
 
     /// Signs `image` into the file `to`.
     pub fn sign(&self, image: &Path, identity: &Identity<'_>, to: &Path) -> Result<(), CommandFailed> {
-        self.deltagate
-            .run(&[
-                "image",
-                "sign",
-                &image.display().to_string(),
-                "--key",
-                &self.private_key.display().to_string(),
-                "--vendor",
-                identity.vendor,
-                "--class",
-                identity.class,
-                "--version",
-                identity.version,
-                "--sequence",
-                &identity.sequence.to_string(),
-                "--out",
-                &to.display().to_string(),
-            ])
-            .map(|_| ())
+        let (image, key) = (
+            image.display().to_string(),
+            self.private_key.display().to_string(),
+        );
+        let (sequence, to) = (identity.sequence.to_string(), to.display().to_string());
+        let follows = identity.follows.map(|least| least.to_string());
+        let mut arguments = vec![
+            "image",
+            "sign",
+            &image,
+            "--key",
+            &key,
+            "--vendor",
+            identity.vendor,
+            "--class",
+            identity.class,
+            "--version",
+            identity.version,
+            "--sequence",
+            &sequence,
+            "--out",
+            &to,
+        ];
+        if let Some(least) = &follows {
+            arguments.extend(["--follows", least]);
+        }
+        self.deltagate.run(&arguments).map(|_| ())
     }
 }
 
@@ -154,4 +162,6 @@ pub struct Identity<'a> {
     pub version: &'a str,
     /// Its sequence number, for machines.
     pub sequence: u32,
+    /// The lowest sequence number that it may follow; `None`: any.
+    pub follows: Option<u32>,
 }

@@ -51,7 +51,18 @@ impl Publisher {
 
     /// Signs an image.
     pub fn sign(&self, sequence: u32, image: Vec<u8>, behaviour: Behaviour) -> SignedImage {
-        let release = release(sequence, &image);
+        self.sign_after(sequence, 0, image, behaviour)
+    }
+
+    /// Signs an image that may follow sequence numbers from `predecessor_min` on only.
+    pub fn sign_after(
+        &self,
+        sequence: u32,
+        predecessor_min: u32,
+        image: Vec<u8>,
+        behaviour: Behaviour,
+    ) -> SignedImage {
+        let release = release(sequence, predecessor_min, &image);
         let key_id = Anchor { key: self.anchor() }.key_id();
         let mut buffer = [0; ENVELOPE_BYTES_MAX];
         let envelope = release
@@ -60,6 +71,7 @@ impl Publisher {
             .to_vec();
         SignedImage {
             sequence,
+            predecessor_min,
             image,
             envelope,
             behaviour,
@@ -111,6 +123,8 @@ fn replace(bytes: &mut [u8], old: &[u8], new: &[u8]) {
 pub struct SignedImage {
     /// Its sequence number.
     pub sequence: u32,
+    /// The lowest sequence number that it may follow; 0: any.
+    pub predecessor_min: u32,
     /// Its bytes.
     pub image: Vec<u8>,
     /// Its signed envelope without text.
@@ -122,7 +136,7 @@ pub struct SignedImage {
 
 impl SignedImage {
     fn release(&self) -> Release<'static> {
-        release(self.sequence, &self.image)
+        release(self.sequence, self.predecessor_min, &self.image)
     }
 
     /// Its identity.
@@ -147,13 +161,14 @@ impl SignedImage {
     }
 }
 
-fn release(sequence: u32, image: &[u8]) -> Release<'static> {
+fn release(sequence: u32, predecessor_min: u32, image: &[u8]) -> Release<'static> {
     Release {
         sequence_number: u64::from(sequence),
         vendor_id: VENDOR_ID,
         class_id: CLASS_ID,
         image_digest: Sha256::digest(image).into(),
         image_size: image.len() as u32,
+        predecessor_min: u64::from(predecessor_min),
         text: None,
         image: None,
     }

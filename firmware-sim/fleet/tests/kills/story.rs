@@ -149,6 +149,7 @@ impl Story {
             class: self.rig.class(),
             version: &format!("{sequence}.0.0"),
             sequence,
+            follows: None,
         };
         self.rig.publisher.sign(&binary, &identity, &signed).unwrap();
         let mark = self.rig.gateway.log().mark();

@@ -23,6 +23,7 @@ pub(crate) struct Signed {
     pub(crate) vendor: [u8; 16],
     pub(crate) class: [u8; 16],
     pub(crate) sequence: u32,
+    pub(crate) predecessor_min: u32,
     pub(crate) image: Vec<u8>,
 }
 
@@ -33,6 +34,7 @@ impl Signed {
             vendor: VENDOR,
             class: CLASS,
             sequence,
+            predecessor_min: 0,
             image: image.to_vec(),
         }
     }
@@ -48,6 +50,7 @@ impl Signed {
             class_id: self.class,
             image_digest: Sha256::digest(&self.image).into(),
             image_size: self.image.len() as u32,
+            predecessor_min: self.predecessor_min.into(),
             text: None,
             image: None,
         };

@@ -78,6 +78,9 @@ pub struct ImageSignArgs {
     /// Sequence number: above that of every release of the class before.
     #[arg(long, value_name = "NUMBER")]
     pub sequence: u32,
+    /// The lowest sequence number this image may be installed over. A device that runs an older one first gets a release in between.
+    #[arg(long, value_name = "NUMBER")]
+    pub follows: Option<u32>,
     /// What the release is, for people.
     #[arg(long, value_name = "TEXT")]
     pub description: Option<String>,
@@ -109,6 +112,7 @@ impl ImageSignArgs {
             version: &self.version,
             description: self.description.as_deref(),
             sequence_number: self.sequence,
+            follows: self.follows,
         };
         let file = sign(&statement, &firmware.image, self.detached, &key)?;
         files::write(&self.out, &file)?;
@@ -126,8 +130,11 @@ impl ImageSignArgs {
             description.size_bytes, description.digest
         );
         text += &format!(
-            "sequence      {}\nsigned by     key {}\n",
+            "sequence      {}\n{}signed by     key {}\n",
             self.sequence,
+            self.follows.map_or(String::new(), |least| format!(
+                "may follow    sequence {least} or higher\n"
+            )),
             key.key_id()
         );
         text + &format!("written       {} ({} bytes)\n", self.out.display(), file.len())

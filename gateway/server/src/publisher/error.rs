@@ -132,6 +132,9 @@ impl PublisherError {
                 "nothing changed; sign it first: deltagate image sign {} --help",
                 path.display()
             )),
+            Self::Sign(EncodeError::Predecessor) => {
+                Some("--follows takes a number below --sequence".to_owned())
+            }
             Self::Sign(EncodeError::TextTooLong) => Some("shorten --version or --description".to_owned()),
             Self::Anchor(error) => Some(error.hint()),
             Self::NotVerified { source, .. } => Some(source.hint()),

@@ -66,6 +66,7 @@ pub fn verify_import(
         (None, None) => return Err(ImportError::NoImage),
         (Some(_), Some(_)) => return Err(ImportError::TwoImages),
     };
+    check_predecessor(&manifest)?;
     check_image(&manifest, image)?;
     let envelope = Envelope::parse(file).map_err(VerifyError::from)?;
     let text = verify_text(&envelope, &manifest)?.unwrap_or_default();
@@ -81,6 +82,18 @@ pub fn verify_import(
         image: image.to_vec(),
         envelope: parts.envelope,
     })
+}
+
+/// An image that would have to follow itself: nothing of ours signs that, and no device could take it.
+fn check_predecessor(manifest: &Manifest) -> Result<(), ImportError> {
+    let (follows, sequence_number) = (manifest.predecessor_min, manifest.sequence_number);
+    match follows > 0 && follows >= sequence_number {
+        true => Err(ImportError::Predecessor {
+            follows,
+            sequence_number,
+        }),
+        false => Ok(()),
+    }
 }
 
 /// Size before digest, as the draft asks: a wrong length is the better message, and the cheaper check.
@@ -135,6 +148,16 @@ pub enum ImportError {
     /// The file has an image in it, and another came beside it.
     #[error("the file holds an image, and another was given beside it")]
     TwoImages,
+    /// The image may follow later images only.
+    #[error(
+        "the image has sequence number {sequence_number} and may only follow {follows} or higher: no device could take it"
+    )]
+    Predecessor {
+        /// The lowest number that it may follow.
+        follows: u64,
+        /// Its own.
+        sequence_number: u64,
+    },
     /// The image has no bytes.
     #[error("the image is empty")]
     EmptyImage,
@@ -174,6 +197,7 @@ impl ImportError {
             Self::TwoImages => "leave out --image, or sign with --detached",
             Self::EnvelopeTooLong => "sign it with fewer signatures",
             Self::EmptyImage => "sign an image with bytes in it",
+            Self::Predecessor { .. } => "sign it again with --follows below --sequence",
             Self::Verify(VerifyError::DigestMismatch | VerifyError::BadSignature)
             | Self::ImageSize { .. }
             | Self::ImageDigest

@@ -75,6 +75,8 @@ pub enum Verdict {
 pub struct InspectedManifest {
     /// Which image is newer.
     pub sequence_number: u64,
+    /// The lowest sequence number that the image may follow; 0: any.
+    pub predecessor_min: u64,
     /// UUID of the vendor.
     pub vendor_id: String,
     /// UUID of the class.
@@ -176,6 +178,7 @@ impl InspectedManifest {
     fn of(manifest: &Manifest) -> Self {
         Self {
             sequence_number: manifest.sequence_number,
+            predecessor_min: manifest.predecessor_min,
             vendor_id: uuid_text(&manifest.vendor_id),
             class_id: uuid_text(&manifest.class_id),
             image_digest: hex(&manifest.image_digest),
@@ -293,6 +296,12 @@ impl Inspection {
         }
         let Some(manifest) = &self.manifest else { return };
         lines.add("sequence", manifest.sequence_number);
+        if manifest.predecessor_min > 0 {
+            lines.add(
+                "may follow",
+                format!("sequence {} or higher", manifest.predecessor_min),
+            );
+        }
         lines.add("vendor-id", &manifest.vendor_id);
         lines.add("class-id", &manifest.class_id);
         lines.add("image digest", &manifest.image_digest);

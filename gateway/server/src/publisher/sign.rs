@@ -21,6 +21,8 @@ pub struct Statement<'a> {
     pub description: Option<&'a str>,
     /// Newer than every release of the class before it.
     pub sequence_number: u32,
+    /// The lowest sequence number that the image may follow; `None`: any.
+    pub follows: Option<u32>,
 }
 
 /// Signs `image` and returns the file: an envelope with text, and with the image in it unless `is_detached`.
@@ -38,6 +40,7 @@ pub fn sign(
         vendor_id,
         class_id: class_id(&vendor_id, statement.class),
         image_digest: Sha256::digest(image).into(),
+        predecessor_min: statement.follows.unwrap_or(0).into(),
         image_size: u32::try_from(image.len()).map_err(|_| PublisherError::Sign(EncodeError::ImageSize))?,
         text: Some(Text {
             version: Some(statement.version),

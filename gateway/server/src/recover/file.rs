@@ -97,6 +97,7 @@ mod tests {
             class_id: [2; 16],
             image_digest: [3; 32],
             image_size: image.len() as u32,
+            predecessor_min: 0,
             text: Some(Text {
                 version: Some("3.0.0"),
                 description: None,

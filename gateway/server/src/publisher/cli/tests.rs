@@ -57,6 +57,26 @@ fn what_is_signed_here_is_imported_by_a_gateway() {
 }
 
 #[test]
+fn what_an_image_may_follow_is_signed_and_shown() {
+    let dir = signed();
+    let (text, result) = run(dir.path(), &format!("{SIGN} --follows 4"));
+    result.unwrap();
+    assert!(text.contains("may follow    sequence 4 or higher\n"), "{text}");
+    let (text, _) = run(dir.path(), "image-inspect @fw.suit --trust @p.pub");
+    assert!(text.contains("may follow    sequence 4 or higher\n"), "{text}");
+    let (text, _) = run(dir.path(), "image-inspect @fw.suit --json");
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(document["manifest"]["predecessor_min"], 4);
+
+    let (_, result) = run(dir.path(), &format!("{SIGN} --follows 7"));
+    let error = result.unwrap_err();
+    assert_eq!(
+        error.hint().as_deref(),
+        Some("--follows takes a number below --sequence")
+    );
+}
+
+#[test]
 fn a_detached_file_holds_no_image() {
     let dir = signed();
     run(dir.path(), &format!("{SIGN} --detached")).1.unwrap();
@@ -195,10 +215,7 @@ fn a_draft_example_is_shown_with_what_it_uses() {
     let (text, result) = run(dir.path(), "image-inspect @example.suit");
     result.unwrap();
     assert!(text.contains("ES256 (-7), key without a key id"), "{text}");
-    assert!(
-        text.contains("unsupported: manifest member install (20)"),
-        "{text}"
-    );
+    assert!(text.contains("unsupported: parameter uri (21)"), "{text}");
 }
 
 #[test]

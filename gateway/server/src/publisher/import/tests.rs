@@ -23,6 +23,7 @@ fn release() -> Release<'static> {
         class_id: [2; 16],
         image_digest: Sha256::digest(IMAGE).into(),
         image_size: IMAGE.len() as u32,
+        predecessor_min: 0,
         text: Some(Text {
             version: Some("1.0"),
             description: None,
