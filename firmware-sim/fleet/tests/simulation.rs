@@ -77,6 +77,77 @@ fn without_loss_an_update_costs_two_round_trips_beside_the_payload_and_no_retran
     );
 }
 
+/// 1.0, 1.1 and 1.5, of which the last may only follow 1.1: with loss and power cuts, by one delta for each step.
+#[test]
+fn a_device_goes_by_a_stepping_stone_to_what_is_assigned() {
+    for seed in 0..8 {
+        let publisher = Publisher::new(seed);
+        let signed = |(image, (sequence, least)): (Vec<u8>, (u32, u32))| {
+            publisher.sign_after(sequence, least, image, Behaviour::Good)
+        };
+        let images = similar_images(seed, 20_000, 3).into_iter();
+        let releases: Vec<SignedImage> = images.zip([(1, 0), (4, 1), (7, 4)]).map(signed).collect();
+        let mut hardware = hardware(&publisher, &releases[0], 1);
+        let profile = LinkProfile {
+            loss: PerMillion::percent(10),
+            ..LINK
+        };
+        let mut world = settled(long_scenario(seed, profile), &mut hardware, &releases);
+        assign(&mut world, &releases[2]);
+        let now_us = world.now_us();
+        for cut in 1..6 {
+            world.plan(now_us + cut * 7 * SECOND_US, Fault::PowerCut { device: 0 });
+        }
+        run_until_confirmed(&mut world, 4, 24 * HOUR_US);
+        run_until_confirmed(&mut world, 7, 24 * HOUR_US);
+        let mut offered: Vec<(u64, wire_checkin::Format)> = world
+            .observed(0)
+            .offers
+            .iter()
+            .map(|offer| (offer.sequence_number, offer.format))
+            .collect();
+        offered.dedup();
+        let patch = wire_checkin::Format::Patch;
+        assert_eq!(offered, [(4, patch), (7, patch)], "seed {seed}");
+        assert_eq!(world.delta_builds(), 2, "one for each step, seed {seed}");
+    }
+}
+
+/// The way is open, and its first stone crashes: the device stays where it is, and nothing beyond is offered.
+#[test]
+fn a_stepping_stone_that_fails_ends_the_way_in_the_old_image() {
+    let publisher = Publisher::new(5);
+    let behaviours = [
+        (1, 0, Behaviour::Good),
+        (4, 0, Behaviour::Faults),
+        (7, 4, Behaviour::Good),
+    ];
+    let images = similar_images(5, 20_000, 3).into_iter().zip(behaviours);
+    let releases: Vec<SignedImage> = images
+        .map(|(image, (sequence, least, behaviour))| publisher.sign_after(sequence, least, image, behaviour))
+        .collect();
+    let mut hardware = hardware(&publisher, &releases[0], 1);
+    let mut world = settled(scenario(5, LINK), &mut hardware, &releases);
+    assign(&mut world, &releases[2]);
+    let limit_us = world.now_us() + HOUR_US;
+    world
+        .run_until(limit_us, |world| {
+            let reported = |moment: &Moment| matches!(moment, Moment::Said(Event::Reported { .. }));
+            world.history(0).iter().any(reported)
+        })
+        .unwrap_or_else(|stopped| panic!("{stopped}"));
+    let before = world.observed(0).counts.check_ins;
+    let limit_us = world.now_us() + HOUR_US;
+    world
+        .run_until(limit_us, |world| world.observed(0).counts.check_ins >= before + 5)
+        .unwrap_or_else(|stopped| panic!("{stopped}"));
+    assert_eq!(world.confirmed(0), Some(1));
+    assert_eq!(
+        (world.observed(0).offers_of(4), world.observed(0).offers_of(7)),
+        (1, 0)
+    );
+}
+
 #[test]
 fn twenty_percent_loss_delays_and_breaks_nothing() {
     for seed in 0..12 {

@@ -2,6 +2,7 @@
 //! so the two cannot disagree.
 
 use crate::assign;
+use crate::chain::{self, MissingStone};
 use crate::choice::{self, Candidate};
 use crate::config::LinkConfig;
 use crate::effect::{BuildFormats, BuildKey};
@@ -11,7 +12,7 @@ use crate::records::{
 };
 use crate::state::State;
 use crate::units::Bytes;
-use wire_checkin::{Format, Outcome};
+use wire_checkin::{DeviceId, Format, Outcome};
 
 /// What to tell a device, with the facts that led there.
 #[derive(Debug)]
@@ -32,7 +33,12 @@ pub(crate) enum Decision<'a> {
     NotNewer { target: Target<'a>, running: u64 },
     /// The key that signed the target is not trusted any more.
     Distrusted(Target<'a>),
-    /// It refused or reverted the target.
+    /// The target may not follow what it runs, and neither may any image that would lead there.
+    NoWay {
+        target: Target<'a>,
+        missing: MissingStone,
+    },
+    /// It refused or reverted the image that is next.
     Withheld {
         target: Target<'a>,
         outcome: Outcome,
@@ -58,10 +64,15 @@ pub(crate) enum Decision<'a> {
     },
 }
 
-/// The image a device should run, and who said so.
-#[derive(Clone, Copy, Debug)]
+/// What a device should run, and who said so.
+#[derive(Clone, Debug)]
 pub(crate) struct Target<'a> {
+    /// The image that is next for it: the one assigned, or a stepping stone on the way there.
     pub(crate) image: &'a ImageRecord,
+    /// The image assigned.
+    pub(crate) goal: &'a ImageRecord,
+    /// What it gets before that, next one first.
+    pub(crate) stones: Vec<&'a ImageRecord>,
     pub(crate) by: &'a Assignment,
     /// What the device runs, when it was imported.
     pub(crate) running: Option<&'a ImageRecord>,
@@ -78,7 +89,7 @@ pub(crate) fn decide<'a>(state: &'a State, device: &DeviceRecord, link: &LinkCon
     if let (Some(said), Some(recorded)) = (device.class_conflict(), device.class) {
         return Decision::ClassConflict { recorded, said };
     }
-    let Some(target) = target(state, device, report) else {
+    let Some(mut target) = target(state, device, report) else {
         return Decision::NoTarget;
     };
     let image = target.image;
@@ -97,7 +108,15 @@ pub(crate) fn decide<'a>(state: &'a State, device: &DeviceRecord, link: &LinkCon
     if !state.trusts(image) {
         return Decision::Distrusted(target);
     }
-    let update = state.updates.get(&(device.id, image.digest));
+    match chain::way(state, device, report, image) {
+        Err(missing) => return Decision::NoWay { target, missing },
+        Ok(mut way) => {
+            way.pop();
+            target.image = way.first().copied().unwrap_or(image);
+            target.stones = way;
+        }
+    }
+    let update = state.updates.get(&(device.id, target.image.digest));
     if let Some(UpdateState::Withheld { outcome, detail }) = update.map(|update| update.state) {
         return Decision::Withheld {
             target,
@@ -108,11 +127,25 @@ pub(crate) fn decide<'a>(state: &'a State, device: &DeviceRecord, link: &LinkCon
     artefact(state, target, report, link, update)
 }
 
+/// The image that is next for a device, whether or not it can have it now.
+pub(crate) fn next_image(state: &State, id: DeviceId) -> Option<ImageDigest> {
+    let device = state.devices.get(&id)?;
+    let assigned = assign::assignment(state, device)?.image;
+    let way = device.report.as_ref().and_then(|report| {
+        let goal = state.images.get(&assigned)?;
+        chain::way(state, device, report, goal).ok()
+    });
+    let first = way.and_then(|way| way.first().map(|image| image.digest));
+    Some(first.unwrap_or(assigned))
+}
+
 fn target<'a>(state: &'a State, device: &DeviceRecord, report: &DeviceReport) -> Option<Target<'a>> {
     let by = assign::assignment(state, device)?;
     let image = state.images.get(&by.image)?;
     Some(Target {
         image,
+        goal: image,
+        stones: Vec::new(),
         by,
         running: state.image_by_prefix(&report.running),
     })

@@ -46,8 +46,9 @@ pub(crate) fn chain(
         let by = &target.by.selector;
         chain.push(format!(
             "by the assignment for {by} it should run {}",
-            named(target.image)
+            named(target.goal)
         ));
+        chain.extend(by_way_of(target));
     }
     chain.extend(reasons(decision));
     chain.extend(transfer.map(|transfer| {
@@ -94,6 +95,7 @@ fn target_in<'d, 'a>(decision: &'d Decision<'a>) -> Option<&'d Target<'a>> {
             Some(target)
         }
         Decision::NotNewer { target, .. }
+        | Decision::NoWay { target, .. }
         | Decision::Withheld { target, .. }
         | Decision::NeedsBuilds { target, .. }
         | Decision::BuildFailed { target, .. }
@@ -106,6 +108,16 @@ fn target_in<'d, 'a>(decision: &'d Decision<'a>) -> Option<&'d Target<'a>> {
 /// The last clause of the chain: what decided.
 pub(crate) fn end(decision: &Decision<'_>) -> String {
     reasons(decision).pop().unwrap_or_default()
+}
+
+/// The stones, where there are any.
+fn by_way_of(target: &Target<'_>) -> Option<String> {
+    let stones: Vec<String> = target.stones.iter().map(|stone| named(stone)).collect();
+    (!stones.is_empty()).then(|| {
+        let least = target.goal.predecessor_min;
+        let stones = stones.join(", then ");
+        format!("that image may only follow sequence number {least} or higher, so the next is {stones}")
+    })
 }
 
 /// Where the chain ends.
@@ -128,6 +140,10 @@ fn reasons(decision: &Decision<'_>) -> Vec<String> {
         Decision::Distrusted(target) => format!(
             "key {} that signed that image is not trusted here any more, so it is offered to nobody",
             wire_manifest::KeyId(target.image.key_id)
+        ),
+        Decision::NoWay { target, missing } => format!(
+            "that image may only follow sequence number {} or higher: {missing}",
+            target.goal.predecessor_min
         ),
         Decision::Withheld { outcome, detail, .. } => match detail {
             Some(detail) => {
@@ -194,6 +210,10 @@ pub(crate) fn next_step(
         Decision::Distrusted(_) => step(
             "import and assign an image signed with a key that is; or add the key's .pub file to `trust` in gateway.toml",
             "deltagate image list".into(),
+        ),
+        Decision::NoWay { .. } => step(
+            "import the release in between; the assignment may stay",
+            "deltagate image import <file>".into(),
         ),
         Decision::Withheld { target, .. } => step(
             "find the cause; then let the image be offered again",

@@ -10,7 +10,7 @@
 //! | `request`, `resources`, `blocks` | a datagram becomes a request, a route, a reply |
 //! | `checkin` | what a check-in changes and what it is answered |
 //! | `state`, `change`, `journal` | everything persistent, and the only way to alter it |
-//! | `assign`, `choice`, `decision` | what a device should run, as which artefact, and why not yet |
+//! | `assign`, `chain`, `choice`, `decision` | what a device should run, by which way, as which artefact, and why not yet |
 //! | `offers` | paths, and what became of an image on a device |
 //! | `operator`, `command` | operators' commands and refusals |
 //! | `links`, `shaper`, `replies` | rate, queue, 5.03; the window of answered check-ins |
@@ -38,6 +38,7 @@
 
 mod assign;
 mod blocks;
+mod chain;
 mod change;
 mod checkin;
 mod choice;
@@ -71,6 +72,7 @@ mod state;
 mod units;
 mod views;
 
+pub use chain::MissingStone;
 pub use change::Change;
 pub use choice::{Candidate, Verdict};
 pub use command::{Command, Refusal, Reply};

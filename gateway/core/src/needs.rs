@@ -73,6 +73,7 @@ impl Gateway {
             Decision::ClassConflict { .. }
             | Decision::WrongKind(_)
             | Decision::NotNewer { .. }
+            | Decision::NoWay { .. }
             | Decision::Withheld { .. }
             | Decision::BuildFailed { .. }
             | Decision::NothingFits { .. } => explain::end(&decision),

@@ -1,7 +1,7 @@
 //! Offers: the path of a payload, and what became of an image on a device.
 
-use crate::assign;
 use crate::change::Change;
+use crate::decision;
 use crate::identity::{ArtefactDigest, ImageDigest};
 use crate::journal::Journal;
 use crate::records::{ArtefactRecord, Offer, OfferPath, UpdateRecord, UpdateState};
@@ -87,11 +87,7 @@ pub(crate) fn outcome(journal: &mut Journal, now: Now, id: DeviceId, last: LastU
 /// Withdraws the open offers of a device that no assignment stands for any more.
 pub(crate) fn reconcile(journal: &mut Journal, now: Now, id: DeviceId) {
     let state = journal.state();
-    let target = state
-        .devices
-        .get(&id)
-        .and_then(|device| assign::assignment(state, device));
-    let target = target.map(|assignment| assignment.image);
+    let target = decision::next_image(state, id);
     let orphans: Vec<UpdateRecord> = state
         .updates_of(id)
         .filter(|update| matches!(update.state, UpdateState::Offered { .. }) && Some(update.image) != target)

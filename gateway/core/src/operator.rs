@@ -349,17 +349,13 @@ impl Operator<'_> {
             .any(|key| Some(key.target) == target)
     }
 
-    /// What a device runs and what it should run.
+    /// What a device runs and what is next for it.
     fn pair(&self, id: DeviceId) -> (Option<ImageDigest>, Option<ImageDigest>) {
         let state = self.state();
         let device = state.devices.get(&id);
         let report = device.and_then(|device| device.report.as_ref());
         let running = report.and_then(|report| state.image_by_prefix(&report.running));
-        let target = device.and_then(|device| assign::assignment(state, device));
-        (
-            running.map(|image| image.digest),
-            target.map(|assignment| assignment.image),
-        )
+        (running.map(|image| image.digest), decision::next_image(state, id))
     }
 
     /// After targets may have changed: withdraws what nobody assigns any more, and asks for the builds now needed.

@@ -19,6 +19,8 @@ pub struct ImageRecord {
     pub class: ClassId,
     /// From the signed manifest; what anti-rollback compares.
     pub sequence_number: u64,
+    /// From the signed manifest: the lowest sequence number that it may follow; 0: any.
+    pub predecessor_min: u64,
     /// From the severable text; may be empty.
     pub version: String,
     /// From the severable text; may be empty.
@@ -251,7 +253,7 @@ pub struct UpdateRecord {
 /// |---|---|---|
 /// | none, `Released` | check-in, artefact ready | `Offered` |
 /// | `Offered` | check-in from the image | `Confirmed` |
-/// | `Offered`, `Confirmed` | outcome 2..=13, 16 or 17 | `Withheld` |
+/// | `Offered`, `Confirmed` | outcome 2..=13 or 16..=18 | `Withheld` |
 /// | `Offered` | outcome 14 or 15 (the fifth time `Withheld`), `update cancel`, another image assigned | `Released` |
 /// | `Withheld` | `update retry` | `Released` |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

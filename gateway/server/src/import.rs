@@ -115,6 +115,7 @@ fn record(imported: ImportedImage) -> ImageRecord {
         vendor: VendorId(manifest.vendor_id),
         class: ClassId(manifest.class_id),
         sequence_number: manifest.sequence_number,
+        predecessor_min: manifest.predecessor_min,
         version: imported.version.unwrap_or_default(),
         description: imported.description.unwrap_or_default(),
         envelope: imported.envelope,

@@ -79,6 +79,9 @@ pub struct ImageRow {
     pub class_id: String,
     /// From the signed manifest.
     pub sequence_number: u64,
+    /// From the signed manifest: the lowest sequence number that it may follow; 0: any.
+    #[serde(default)]
+    pub predecessor_min: u64,
     /// From the publisher's text; may be empty.
     pub image_version: String,
     /// From the publisher's text; may be empty.

@@ -152,6 +152,7 @@ impl SignedImage {
             vendor: VendorId(VENDOR_ID),
             class: ClassId(CLASS_ID),
             sequence_number: u64::from(self.sequence),
+            predecessor_min: u64::from(self.predecessor_min),
             version: format!("{}.0.0", self.sequence),
             description: String::new(),
             envelope: self.envelope.clone(),

@@ -82,6 +82,7 @@ pub(crate) fn image(sequence_number: u64) -> ImageRecord {
         vendor: VENDOR,
         class: CLASS,
         sequence_number,
+        predecessor_min: 0,
         version: format!("v{sequence_number}"),
         description: String::new(),
         envelope: bytes(sequence_number + 1_000, 300),

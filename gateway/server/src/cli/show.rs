@@ -18,6 +18,9 @@ pub(super) fn image(detail: &ImageDetail, style: Style, out: &mut dyn Write) -> 
         or_dash(Some(image.image_version.clone())),
         image.sequence_number
     )?;
+    if image.predecessor_min > 0 {
+        writeln!(out, "follows   sequence {} or higher", image.predecessor_min)?;
+    }
     if !image.description.is_empty() {
         writeln!(out, "about     {}", image.description)?;
     }

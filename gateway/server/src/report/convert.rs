@@ -19,6 +19,7 @@ impl From<&ImageRecord> for ImageRow {
             vendor_id: image.vendor.to_string(),
             class_id: image.class.to_string(),
             sequence_number: image.sequence_number,
+            predecessor_min: image.predecessor_min,
             image_version: image.version.clone(),
             description: image.description.clone(),
             key_id: wire_manifest::KeyId(image.key_id).to_string(),

@@ -68,6 +68,7 @@ fn image(row: &Row<'_>) -> rusqlite::Result<Change> {
         envelope: row.get(7)?,
         key_id: row.get(8)?,
         imported_unix_s: number(row, 9)?,
+        predecessor_min: number(row, 10)?,
     }))
 }
 

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// Step `n` takes a database from version `n` to `n + 1`.
-const MIGRATIONS: [&str; 6] = [V1, V2, V3, V4, V5, V6];
+const MIGRATIONS: [&str; 7] = [V1, V2, V3, V4, V5, V6, V7];
 
 /// Brings a database to this program's version, all or nothing.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
@@ -134,4 +134,9 @@ ALTER TABLE audit ADD COLUMN chain TEXT;
 CREATE TRIGGER audit_is_append_only_3 BEFORE INSERT ON audit
 WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id) BEGIN SELECT RAISE(ABORT, 'append-only'); END;
 CREATE INDEX audit_trust ON audit (id) WHERE what IN ('trust-add', 'trust-remove');
+";
+
+/// What an image may follow. Whoever wrote an older database refused the manifests that say so.
+const V7: &str = "
+ALTER TABLE image ADD COLUMN predecessor_min INTEGER NOT NULL DEFAULT 0;
 ";

@@ -82,6 +82,7 @@ fn image() -> ImageRecord {
         vendor: VendorId([4; 16]),
         class: ClassId([3; 16]),
         sequence_number: u64::from(u32::MAX),
+        predecessor_min: u64::from(u32::MAX) - 1,
         version: "2.0.1".into(),
         description: String::new(),
         envelope: vec![0xd8, 0x6b],
@@ -256,6 +257,11 @@ async fn a_database_of_the_first_version_is_taken_over() {
         rusqlite::params![device().as_bytes(), [3u8; 16], [4u8; 16], [1u8; 8]],
     )
     .unwrap();
+    old.execute(
+        "INSERT INTO image VALUES (?, 65536, ?, ?, 4294967295, '2.0.1', '', ?, ?, 1767225600)",
+        rusqlite::params![IMAGE.0, [4u8; 16], [3u8; 16], [0xd8u8, 0x6b], [9u8; 8]],
+    )
+    .unwrap();
     old.pragma_update(None, "user_version", 1).unwrap();
     drop(old);
     let heard = DeviceRecord {
@@ -268,7 +274,15 @@ async fn a_database_of_the_first_version_is_taken_over() {
             ..report()
         }),
     };
-    let expected = vec![Change::Device(heard), Change::Assigned(assigned_to_device())];
+    let image = ImageRecord {
+        predecessor_min: 0,
+        ..image()
+    };
+    let expected = vec![
+        Change::Image(image),
+        Change::Device(heard),
+        Change::Assigned(assigned_to_device()),
+    ];
     assert_eq!(sorted(after_restart(&path, Vec::new()).await), sorted(expected));
 }
 

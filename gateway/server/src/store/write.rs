@@ -258,7 +258,7 @@ impl Writer<'_> {
 
     fn image(&self, image: &ImageRecord) -> rusqlite::Result<()> {
         self.run(
-            "INSERT OR REPLACE INTO image VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO image VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 blob(&image.digest.0),
                 number(image.size.0),
@@ -270,6 +270,7 @@ impl Writer<'_> {
                 blob(&image.envelope),
                 blob(&image.key_id),
                 number(image.imported_unix_s),
+                number(image.predecessor_min),
             ],
         )
     }
