@@ -42,11 +42,16 @@ impl DeferralView {
         })
     }
 
-    /// Whether the device waits longer than it was asked: its author's bounds allow it, and only a person helps.
+    /// Whether the device waits longer than it was asked, or, where nobody said for how long, than [`PATIENCE_S`]: its author's
+    /// bounds allow it, and only a person helps.
     pub fn is_overdue(&self) -> bool {
-        self.longest_s.is_some_and(|longest_s| self.seconds > longest_s)
+        self.seconds > self.longest_s.unwrap_or(PATIENCE_S)
     }
 }
+
+/// Three days: a weekend, and longer than any night that a battery needs the sun of the next day for. Less than the week for which
+/// an agent lets updates be put off unless its author says otherwise, so that somebody hears of it before the device just goes on.
+pub const PATIENCE_S: u32 = 3 * 86_400;
 
 /// `battery, before restart, for 2 h of at most 24 h`
 impl fmt::Display for DeferralView {
@@ -61,6 +66,7 @@ impl fmt::Display for DeferralView {
         match longest_s {
             Some(longest_s) if self.is_overdue() => write!(f, ", longer than the {} asked", Span(*longest_s)),
             Some(longest_s) => write!(f, " of at most {}", Span(*longest_s)),
+            None if self.is_overdue() => f.write_str(", and nobody said for how long it may"),
             None => Ok(()),
         }
     }
@@ -101,6 +107,11 @@ mod tests {
             (
                 view(200_000, Some(3_600)),
                 "battery, before restart, for 2 d, longer than the 60 min asked",
+            ),
+            (view(PATIENCE_S, None), "battery, before restart, for 3 d"),
+            (
+                view(PATIENCE_S + 1, None),
+                "battery, before restart, for 3 d, and nobody said for how long it may",
             ),
         ] {
             assert_eq!(view.to_string(), text);

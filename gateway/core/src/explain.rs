@@ -5,6 +5,7 @@ use crate::config::LinkConfig;
 use crate::decision::{Decision, PATCH_MEMORY_MIN, Target};
 use crate::deferral::DeferralView;
 use crate::records::{DeviceRecord, ImageRecord, Selector};
+use crate::remedy::Remedy;
 use crate::views::{NextStep, TransferView};
 use wire_checkin::Format;
 use wire_coap::BlockSize;
@@ -61,7 +62,10 @@ pub(crate) fn chain(
     if paused && matches!(decision, Decision::Offer { .. }) {
         chain.push("updates are paused, so no block is served".into());
     }
-    chain.extend(deferral.map(|deferral| format!("it waits for the device: {deferral}")));
+    if let Some(deferral) = deferral {
+        chain.push(Remedy::of_deferral(deferral.reason).what.into());
+        chain.push(format!("it waits for the device: {deferral}"));
+    }
     chain
 }
 
@@ -167,13 +171,14 @@ fn reasons(decision: &Decision<'_>) -> Vec<String> {
             )
         }
     };
-    let base = match decision {
+    let before = match decision {
         Decision::Offer { target, .. } if target.running.is_none() => {
             Some("no patch can be made against an image that is not known".to_string())
         }
+        Decision::Withheld { outcome, .. } => Some(Remedy::of_outcome(*outcome).what.to_string()),
         _ => None,
     };
-    base.into_iter().chain([reason]).collect()
+    before.into_iter().chain([reason]).collect()
 }
 
 /// The one thing to do.
@@ -215,8 +220,11 @@ pub(crate) fn next_step(
             "import the release in between; the assignment may stay",
             "deltagate image import <file>".into(),
         ),
-        Decision::Withheld { target, .. } => step(
-            "find the cause; then let the image be offered again",
+        Decision::Withheld { target, outcome, .. } => step(
+            &format!(
+                "{}; then let the image be offered again",
+                Remedy::of_outcome(*outcome).next
+            ),
             format!(
                 "deltagate update retry --device {id} --image {}",
                 target.image.digest.short_hex()
@@ -234,7 +242,10 @@ pub(crate) fn next_step(
             "deltagate image list".into(),
         ),
         Decision::Offer { target, .. } if deferral.is_some_and(DeferralView::is_overdue) => step(
-            "its author lets it wait longer than you asked: see to the device, or take the update back",
+            &match deferral.map(|deferral| Remedy::of_deferral(deferral.reason).next) {
+                Some(next) => format!("{next}, or take the update back: its author lets it wait on"),
+                None => String::new(),
+            },
             format!("deltagate update cancel --{}", option(&target.by.selector)),
         ),
         Decision::Unheard | Decision::UpToDate(_) | Decision::NeedsBuilds { .. } | Decision::Offer { .. } => {

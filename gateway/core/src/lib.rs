@@ -16,7 +16,7 @@
 //! | `links`, `shaper`, `replies` | rate, queue, 5.03; the window of answered check-ins |
 //! | `passage` | smaller blocks for a device that large ones do not reach |
 //! | `meter` | bytes, airtime and progress, counted at once and stored coarsely |
-//! | `overview`, `explain`, `views` | what an operator is shown, and why |
+//! | `overview`, `explain`, `remedy`, `views` | what an operator is shown, why, and what helps |
 //!
 //! Left out: the raw bytes of images and artefacts (the shell's, read through [`Payloads`]), signature checks (done at
 //! import by the shell with `wire-manifest`), DTLS and OSCORE.
@@ -64,6 +64,7 @@ mod passage;
 mod pause;
 mod plan;
 mod records;
+mod remedy;
 mod replies;
 mod request;
 mod resources;
@@ -78,7 +79,7 @@ pub use choice::{Candidate, Verdict};
 pub use command::{Command, Refusal, Reply};
 pub use config::{BLOCK_OVERHEAD_BYTES_MAX, CoreConfig, LinkConfig, LinkName, Prefix, PrefixError};
 pub use contact::{ClockView, Contact, ContactView, MISSED_MAX};
-pub use deferral::DeferralView;
+pub use deferral::{DeferralView, PATIENCE_S};
 pub use effect::{
     BuildFormats, BuildKey, BuildOutcome, BuildRequest, Effect, PayloadError, Payloads, Transmit,
 };
@@ -92,6 +93,7 @@ pub use records::{
     ArtefactRecord, Assignment, Counters, DeviceRecord, DeviceReport, GroupName, ImageRecord, LinkEvents,
     Offer, OfferPath, Progress, Selector, Terms, Traffic, UpdateRecord, UpdateState,
 };
+pub use remedy::Remedy;
 pub use units::{AirTime, BitsPerSecond, Bytes, Now};
 pub use views::{
     DeviceView, GroupView, ImageView, LinkView, NextStep, Stage, StatusView, TargetView, TransferView,
