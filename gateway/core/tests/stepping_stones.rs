@@ -227,3 +227,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_stone_whose_key_was_revoked_is_no_stone() {
+    let mut shell = Shell::new(CoreConfig {
+        trusted_keys: Some([[7; 8]].into()),
+        ..CoreConfig::default()
+    });
+    shell.command(Command::ClaimDevice(id(1))).unwrap();
+    import(&mut shell, 1, 0);
+    import(&mut shell, 7, 4);
+    let revoked = gateway_core::ImageRecord {
+        key_id: [8; 8],
+        ..image(5)
+    };
+    shell.command(Command::ImportImage(revoked)).unwrap();
+    shell.check_in(1, 1, &check_in(1, 1));
+    assign(&mut shell, 7);
+    assert_eq!(offered(&mut shell, 10, 1), None);
+    import(&mut shell, 4, 0);
+    assert_eq!(offered(&mut shell, 20, 1), Some(4));
+}
