@@ -199,6 +199,8 @@ impl JournalState {
             JournalRecord::Outcome(outcome) => {
                 self.outcome = Some(outcome);
                 let ended = outcome.sequence_number;
+                // With one record: an update that is reported as over does not go on, wherever the power goes away.
+                self.job = self.job.filter(|known| known.job.sequence_number != ended);
                 self.deferred = self.deferred.filter(|put_off| put_off.sequence_number != ended);
             }
             JournalRecord::Reported(told) => {
@@ -230,14 +232,15 @@ impl JournalState {
         if let Some(link) = self.link {
             put(JournalRecord::Link(link));
         }
+        // Before the update under way, which may be another try of the same image.
+        if let Some(outcome) = self.outcome {
+            put(JournalRecord::Outcome(outcome));
+        }
         if let Some(job) = &self.job {
             job.each_live(put);
         }
         if let Some(told) = self.reported {
             put(JournalRecord::Reported(told));
-        }
-        if let Some(outcome) = self.outcome {
-            put(JournalRecord::Outcome(outcome));
         }
         if let Some(deferred) = self.deferred {
             put(JournalRecord::Deferred(deferred));

@@ -82,7 +82,7 @@
 //! 3 Staged         (of the job started last: the payload is complete and its digest right)
 //! 4 Armed          (of the job started last: its image is verified, the Trial record comes next)
 //! 5 JobEnded
-//! 6 Outcome        0 sequence u64   8 code u8   9 has detail u8   10 detail u32     to be reported
+//! 6 Outcome        0 sequence u64   8 code u8   9 has detail u8   10 detail u32     to be reported; ends a job of that sequence
 //! 7 Reported       0 sequence u64   8 code u8                                       the gateway has it; kept of a revert
 //! 8 SmallerBlocks  0 szx u8         (of the job started last: how the gateway answers)
 //! 9 Started        0 starts u32     how often the agent started; no two starts send the same message ids

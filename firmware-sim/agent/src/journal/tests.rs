@@ -167,6 +167,38 @@ fn a_report_takes_away_only_the_outcome_it_is_about() {
     );
 }
 
+/// The power may go away before JobEnded is written: then a device that said that an update was over would go on with it.
+#[test]
+fn an_outcome_ends_the_update_that_it_is_about() {
+    let verified = [
+        JournalRecord::JobStarted(job(4)),
+        JournalRecord::Staged,
+        JournalRecord::Verified,
+    ];
+    let verified = verified
+        .into_iter()
+        .fold(JournalState::default(), JournalState::after);
+    assert_eq!(verified.after(JournalRecord::Outcome(refusal(4))).job, None);
+    let other = verified.after(JournalRecord::Outcome(refusal(3)));
+    assert_eq!(other.job, verified.job);
+}
+
+#[test]
+fn another_try_of_an_image_outlives_a_compaction_before_the_first_is_reported() {
+    let again = [
+        JournalRecord::Outcome(refusal(4)),
+        JournalRecord::JobStarted(job(4)),
+        JournalRecord::Staged,
+    ];
+    let again = again
+        .into_iter()
+        .fold(JournalState::default(), JournalState::after);
+    let mut compacted = JournalState::default();
+    again.each_live(&mut |record| compacted = compacted.after(record));
+    assert_eq!(compacted, again);
+    assert!(again.job.is_some() && again.outcome.is_some());
+}
+
 #[test]
 fn compaction_and_power_cuts_keep_the_state() {
     let flash = RefCell::new(SimFlash::new(LAYOUT.end_bytes()));

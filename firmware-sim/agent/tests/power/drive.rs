@@ -99,6 +99,7 @@ impl<const PROGRAM: usize, const SECTOR: usize> Geometry<PROGRAM, SECTOR> {
     fn world() -> World {
         World {
             contacted: SHIPPED,
+            running: SHIPPED,
             confirmed: SHIPPED,
             ..World::default()
         }
@@ -265,6 +266,11 @@ impl<const PROGRAM: usize, const SECTOR: usize> Device<'_, PROGRAM, SECTOR> {
         world.confirmed = confirmed;
         let sequence = boot.info.sequence;
         assert!(sequence >= confirmed, "{sequence} is older than {confirmed}");
+        assert_ne!(
+            Some(sequence),
+            world.cancelled,
+            "it said that this update was cancelled"
+        );
         assert!(
             boot.info.on_trial != (sequence == confirmed),
             "{sequence} runs, {confirmed} is confirmed"

@@ -150,6 +150,12 @@ impl Scenario {
         named(Offer::full(last.unwrap()), "last")
     }
 
+    /// The image of an offer as it is, for a device that its patch is not made for.
+    pub(crate) fn whole(&self, offer: &Offer) -> Offer {
+        let release = self.release(offer.job.sequence_number as u32);
+        named(Offer::full(release.unwrap()), "whole")
+    }
+
     pub(crate) fn release(&self, sequence: u32) -> Option<&Release> {
         let mut releases = self.releases.iter().rev();
         releases.find(|release| release.sequence == sequence)

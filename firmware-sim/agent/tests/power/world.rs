@@ -1,10 +1,13 @@
 //! The device's surroundings, which keep their state while its power comes and goes: the gateway, and a witness of what must
 //! never be taken back.
 
+use std::borrow::Cow;
+
 use deltagate_agent::{DeferralStage, Verdict};
+use wire_checkin::{Format, Outcome};
 use wire_coap::Message;
 
-use super::scenario::{HALF_WAY, LAST, Scenario, TOLD};
+use super::scenario::{HALF_WAY, LAST, SHIPPED, Scenario, TOLD};
 use super::support::{Gateway, Offer, Request};
 
 /// What outlives a power cut, besides the flash.
@@ -18,8 +21,12 @@ pub(crate) struct World {
     pub(crate) reached: [u32; 3],
     /// The highest sequence number that a gateway answered.
     pub(crate) contacted: u32,
+    /// What the device said last that it runs.
+    pub(crate) running: u32,
     /// The highest sequence number that is known to be confirmed.
     pub(crate) confirmed: u32,
+    /// The image of which the device said last that its update was cancelled.
+    pub(crate) cancelled: Option<u32>,
     /// Check-ins that told of an update put off before its download and before its restart, up to [`TOLD`].
     pub(crate) put_off: [u8; 2],
     /// The scenario is over; now the last update.
@@ -29,12 +36,18 @@ pub(crate) struct World {
 }
 
 impl World {
-    fn standing<'s>(&self, scenario: &'s Scenario, last: &'s Offer) -> Option<(usize, &'s Offer)> {
+    /// What the gateway offers, which knows that a patch is of no use to whom does not run its base.
+    fn standing<'s>(&self, scenario: &'s Scenario, last: &'s Offer) -> Option<(usize, Cow<'s, Offer>)> {
         if self.finale {
-            return Some((2, last));
+            return Some((2, Cow::Borrowed(last)));
         }
         let index = (scenario.standing)(self)?;
-        scenario.offers.get(index).map(|offer| (index, offer))
+        let offer = scenario.offers.get(index)?;
+        let offer = match offer.job.format == Format::Patch && self.running != SHIPPED {
+            true => Cow::Owned(scenario.whole(offer)),
+            false => Cow::Borrowed(offer),
+        };
+        Some((index, offer))
     }
 
     /// The gateway's answer. `most_again` is how much of what was staged may be fetched again.
@@ -54,7 +67,8 @@ impl World {
         gateway.handle(datagram);
         match &gateway.requests[0] {
             Request::CheckIn(check_in) => {
-                self.contacted = self.contacted.max(check_in.sequence_number as u32);
+                self.running = check_in.sequence_number as u32;
+                self.contacted = self.contacted.max(self.running);
                 self.note(scenario, check_in);
             }
             Request::Payload { path, .. } => {
@@ -64,7 +78,7 @@ impl World {
             }
             Request::Manifest { .. } => {}
         }
-        gateway.offer = self.standing(scenario, last).map(|(_, offer)| offer.clone());
+        gateway.offer = self.standing(scenario, last).map(|(_, offer)| offer.into_owned());
         gateway.requests.clear();
         gateway.handle(datagram)
     }
@@ -76,6 +90,12 @@ impl World {
                 DeferralStage::Restart => &mut self.put_off[1],
             };
             *told = (*told + 1).min(TOLD);
+        }
+        if let Some(last) = check_in
+            .last_update
+            .filter(|last| last.outcome == Outcome::Cancelled)
+        {
+            self.cancelled = Some(last.sequence_number as u32);
         }
         let offers = &scenario.offers;
         let sequence_of = |index: u8| {
