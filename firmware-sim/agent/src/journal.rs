@@ -200,7 +200,9 @@ impl JournalState {
                 self.outcome = Some(outcome);
                 let ended = outcome.sequence_number;
                 // With one record: an update that is reported as over does not go on, wherever the power goes away.
-                self.job = self.job.filter(|known| known.job.sequence_number != ended);
+                if matches!(&self.job, Some(known) if known.job.sequence_number == ended) {
+                    self.job = None;
+                }
                 self.deferred = self.deferred.filter(|put_off| put_off.sequence_number != ended);
             }
             JournalRecord::Reported(told) => {
