@@ -1,34 +1,16 @@
 //! Whether an offered update is one for this device: decided before a byte of payload is fetched and before anything
 //! is erased.
 
-use deltagate_flash::{Provision, TRUST_ANCHORS_MAX};
+use deltagate_flash::Provision;
+use deltagate_services::{Question, Refused, Services, SignedImage};
 use wire_checkin::{Format, Formats, Job, Outcome};
-use wire_manifest::{Anchor, TrustAnchors, VerifyError};
 use wire_patch::{DecodeError, Header};
-
-/// The running image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Running {
-    pub(crate) sequence: u32,
-    pub(crate) digest: [u8; 32],
-    pub(crate) bytes: u32,
-}
-
-/// A manifest that a trusted key signed for this vendor and class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Image {
-    pub(crate) sequence: u32,
-    pub(crate) digest: [u8; 32],
-    pub(crate) bytes: u32,
-    /// The lowest sequence number that it may follow; 0: any.
-    pub(crate) predecessor_min: u32,
-}
 
 /// An accepted update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Update {
     pub(crate) job: Job,
-    pub(crate) image: Image,
+    pub(crate) image: SignedImage,
     pub(crate) place: Place,
 }
 
@@ -42,10 +24,11 @@ pub(crate) enum Place {
 }
 
 /// What an update is held against.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Device<'a> {
+    pub(crate) services: &'a dyn Services,
     pub(crate) provision: &'a Provision,
-    pub(crate) running: &'a Running,
+    pub(crate) running: &'a SignedImage,
     pub(crate) confirmed: Option<u32>,
     /// Failed too many trials, it and all older ones.
     pub(crate) given_up: Option<u32>,
@@ -76,35 +59,30 @@ impl From<Outcome> for Refusal {
 }
 
 /// Checks signature, vendor and class of an envelope.
-pub(crate) fn authenticate(envelope: &[u8], provision: &Provision) -> Result<Image, Refusal> {
-    let mut anchors = [Anchor { key: [0; 32] }; TRUST_ANCHORS_MAX];
-    let mut count = 0;
-    for (anchor, key) in anchors.iter_mut().zip(provision.trust_anchors()) {
-        anchor.key = *key;
-        count += 1;
-    }
-    let anchors = TrustAnchors::new(anchors.get(..count).unwrap_or(&[]));
-    let manifest = wire_manifest::verify(envelope, &anchors).map_err(|error| match error {
-        VerifyError::Malformed(_) | VerifyError::Unsupported(_) => Outcome::RefusedUnsupported,
-        _ => Outcome::RefusedSignature,
-    })?;
-    if manifest.vendor_id != provision.vendor_id || manifest.class_id != provision.class_id {
-        return Err(Outcome::RefusedClass.into());
-    }
-    // The profile keeps the number within 32 bits, and `verify` names one past them unsupported.
-    let sequence = u32::try_from(manifest.sequence_number).map_err(|_| Outcome::RefusedUnsupported)?;
-    let predecessor_min = u32::try_from(manifest.predecessor_min).map_err(|_| Outcome::RefusedUnsupported)?;
-    Ok(Image {
-        sequence,
-        digest: manifest.image_digest,
-        bytes: manifest.image_size,
-        predecessor_min,
+pub(crate) fn authenticate(
+    services: &dyn Services,
+    envelope: &[u8],
+    provision: &Provision,
+) -> Result<SignedImage, Refusal> {
+    let question = Question {
+        envelope,
+        vendor_id: &provision.vendor_id,
+        class_id: &provision.class_id,
+        keys: provision.trust_anchors(),
+    };
+    services.verify(&question).map_err(|refused| {
+        let outcome = match refused {
+            Refused::Signature => Outcome::RefusedSignature,
+            Refused::Vendor | Refused::Class => Outcome::RefusedClass,
+            _ => Outcome::RefusedUnsupported,
+        };
+        outcome.into()
     })
 }
 
 /// Checks everything that can be checked without the payload.
 pub(crate) fn judge(device: &Device<'_>, job: &Job, envelope: &[u8]) -> Result<Update, Refusal> {
-    let image = authenticate(envelope, device.provision)?;
+    let image = authenticate(device.services, envelope, device.provision)?;
     let newest = device
         .confirmed
         .max(device.given_up)
@@ -129,7 +107,7 @@ pub(crate) fn judge(device: &Device<'_>, job: &Job, envelope: &[u8]) -> Result<U
     })
 }
 
-fn place_payload(device: &Device<'_>, job: &Job, image: &Image) -> Result<Place, Refusal> {
+fn place_payload(device: &Device<'_>, job: &Job, image: &SignedImage) -> Result<Place, Refusal> {
     let fits = |needed: u64, room_bytes: u32| match needed.checked_sub(u64::from(room_bytes)) {
         None | Some(0) => Ok(()),
         Some(missing) => Err(Refusal {

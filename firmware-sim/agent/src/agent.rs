@@ -6,17 +6,19 @@ use core::fmt;
 use deltagate_flash::{
     BootInfo, BootLog, ENVELOPE_BYTES_MAX, FlashError, Provision, Region, SlotHeaderFault, SlotRegion,
 };
+use deltagate_services::{Services, SignedImage};
 use embedded_storage::nor_flash::NorFlash;
 use wire_checkin::DeferralStage;
 use wire_coap::Message;
 
-use crate::accept::{Running, authenticate};
+use crate::accept::authenticate;
 use crate::client::{Client, Incoming};
 use crate::config::Config;
 use crate::core::{Core, Effects, FlashFailed, Setbacks, TrialLimit};
 use crate::event::{Effect, Event, Stats};
 use crate::gate::Gate;
 use crate::journal::{Journal, JournalRecord};
+use crate::services::LinkedServices;
 use crate::state::State;
 
 /// Upper bound of the size of [`Agent`], besides the decoder memory it borrows: an envelope of 512 bytes, a request of
@@ -67,6 +69,8 @@ impl<'m, F: NorFlash> Agent<'m, F> {
     /// may use, and its length is what the device reports, unless the updater applies patches and it may be empty; `seed` chooses message ids, tokens and jitter, and should
     /// differ from device to device. The agent counts its starts in the journal and mixes the count in.
     ///
+    /// It brings its own check of signatures, [`LinkedServices`].
+    ///
     /// # Errors
     /// [`StartError`]: nothing was written, and an image on trial that cannot start its agent is one to revert.
     pub fn new(
@@ -78,10 +82,38 @@ impl<'m, F: NorFlash> Agent<'m, F> {
         seed: u64,
         now_ms: u64,
     ) -> Result<Self, StartError> {
+        Self::with_services(
+            &LinkedServices,
+            config,
+            provision,
+            flash,
+            boot,
+            decoder_memory,
+            seed,
+            now_ms,
+        )
+    }
+
+    /// As [`Agent::new`], with the services of whoever offers them: the bootloader's, so that the image need not bring its own.
+    ///
+    /// # Errors
+    /// As [`Agent::new`].
+    #[expect(clippy::too_many_arguments, reason = "those of `new`, and one")]
+    pub fn with_services(
+        services: &'m dyn Services,
+        config: Config,
+        provision: Provision,
+        flash: &'m RefCell<F>,
+        boot: BootInfo,
+        decoder_memory: &'m mut [u8],
+        seed: u64,
+        now_ms: u64,
+    ) -> Result<Self, StartError> {
         // The signature check takes the most stack there is; nothing large lies below it.
-        let running = running_image(&config, &provision, flash, boot)?;
+        let running = running_image(services, &config, &provision, flash, boot)?;
         // Resumed where the caller wants it, not moved there afterwards.
         let mut started = Self::assembled(
+            services,
             config,
             provision,
             flash,
@@ -100,11 +132,12 @@ impl<'m, F: NorFlash> Agent<'m, F> {
     #[inline(never)]
     #[expect(clippy::too_many_arguments, reason = "those of `new`, and what it found")]
     fn assembled(
+        services: &'m dyn Services,
         config: Config,
         provision: Provision,
         flash: &'m RefCell<F>,
         boot: BootInfo,
-        running: Running,
+        running: SignedImage,
         decoder_memory: &'m mut [u8],
         seed: u64,
         now_ms: u64,
@@ -119,6 +152,7 @@ impl<'m, F: NorFlash> Agent<'m, F> {
         let ack_timeout_ms = link.map_or(config.ack_timeout_ms, |link| link.ack_timeout_ms);
         let mut core = Core {
             flash,
+            services,
             provision,
             running,
             spare: boot.slot.other(),
@@ -395,26 +429,23 @@ const fn seed_of_start(seed: u64, starts: u32) -> u64 {
 /// The running image as its own manifest describes it: the bootloader checked the bytes, this only reads.
 #[inline(never)]
 fn running_image<F: NorFlash>(
+    services: &dyn Services,
     config: &Config,
     provision: &Provision,
     flash: &RefCell<F>,
     boot: BootInfo,
-) -> Result<Running, StartError> {
+) -> Result<SignedImage, StartError> {
     let slot = SlotRegion::new(Region::new(flash, config.layout.slot(boot.slot)));
     let mut buffer = [0; ENVELOPE_BYTES_MAX];
     let envelope = slot.envelope(&mut buffer).map_err(|fault| match fault {
         SlotHeaderFault::Flash(error) => StartError::Flash(error),
         _ => StartError::RunningImage,
     })?;
-    let image = authenticate(envelope, provision).map_err(|_| StartError::RunningImage)?;
+    let image = authenticate(services, envelope, provision).map_err(|_| StartError::RunningImage)?;
     if image.sequence != boot.sequence {
         return Err(StartError::RunningImage);
     }
-    Ok(Running {
-        sequence: image.sequence,
-        digest: image.digest,
-        bytes: image.bytes,
-    })
+    Ok(image)
 }
 
 #[cfg(test)]

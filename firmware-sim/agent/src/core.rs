@@ -3,19 +3,21 @@
 use core::cell::RefCell;
 
 use deltagate_flash::{
-    BootLog, BootLogState, BootRecord, FlashError, Provision, Region, Reverted, Slot, SlotHeaderFault,
-    SlotRegion,
+    BootLog, BootLogState, BootRecord, FlashError, Hashing, Provision, Region, Reverted, Slot,
+    SlotHeaderFault, SlotRegion,
 };
+use deltagate_services::{Services, SignedImage};
 use embedded_storage::nor_flash::NorFlash;
 use wire_checkin::{Format, Formats, LastUpdate, Outcome};
 
-use crate::accept::{Device, Place, Refusal, Running, Update};
+use crate::accept::{Device, Place, Refusal, Update};
 use crate::client::Client;
 use crate::config::Config;
 use crate::decoder;
 use crate::event::{Effect, Event};
 use crate::gate::{Gate, PutOff};
 use crate::journal::{Journal, JournalRecord, Link, Told};
+use crate::services::Hasher;
 use crate::state::State;
 
 /// Events that wait for [`crate::Agent::poll_effect`]: no call yields more than five.
@@ -57,9 +59,10 @@ impl From<SlotHeaderFault> for FlashFailed {
 /// Everything but the state.
 pub(crate) struct Core<'m, F> {
     pub(crate) flash: &'m RefCell<F>,
+    pub(crate) services: &'m dyn Services,
     pub(crate) config: Config,
     pub(crate) provision: Provision,
-    pub(crate) running: Running,
+    pub(crate) running: SignedImage,
     pub(crate) spare: Slot,
     pub(crate) boot_log: BootLogState,
     pub(crate) journal: Journal<'m, F>,
@@ -156,6 +159,11 @@ impl<'m, F: NorFlash> Core<'m, F> {
         }
     }
 
+    /// A hash of `bytes` bytes of a region.
+    pub(crate) fn hashing(&self, bytes: u32) -> Hashing<Hasher<'m>> {
+        Hashing::with(Hasher::new(self.services), 0, bytes)
+    }
+
     pub(crate) fn running_image(&self) -> Result<Region<'m, F>, FlashError> {
         let slot = self.config.layout.slot(self.spare.other());
         SlotRegion::new(Region::new(self.flash, slot)).image()
@@ -177,6 +185,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
 
     pub(crate) fn device(&self) -> Device<'_> {
         Device {
+            services: self.services,
             provision: &self.provision,
             running: &self.running,
             confirmed: self.boot_log.confirmed,

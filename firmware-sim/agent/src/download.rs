@@ -1,6 +1,6 @@
 //! Fetching: the manifest into RAM when the answer had no room for it, the payload into the spare slot.
 
-use deltagate_flash::{FlashError, Hashing};
+use deltagate_flash::FlashError;
 use embedded_storage::nor_flash::NorFlash;
 use wire_checkin::{Format, Job, Outcome};
 use wire_coap::{Block2Fetch, BlockSize, Code, ETag, FetchError, FetchPlan, FetchedBlock, Message, Taken};
@@ -177,7 +177,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
     }
 
     fn payload_complete(&self, update: Update) -> State<'m> {
-        let hashing = Hashing::new(0, update.job.payload_bytes);
+        let hashing = self.hashing(update.job.payload_bytes);
         match update.job.format {
             // The payload is the image: one hash answers for both.
             Format::Full => State::Verifying { update, hashing },

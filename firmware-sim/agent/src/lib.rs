@@ -101,7 +101,7 @@ extern crate std;
 
 // Modules, from the outside in: `agent` (the public object), `state`, `core` (what all states share), `checkin`,
 // `download`, `update`, `trial`, `gate` (the events of those states), `accept` (the judgement of an offer), `client` (CoAP),
-// `journal`, `staging`, `mend`, `apply` (flash), `decoder`, `in_place` (a single slot), `config`, `event`.
+// `journal`, `staging`, `mend`, `apply` (flash), `services`, `decoder`, `in_place` (a single slot), `config`, `event`.
 mod accept;
 mod agent;
 mod apply;
@@ -120,6 +120,7 @@ mod in_place;
 mod in_place;
 mod journal;
 mod mend;
+mod services;
 mod staging;
 mod state;
 mod trial;
@@ -135,4 +136,5 @@ pub use config::{Config, DATAGRAM_BYTES_MAX};
 pub use event::{Effect, Event, Stats};
 pub use gate::{Gate, Verdict};
 pub use in_place::InPlace;
+pub use services::LinkedServices;
 pub use wire_checkin::{DeferralReason, DeferralStage, Severity};

@@ -8,6 +8,7 @@ use crate::accept::Update;
 use crate::apply::Erasing;
 use crate::decoder::Decoder;
 use crate::mend::Mend;
+use crate::services::Hasher;
 use crate::staging::Filling;
 
 /// Where the agent is; the table is on the crate's front page.
@@ -38,7 +39,10 @@ pub(crate) enum State<'m> {
     /// The payload is being fetched.
     Fetching { update: Update, transfer: Transfer },
     /// The payload is complete and being hashed.
-    CheckingPayload { update: Update, hashing: Hashing },
+    CheckingPayload {
+        update: Update,
+        hashing: Hashing<Hasher<'m>>,
+    },
     /// Applying, first half: making room for the image.
     Clearing { update: Update, erasing: Erasing },
     /// Applying, second half. `written` bytes of the image are in flash.
@@ -48,7 +52,10 @@ pub(crate) enum State<'m> {
         written: u32,
     },
     /// The image is complete and being hashed.
-    Verifying { update: Update, hashing: Hashing },
+    Verifying {
+        update: Update,
+        hashing: Hashing<Hasher<'m>>,
+    },
     /// The caller was told to restart.
     Rebooting,
 }

@@ -15,6 +15,7 @@ use crate::event::Event;
 use crate::in_place::InPlace;
 use crate::journal::{JournalJob, JournalRecord, Stage, Terms, is_same_payload};
 use crate::mend::Mend;
+use crate::services::Hasher;
 use crate::staging;
 use crate::state::{Envelope, State};
 
@@ -86,7 +87,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
         &mut self,
         now_ms: u64,
         update: Update,
-        mut hashing: Hashing,
+        mut hashing: Hashing<Hasher<'m>>,
     ) -> Result<State<'m>, FlashFailed> {
         if self.config.in_place.is_some()
             && self.is_verified()
@@ -177,7 +178,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
         match stepped {
             Ok(_) => Ok(State::Verifying {
                 update,
-                hashing: Hashing::new(0, update.image.bytes),
+                hashing: self.hashing(update.image.bytes),
             }),
             Err(DecodeError::BaseUnreadable | DecodeError::PatchUnreadable | DecodeError::OutputFailed) => {
                 Err(FlashFailed)
@@ -224,7 +225,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
         &mut self,
         now_ms: u64,
         update: Update,
-        mut hashing: Hashing,
+        mut hashing: Hashing<Hasher<'m>>,
     ) -> Result<State<'m>, FlashFailed> {
         if self.is_verified()
             && let Some(state) = self.put_off(now_ms, DeferralStage::Restart, &update.job)?
@@ -332,14 +333,14 @@ impl<'m, F: NorFlash> Core<'m, F> {
                     staged_bytes,
                 });
                 if self.config.in_place.is_some() {
-                    let hashing = Hashing::new(0, staged_bytes);
+                    let hashing = self.hashing(staged_bytes);
                     return Ok(Some(State::CheckingPayload { update, hashing }));
                 }
                 Ok(Some(match (stage, update.job.format) {
                     (Stage::Staged, Format::Patch) => self.begin_applying(update),
                     _ => State::Verifying {
                         update,
-                        hashing: Hashing::new(0, update.image.bytes),
+                        hashing: self.hashing(update.image.bytes),
                     },
                 }))
             }

@@ -113,7 +113,6 @@ fn with_agent(
     let provision = Vendor::OURS.provision();
     let mut agent = Agent::new(device.config, provision, &flash, boot, &mut memory, 9, 0).unwrap();
     judge(&mut agent);
-    drop(agent);
     device.flash.replace(flash.into_inner());
     device
 }

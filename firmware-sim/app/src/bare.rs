@@ -7,7 +7,7 @@ use board::{Board, ETHERNET_FRAME_BYTES_MAX, Once, Uart};
 use deltagate_agent::{Agent, Config, Effect};
 use deltagate_flash::{BootInfo, Provision, Region};
 
-use crate::firmware::{DATAGRAM, DECODER_MEMORY, IN_PLACE, LAYOUT, SLEEP_MS_MAX, seed};
+use crate::firmware::{DATAGRAM, DECODER_MEMORY, IN_PLACE, LAYOUT, SLEEP_MS_MAX, seed, services};
 
 static RECEIVED: Once<[u8; ETHERNET_FRAME_BYTES_MAX]> = Once::new([0; ETHERNET_FRAME_BYTES_MAX]);
 
@@ -26,7 +26,18 @@ pub(crate) fn run() -> Option<()> {
     config.in_place = IN_PLACE;
     let (memory, datagram) = (DECODER_MEMORY.take()?, DATAGRAM.take()?);
     let received = RECEIVED.take()?;
-    let mut agent = Agent::new(config, provision, &flash, boot, memory, seed(address), now_ms).ok()?;
+    let services = services().ok()?;
+    let mut agent = Agent::with_services(
+        &services,
+        config,
+        provision,
+        &flash,
+        boot,
+        memory,
+        seed(address),
+        now_ms,
+    )
+    .ok()?;
     let (deepest, _) = board::stack_used_bytes();
     let agents = deepest - board::stack_in_use_bytes();
     tell(

@@ -7,6 +7,7 @@ use core::hint::black_box;
 use board::{Board, Nor, Once, Uart};
 use deltagate_agent::{Agent, Config, DATAGRAM_BYTES_MAX, Effect, InPlace};
 use deltagate_flash::{BootInfo, Layout, Provision, Region};
+use deltagate_services::table::NoServices;
 use embedded_storage::nor_flash::NorFlash;
 
 use crate::baseline;
@@ -125,8 +126,18 @@ fn run(mut board: Board) -> Result<Never, &'static str> {
     config.silence_ms_max = SILENCE_MS_MAX;
     config.in_place = IN_PLACE;
     let memory = DECODER_MEMORY.take().ok_or("decoder memory taken twice")?;
-    let mut agent = Agent::new(config, provision, &flash, boot, memory, seed(address), now_ms)
-        .map_err(|_| "the agent does not start")?;
+    let services = services().map_err(NoServices::text)?;
+    let mut agent = Agent::with_services(
+        &services,
+        config,
+        provision,
+        &flash,
+        boot,
+        memory,
+        seed(address),
+        now_ms,
+    )
+    .map_err(|_| "the agent does not start")?;
     let mut network = Network::new(board.ethernet, address, now_ms);
     let mut thermometer = Thermometer::new();
     let datagram = DATAGRAM.take().ok_or("the datagram's room taken twice")?;
@@ -168,6 +179,18 @@ fn run(mut board: Board) -> Result<Never, &'static str> {
                 .sleep(wake_ms.saturating_sub(now_ms).min(SLEEP_MS_MAX));
         }
     }
+}
+
+/// Who checks signatures and hashes for the agent.
+#[cfg(feature = "bootloader-services")]
+pub(crate) fn services() -> Result<board::BootloaderServices, NoServices> {
+    board::BootloaderServices::find()
+}
+
+/// Who checks signatures and hashes for the agent.
+#[cfg(not(feature = "bootloader-services"))]
+pub(crate) fn services() -> Result<deltagate_agent::LinkedServices, NoServices> {
+    Ok(deltagate_agent::LinkedServices)
 }
 
 fn carry_out(effect: Effect, agent_bytes: usize, uart: &mut Uart) {

@@ -46,10 +46,15 @@ mod parts;
 #[cfg(target_os = "none")]
 mod register;
 #[cfg(target_os = "none")]
+mod services;
+#[cfg(target_os = "none")]
 mod stack;
 #[cfg(target_os = "none")]
 mod words;
 
+/// What [`offer_services`] makes the bootloader's part of.
+#[cfg(target_os = "none")]
+pub use deltagate_services::{RawQuestion, SignedImage};
 #[cfg(all(target_os = "none", target_arch = "arm"))]
 pub use parts::{bootloader_stack_reached, stack_in_use_bytes, ticks_since_bootloader};
 #[cfg(target_os = "none")]
@@ -62,6 +67,7 @@ pub use {
         Clock, ETHERNET_FRAME_BYTES_MAX, Ethernet, EthernetFault, Nor, Sleep, Uart, Watchdog,
         fault_deliberately, reset, reset_after_panic, stop, uart_for_panic,
     },
+    services::{BootloaderServices, Table, answer},
     stack::stack_used_bytes,
     words::NorFault,
 };

@@ -3,13 +3,14 @@
 use board::Nor;
 use deltagate_bootloader::machine::Machine;
 use deltagate_bootloader::recovery::Slots;
-use deltagate_bootloader::run;
+use deltagate_bootloader::{run, verify};
 use deltagate_flash::Layout;
 use embedded_storage::nor_flash::NorFlash;
 
 const LAYOUT: Layout = Layout::emulated(Nor::ERASE_SIZE);
 
 board::entry!(main);
+board::offer_services!(verify);
 
 fn main() -> ! {
     let (mut machine, flash) = Machine::take();

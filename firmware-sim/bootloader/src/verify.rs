@@ -7,6 +7,7 @@ use deltagate_flash::{
     ENVELOPE_BYTES_MAX, FlashError, Hashing, Layout, Provision, Region, Slot, SlotHeaderFault, SlotRegion,
     TRUST_ANCHORS_MAX,
 };
+use deltagate_services::{KEYS_MAX, Question, SignedImage};
 use embedded_storage::nor_flash::NorFlash;
 use wire_manifest::{Anchor, ManifestError, TrustAnchors, Unsupported, VerifyError};
 
@@ -110,32 +111,51 @@ pub(crate) fn verify_envelope(
     provision: &Provision,
     capacity_bytes: u32,
 ) -> Result<VerifiedSlot, SlotFault> {
-    let mut anchors = [Anchor { key: [0; 32] }; TRUST_ANCHORS_MAX];
-    let keys = provision.trust_anchors();
-    for (anchor, &key) in anchors.iter_mut().zip(keys) {
+    let image = signed_image(&Question {
+        envelope,
+        vendor_id: &provision.vendor_id,
+        class_id: &provision.class_id,
+        keys: provision.trust_anchors(),
+    })?;
+    if image.bytes > capacity_bytes {
+        return Err(SlotFault::Size);
+    }
+    Ok(VerifiedSlot {
+        slot,
+        sequence: image.sequence,
+        image_bytes: image.bytes,
+        image_digest: image.digest,
+        predecessor_min: image.predecessor_min,
+    })
+}
+
+/// The one check of a manifest: of what boots, of what recovery takes, and of what the running image asks about.
+#[inline(never)]
+pub(crate) fn signed_image(question: &Question<'_>) -> Result<SignedImage, SlotFault> {
+    let mut anchors = [Anchor { key: [0; 32] }; KEYS_MAX];
+    for (anchor, &key) in anchors.iter_mut().zip(question.keys) {
         *anchor = Anchor { key };
     }
-    let anchors = anchors.get(..keys.len()).unwrap_or_default();
+    let anchors = anchors.get(..question.keys.len()).unwrap_or_default();
     let manifest =
-        wire_manifest::verify(envelope, &TrustAnchors::new(anchors)).map_err(SlotFault::Manifest)?;
-    if manifest.vendor_id != provision.vendor_id {
+        wire_manifest::verify(question.envelope, &TrustAnchors::new(anchors)).map_err(SlotFault::Manifest)?;
+    if manifest.vendor_id != *question.vendor_id {
         return Err(SlotFault::Vendor);
     }
-    if manifest.class_id != provision.class_id {
+    if manifest.class_id != *question.class_id {
         return Err(SlotFault::Class);
-    }
-    if manifest.image_size > capacity_bytes {
-        return Err(SlotFault::Size);
     }
     let narrow = |number: u64| {
         let unsupported = ManifestError::Unsupported(Unsupported::SequenceNumber);
         u32::try_from(number).map_err(|_| SlotFault::Manifest(unsupported.into()))
     };
-    Ok(VerifiedSlot {
-        slot,
+    Ok(SignedImage {
         sequence: narrow(manifest.sequence_number)?,
-        image_bytes: manifest.image_size,
-        image_digest: manifest.image_digest,
+        bytes: manifest.image_size,
         predecessor_min: narrow(manifest.predecessor_min)?,
+        digest: manifest.image_digest,
     })
 }
+
+const _: () = assert!(KEYS_MAX == TRUST_ANCHORS_MAX);
+const _: () = assert!(deltagate_services::ENVELOPE_BYTES_MAX == ENVELOPE_BYTES_MAX);

@@ -1,17 +1,36 @@
 //! A SHA-256 over flash, all at once or in bounded steps.
 
+use deltagate_services::Sha256;
 use embedded_storage::nor_flash::NorFlash;
-use sha2::{Digest, Sha256};
 
 use crate::{FlashError, Region};
 
 /// How much of it is in RAM at a time: four SHA-256 blocks.
 const WINDOW_BYTES: u32 = 256;
 
+/// A SHA-256 under way, whoever computes it.
+pub trait Hash {
+    /// Hashes `bytes` after what was hashed before.
+    fn update(&mut self, bytes: &[u8]);
+
+    /// The digest of all that was hashed; called once.
+    fn finish(&mut self) -> [u8; 32];
+}
+
+impl Hash for Sha256 {
+    fn update(&mut self, bytes: &[u8]) {
+        self.update(bytes);
+    }
+
+    fn finish(&mut self) -> [u8; 32] {
+        self.finish()
+    }
+}
+
 /// What was hashed so far. In RAM only: after a restart one begins anew.
 #[derive(Clone, Debug)]
-pub struct Hashing {
-    hash: Sha256,
+pub struct Hashing<H = Sha256> {
+    hash: H,
     at: u32,
     end: u32,
 }
@@ -20,8 +39,16 @@ impl Hashing {
     /// Hashes `bytes` bytes from `at` of a region on. That they are all there is seen when they are read.
     #[must_use]
     pub fn new(at: u32, bytes: u32) -> Self {
+        Self::with(Sha256::new(), at, bytes)
+    }
+}
+
+impl<H: Hash> Hashing<H> {
+    /// As [`Hashing::new`], by a hash of nothing.
+    #[must_use]
+    pub fn with(hash: H, at: u32, bytes: u32) -> Self {
         Self {
-            hash: Sha256::new(),
+            hash,
             at,
             end: at.saturating_add(bytes),
         }
@@ -43,16 +70,18 @@ impl Hashing {
             // Never out of bounds; an index would link a panic where code is compiled for size.
             let part = window.get_mut(..length as usize).ok_or(FlashError::OutOfBounds)?;
             region.read(self.at, part)?;
-            self.hash.update(&*part);
+            self.hash.update(part);
             self.at += length;
         }
-        Ok((self.at >= self.end).then(|| self.hash.finalize_reset().into()))
+        Ok((self.at >= self.end).then(|| self.hash.finish()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use core::cell::RefCell;
+
+    use sha2::Digest;
 
     use super::*;
     use crate::Layout;
@@ -78,7 +107,7 @@ mod tests {
         let region = Region::new(&flash, LAYOUT.slot_a);
         for (at, bytes) in [(0, 0), (0, 1), (4_096, 1_024), (4_097, 3_001)] {
             let start = (LAYOUT.slot_a.offset + at) as usize;
-            let expected: [u8; 32] = Sha256::digest(&content[start..start + bytes as usize]).into();
+            let expected: [u8; 32] = sha2::Sha256::digest(&content[start..start + bytes as usize]).into();
             for step in [1_024, 4_096, u32::MAX] {
                 let (digest, steps) = stepped(&mut Hashing::new(at, bytes), region, step);
                 assert_eq!(digest, expected);

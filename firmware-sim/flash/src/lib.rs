@@ -55,7 +55,7 @@ pub use boot_log::{
     BootLog, BootLogState, BootRecord, FAILED_TRIALS_MAX, FailedTrials, RevertReason, Reverted,
     TRIAL_BOOTS_MAX, Trial,
 };
-pub use hashing::Hashing;
+pub use hashing::{Hash, Hashing};
 pub use layout::{ImageOffset, Layout, Partition, Slot, SlotOffset, log_bank_bytes, slot_header_bytes};
 pub use provision::{PROVISION_BYTES, Provision, ProvisionFault, TRUST_ANCHORS_MAX};
 pub use record_log::{

@@ -22,6 +22,11 @@ pub use timer::Clock;
 pub use uart::Uart;
 pub use watchdog::Watchdog;
 
+/// Where the bootloader is.
+pub(crate) const ROM_AT: usize = 0;
+/// To the end of the longest program there, `link/mps2/single-slot.ld`.
+pub(crate) const ROM_BYTES: usize = 128 * 1024;
+
 /// The first byte of RAM.
 pub(crate) const RAM_AT: usize = 0x2000_0000;
 

@@ -22,5 +22,10 @@ pub use uart::Uart;
 pub use watchdog::Watchdog;
 pub(crate) use watchdog::take_expired as take_watchdog_reset;
 
+/// Where the bootloader is.
+pub(crate) const ROM_AT: usize = 0x2000_0000;
+/// As long as `link/virt/bootloader.ld` allows.
+pub(crate) const ROM_BYTES: usize = 128 * 1024;
+
 /// The first byte of RAM.
 pub(crate) const RAM_AT: usize = 0x8000_0000;

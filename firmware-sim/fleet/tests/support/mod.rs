@@ -47,9 +47,18 @@ const ACK_TIMEOUT_MS: u32 = 2_000;
 
 /// A device with version 1 and its gateway, over this link.
 pub fn rig(board: Board, profile: LinkProfile, ack_timeout_ms: u32) -> Rig {
+    made(board, Firmware::of_checkout(board), profile, ack_timeout_ms)
+}
+
+/// A device with version 1 of this firmware and its gateway, switched off.
+pub fn rig_of(board: Board, firmware: Firmware, profile: LinkProfile) -> Rig {
+    made(board, firmware, profile, ACK_TIMEOUT_MS)
+}
+
+fn made(board: Board, firmware: Firmware, profile: LinkProfile, ack_timeout_ms: u32) -> Rig {
     let config = RigConfig {
         board,
-        firmware: Firmware::of_checkout(board),
+        firmware,
         deltagate: Deltagate::locate().unwrap_or_else(|error| panic!("{error}")),
         profile,
         seed: 1,
@@ -80,8 +89,14 @@ pub fn patient_rig_on(board: Board, profile: LinkProfile) -> Rig {
     started(rig(board, profile, 60_000))
 }
 
-fn started(mut rig: Rig) -> Rig {
-    let first = rig.sign("v1.bin", 1).unwrap();
+/// Switches the device on, which then has checked in and is claimed.
+pub fn started(rig: Rig) -> Rig {
+    started_with(rig, "v1.bin")
+}
+
+/// As [`started`], a device that was shipped with this firmware file, a version 1.
+pub fn started_with(mut rig: Rig, image: &str) -> Rig {
+    let first = rig.sign(image, 1).unwrap();
     import(&rig.gateway, &first);
     run(&rig.gateway, &["device", "claim", &rig.device_id()]);
     rig.machine.start().unwrap();
