@@ -1,7 +1,5 @@
 //! What the agent tells its caller: effects to carry out, events to print, counters.
 
-use core::fmt;
-
 use deltagate_flash::RevertReason;
 use wire_checkin::{DeferralReason, DeferralStage, Format, Outcome, Severity};
 
@@ -14,7 +12,7 @@ pub enum Effect {
     Event(Event),
 }
 
-/// Something worth a line in a log; `Display` gives the line, without its end.
+/// Something worth a line in a log: [`Event::say`] puts it into words, `Display` for programs that can format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -125,82 +123,6 @@ pub enum Event {
     FlashFailed,
 }
 
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("agent: ")?;
-        match *self {
-            Self::Started {
-                sequence,
-                on_trial: false,
-            } => write!(f, "running sequence {sequence}"),
-            Self::Started {
-                sequence,
-                on_trial: true,
-            } => write!(f, "running sequence {sequence} on trial"),
-            Self::CheckedIn { next_s } => write!(f, "checked in, next in {next_s} s"),
-            Self::Offered {
-                sequence,
-                format,
-                payload_bytes,
-                ..
-            } => {
-                write!(
-                    f,
-                    "checked in, update to sequence {sequence} offered: {format}, {} bytes",
-                    Grouped(payload_bytes)
-                )
-            }
-            Self::Accepted { sequence } => write!(f, "manifest of sequence {sequence} verified"),
-            Self::Resumed {
-                sequence,
-                staged_bytes,
-            } => {
-                write!(
-                    f,
-                    "update to sequence {sequence} goes on after {} bytes",
-                    Grouped(staged_bytes)
-                )
-            }
-            Self::Block { number, count } => write!(f, "block {number} of {count}"),
-            Self::Paused { seconds } => write!(f, "gateway busy, asking again in {seconds} s"),
-            Self::Staged => f.write_str("payload complete"),
-            Self::Applying => f.write_str("applying"),
-            Self::Verified { sequence } => write!(f, "sequence {sequence} verified, rebooting into trial"),
-            Self::Handed { sequence } => write!(f, "sequence {sequence} staged, rebooting into the updater"),
-            Self::Deferred {
-                sequence,
-                stage,
-                reason,
-                ..
-            } => write!(f, "update to sequence {sequence} put off {stage}: {reason}"),
-            Self::Confirmed { sequence } => write!(f, "sequence {sequence} confirmed"),
-            Self::Dropped { sequence, outcome } => {
-                write!(f, "update to sequence {sequence} dropped: {outcome}")
-            }
-            Self::Reverting { sequence, reason } => write!(f, "sequence {sequence} given up: {reason}"),
-            Self::Reported { sequence, outcome } => {
-                write!(f, "sequence {sequence} reported as {outcome}")
-            }
-            Self::Unanswered { retry_s } => write!(f, "no usable answer, trying again in {retry_s} s"),
-            Self::FlashFailed => f.write_str("flash failed"),
-        }
-    }
-}
-
-/// A number with a comma between thousands.
-struct Grouped(u32);
-
-impl fmt::Display for Grouped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (millions, thousands, ones) = (self.0 / 1_000_000, self.0 / 1_000 % 1_000, self.0 % 1_000);
-        match (millions, thousands) {
-            (0, 0) => write!(f, "{ones}"),
-            (0, _) => write!(f, "{thousands},{ones:03}"),
-            _ => write!(f, "{millions},{thousands:03},{ones:03}"),
-        }
-    }
-}
-
 /// What the agent counted since it started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Stats {
@@ -218,30 +140,4 @@ pub struct Stats {
     pub round_trips: u32,
     /// Requests that got their response since the current or last update was offered.
     pub update_round_trips: u32,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::string::ToString;
-
-    #[test]
-    fn an_offer_reads_like_a_sentence() {
-        let event = Event::Offered {
-            sequence: 2,
-            format: Format::Patch,
-            payload_bytes: 2_913,
-            severity: Severity::Mandatory,
-        };
-        assert_eq!(
-            event.to_string(),
-            "agent: checked in, update to sequence 2 offered: patch, 2,913 bytes"
-        );
-        assert_eq!(
-            Event::Block { number: 3, count: 9 }.to_string(),
-            "agent: block 3 of 9"
-        );
-        assert_eq!(Grouped(7).to_string(), "7");
-        assert_eq!(Grouped(1_020_304).to_string(), "1,020,304");
-    }
 }

@@ -101,7 +101,7 @@ extern crate std;
 
 // Modules, from the outside in: `agent` (the public object), `state`, `core` (what all states share), `checkin`,
 // `download`, `update`, `trial`, `gate` (the events of those states), `accept` (the judgement of an offer), `client` (CoAP),
-// `journal`, `staging`, `mend`, `apply` (flash), `services`, `decoder`, `in_place` (a single slot), `config`, `event`.
+// `journal`, `staging`, `mend`, `apply` (flash), `services`, `decoder`, `in_place` (a single slot), `config`, `event`, `say`.
 mod accept;
 mod agent;
 mod apply;
@@ -120,6 +120,7 @@ mod in_place;
 mod in_place;
 mod journal;
 mod mend;
+mod say;
 mod services;
 mod staging;
 mod state;

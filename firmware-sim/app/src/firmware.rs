@@ -196,7 +196,8 @@ pub(crate) fn services() -> Result<deltagate_agent::LinkedServices, NoServices> 
 fn carry_out(effect: Effect, agent_bytes: usize, uart: &mut Uart) {
     match effect {
         Effect::Event(event) => {
-            let _ = writeln!(uart, "{event}");
+            event.say(&mut |piece| uart.send(piece));
+            uart.send(b"\n");
         }
         Effect::Reboot => {
             let (used, all) = board::stack_used_bytes();

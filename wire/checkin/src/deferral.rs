@@ -114,16 +114,24 @@ impl DeferralReason {
             other => Self::Other(other),
         }
     }
+
+    /// In words; `None` for a code of a later version.
+    pub const fn text(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Battery => "battery",
+            Self::Signal => "signal",
+            Self::Application => "application",
+            Self::Other(_) => return None,
+        })
+    }
 }
 
 impl fmt::Display for DeferralReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Battery => "battery",
-            Self::Signal => "signal",
-            Self::Application => "application",
-            Self::Other(code) => return write!(f, "reason {code}"),
-        })
+        match self.text() {
+            Some(text) => f.write_str(text),
+            None => write!(f, "reason {}", self.code()),
+        }
     }
 }
 

@@ -139,11 +139,10 @@ impl Outcome {
             Self::Cancelled => 10,
         }
     }
-}
 
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+    /// In words; `None` for a code of a later version.
+    pub const fn text(self) -> Option<&'static str> {
+        Some(match self {
             Self::Confirmed => "confirmed",
             Self::RefusedSignature => "refused: signature",
             Self::RefusedClass => "refused: vendor or class",
@@ -162,8 +161,17 @@ impl fmt::Display for Outcome {
             Self::RevertedSelfTest => "reverted: self-test",
             Self::FlashFailed => "flash failed",
             Self::RefusedPredecessor => "refused: predecessor too old",
-            Self::Other(code) => return write!(f, "outcome {code}"),
+            Self::Other(_) => return None,
         })
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.text() {
+            Some(text) => f.write_str(text),
+            None => write!(f, "outcome {}", self.code()),
+        }
     }
 }
 
