@@ -124,7 +124,7 @@ impl<'a> Answer<'a> {
         let mut next_check_in_s = None;
         let mut answer = Self::idle(0);
         let mut reader = Reader::new(body);
-        reader.map(|reader, key| {
+        reader.map(&mut |reader, key| {
             match key {
                 1 => next_check_in_s = Some(reader.uint_as(key)?),
                 2 => answer.ack_timeout_ms = Some(reader.uint_as(key)?),
@@ -181,7 +181,7 @@ impl Job {
         let (mut path, mut format, mut payload_bytes) = (None, None, None);
         let (mut artefact_digest, mut sequence_number) = (None, None);
         let (mut severity, mut defer_s_max) = (Severity::default(), None);
-        reader.map(|reader, key| {
+        reader.map(&mut |reader, key| {
             let out_of_range = DecodeError::OutOfRange { key };
             match key {
                 1 => path = Some(JobPath::new(reader.text()?).ok_or(out_of_range)?),

@@ -3,7 +3,7 @@
 use core::fmt;
 
 /// Why bytes are not a body this version reads. Every variant means the sender is wrong or newer than we are; nothing
-/// of such a body is used.
+/// of such a body is used. A key past 32 bits is told as the nearest within.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -14,17 +14,17 @@ pub enum DecodeError {
     /// A value lies outside the range the CDDL gives the key.
     OutOfRange {
         /// The map key the value stands under.
-        key: i64,
+        key: i32,
     },
     /// A key stands in one map twice.
     DuplicateKey {
         /// The key.
-        key: i64,
+        key: i32,
     },
     /// A key that must be there is not.
     MissingKey {
         /// The key.
-        key: i64,
+        key: i32,
     },
     /// A map has more than [`ENTRIES_MAX`](crate::ENTRIES_MAX) entries.
     TooManyEntries,
@@ -48,6 +48,9 @@ impl fmt::Display for DecodeError {
 
 impl core::error::Error for DecodeError {}
 
+/// A device returns it from function to function: in two registers, not through memory.
+const _: () = assert!(size_of::<DecodeError>() == 8);
+
 /// Why a body was not written. Misuse by our caller: the buffer's contents are then unspecified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -57,7 +60,7 @@ pub enum EncodeError {
     /// A value lies outside the range the CDDL gives the key: a reader would refuse it.
     OutOfRange {
         /// The map key the value stands under.
-        key: i64,
+        key: i32,
     },
 }
 

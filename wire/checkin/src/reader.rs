@@ -33,7 +33,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An unsigned integer within the range of `T`.
-    pub(crate) fn uint_as<T: TryFrom<u64>>(&mut self, key: i64) -> Result<T, DecodeError> {
+    pub(crate) fn uint_as<T: TryFrom<u64>>(&mut self, key: i32) -> Result<T, DecodeError> {
         T::try_from(self.uint()?).map_err(|_| DecodeError::OutOfRange { key })
     }
 
@@ -46,7 +46,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A byte string of exactly `N` bytes.
-    pub(crate) fn byte_array<const N: usize>(&mut self, key: i64) -> Result<[u8; N], DecodeError> {
+    pub(crate) fn byte_array<const N: usize>(&mut self, key: i32) -> Result<[u8; N], DecodeError> {
         self.bytes()?
             .try_into()
             .map_err(|_| DecodeError::OutOfRange { key })
@@ -63,9 +63,10 @@ impl<'a> Reader<'a> {
 
     /// Calls `entry` with each integer key of a map. It reads the key's value, or says that it does not know the key,
     /// whose value is then skipped.
+    #[inline(never)]
     pub(crate) fn map(
         &mut self,
-        mut entry: impl FnMut(&mut Self, i64) -> Result<Known, DecodeError>,
+        entry: &mut dyn FnMut(&mut Self, i32) -> Result<Known, DecodeError>,
     ) -> Result<(), DecodeError> {
         let entries = self.items.map()?;
         if entries > ENTRIES_MAX as u64 {
@@ -73,14 +74,15 @@ impl<'a> Reader<'a> {
         }
         let mut seen = [0; ENTRIES_MAX];
         for at in 0..entries as usize {
-            let key = self.items.int()?;
+            let key: i64 = self.items.int()?;
+            let told = key.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
             if seen.iter().take(at).any(|&earlier| earlier == key) {
-                return Err(DecodeError::DuplicateKey { key });
+                return Err(DecodeError::DuplicateKey { key: told });
             }
             if let Some(place) = seen.get_mut(at) {
                 *place = key;
             }
-            if entry(self, key)? == Known::No {
+            if entry(self, told)? == Known::No {
                 self.items.skip()?;
             }
         }
