@@ -197,7 +197,7 @@ impl<'m, F: NorFlash> Agent<'m, F> {
 
     #[inline(never)]
     fn resume(&mut self, now_ms: u64) {
-        self.step(now_ms, &mut |core, idle| Ok(core.resume(now_ms)?.unwrap_or(idle)));
+        self.step(now_ms, &mut |core, state| core.resume(now_ms, state).map(|_| ()));
     }
 
     /// Takes a datagram from the gateway. Anything at all may be in it.
@@ -210,12 +210,7 @@ impl<'m, F: NorFlash> Agent<'m, F> {
                     core.handle_response(now_ms, state, &message)
                 });
             }
-            Incoming::Rejected => {
-                self.step(
-                    now_ms,
-                    &mut |core, state| Ok(core.handle_no_answer(now_ms, state)),
-                )
-            }
+            Incoming::Rejected => self.core.handle_no_answer(now_ms, &mut self.state),
         }
     }
 
@@ -227,18 +222,15 @@ impl<'m, F: NorFlash> Agent<'m, F> {
         }
         self.core.called_ms = now_ms;
         if self.core.trial_is_over(now_ms) {
-            self.state = self.core.give_up(self.core.lacking());
-            return;
+            let reason = self.core.lacking();
+            return self.core.give_up(&mut self.state, reason);
         }
         if self.core.client.handle_timeout(now_ms) {
-            self.step(
-                now_ms,
-                &mut |core, state| Ok(core.handle_no_answer(now_ms, state)),
-            );
+            self.core.handle_no_answer(now_ms, &mut self.state);
         }
         self.go_on(now_ms);
         if self.state.due_ms().is_some_and(|due_ms| due_ms <= now_ms) {
-            self.step(now_ms, &mut |core, state| core.handle_due(now_ms, state));
+            self.core.handle_due(now_ms, &mut self.state);
         }
     }
 
@@ -281,9 +273,7 @@ impl<'m, F: NorFlash> Agent<'m, F> {
     /// at once; one that passed is confirmed when it also has had contact. A confirmed image stays, whatever is said.
     pub fn handle_self_test(&mut self, now_ms: u64, passed: bool) {
         if !matches!(self.state, State::Rebooting) {
-            self.step(now_ms, &mut |core, state| {
-                Ok(core.self_tested(passed)?.unwrap_or(state))
-            });
+            self.step(now_ms, &mut |core, state| core.self_tested(state, passed));
         }
     }
 
@@ -314,13 +304,15 @@ impl<'m, F: NorFlash> Agent<'m, F> {
         if matches!(self.state, State::Rebooting) {
             return None;
         }
-        let times = [
-            self.state.due_ms(),
-            self.core.client.poll_timeout(),
-            self.core.trial_deadline_ms(),
-            self.core.deferred_until_ms().filter(|_| self.state.may_go_on()),
-        ];
-        times.into_iter().flatten().min()
+        let mut next_ms = u64::MAX;
+        let mut or_at = |at_ms: Option<u64>| next_ms = next_ms.min(at_ms.unwrap_or(u64::MAX));
+        or_at(self.state.due_ms());
+        or_at(self.core.client.poll_timeout());
+        or_at(self.core.trial_deadline_ms());
+        if self.state.may_go_on() {
+            or_at(self.core.deferred_until_ms());
+        }
+        (next_ms < u64::MAX).then_some(next_ms)
     }
 
     /// The counters.
@@ -335,85 +327,70 @@ impl<'m, F: NorFlash> Agent<'m, F> {
             return;
         }
         match self.core.let_go(now_ms) {
-            Some(DeferralStage::Restart) => self.step(now_ms, &mut |core, _| {
-                core.client.cancel();
-                let idle = State::Idle { until_ms: now_ms };
-                Ok(core.resume(now_ms)?.unwrap_or(idle))
-            }),
+            Some(DeferralStage::Restart) => {
+                self.core.client.cancel();
+                self.state.idle_until(now_ms);
+                self.resume(now_ms);
+            }
             Some(DeferralStage::Download) if matches!(self.state, State::Idle { .. }) => {
-                self.step(now_ms, &mut |core, _| core.check_in(now_ms));
+                self.core.check_in(now_ms, &mut self.state);
             }
             _ => {}
         }
     }
 
-    /// From one state to the next. There once, whoever steps: a state is moved by copying it.
+    /// From one state to the next, or nowhere: what stays where it is is not moved, for that would be copying it.
     #[inline(never)]
     fn step(&mut self, now_ms: u64, handle: Handle<'_, 'm, F>) {
-        let state = core::mem::replace(&mut self.state, State::Rebooting);
-        self.state =
-            handle(&mut self.core, state).unwrap_or_else(|FlashFailed| self.core.flash_failed(now_ms));
+        if let Err(FlashFailed) = handle(&mut self.core, &mut self.state) {
+            let until_ms = self.core.flash_failed(now_ms);
+            self.state.idle_until(until_ms);
+        }
     }
 }
 
 /// What leads from one state to the next.
-type Handle<'h, 'm, F> = &'h mut dyn FnMut(&mut Core<'m, F>, State<'m>) -> Result<State<'m>, FlashFailed>;
+type Handle<'h, 'm, F> = &'h mut dyn FnMut(&mut Core<'m, F>, &mut State<'m>) -> Result<(), FlashFailed>;
 
 impl<'m, F: NorFlash> Core<'m, F> {
     fn handle_response(
         &mut self,
         now_ms: u64,
-        state: State<'m>,
+        state: &mut State<'m>,
         message: &Message<'_>,
-    ) -> Result<State<'m>, FlashFailed> {
+    ) -> Result<(), FlashFailed> {
         match state {
-            State::CheckingIn { reporting } => self.handle_answer(now_ms, reporting, message),
-            State::FetchingManifest {
-                job,
-                transfer,
-                envelope,
-            } => self.handle_manifest_block(now_ms, job, transfer, envelope, message),
-            State::Fetching { update, transfer } => {
-                self.handle_payload_block(now_ms, update, transfer, message)
+            State::CheckingIn { reporting } => {
+                let reporting = *reporting;
+                self.handle_answer(now_ms, state, reporting, message)
             }
-            other => Ok(other),
+            State::FetchingManifest { .. } => self.handle_manifest_block(now_ms, state, message),
+            State::Fetching { .. } => self.handle_payload_block(now_ms, state, message),
+            _ => Ok(()),
         }
     }
 
     /// A request ended without a response. A transfer goes on where it was, later.
-    fn handle_no_answer(&mut self, now_ms: u64, state: State<'m>) -> State<'m> {
+    fn handle_no_answer(&mut self, now_ms: u64, state: &mut State<'m>) {
         match state {
-            State::Fetching { update, mut transfer } => {
-                transfer.paused_until_ms = Some(self.back_off(now_ms));
-                State::Fetching { update, transfer }
+            State::Fetching { transfer, .. } => transfer.paused_until_ms = Some(self.back_off(now_ms)),
+            State::CheckingIn { .. } | State::FetchingManifest { .. } => {
+                state.idle_until(self.back_off(now_ms));
             }
-            State::CheckingIn { .. } | State::FetchingManifest { .. } => State::Idle {
-                until_ms: self.back_off(now_ms),
-            },
-            other => other,
+            _ => {}
         }
     }
 
-    fn handle_due(&mut self, now_ms: u64, state: State<'m>) -> Result<State<'m>, FlashFailed> {
+    fn handle_due(&mut self, now_ms: u64, state: &mut State<'m>) {
         match state {
-            State::Idle { .. } => self.check_in(now_ms),
-            State::FetchingManifest {
-                job,
-                mut transfer,
-                envelope,
-            } => {
-                self.request_block(now_ms, &job, true, &mut transfer);
-                Ok(State::FetchingManifest {
-                    job,
-                    transfer,
-                    envelope,
-                })
+            State::Idle { .. } => self.check_in(now_ms, state),
+            State::FetchingManifest { job, transfer, .. } => {
+                self.request_block(now_ms, job, true, transfer);
             }
-            State::Fetching { update, mut transfer } => {
-                self.request_block(now_ms, &update.job, false, &mut transfer);
-                Ok(State::Fetching { update, transfer })
+            State::Fetching { update, transfer } => {
+                self.request_block(now_ms, &update.job, false, transfer);
             }
-            other => Ok(other),
+            _ => {}
         }
     }
 }

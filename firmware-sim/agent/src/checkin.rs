@@ -8,7 +8,7 @@ use wire_coap::{Code, Message};
 
 use deltagate_flash::Region;
 
-use crate::accept::judge;
+use crate::accept::{Update, judge};
 use crate::core::{Core, FlashFailed, narrow};
 use crate::event::Event;
 use crate::journal::{JournalRecord, Link, Told};
@@ -20,7 +20,7 @@ const MAX_AGE_DEFAULT_S: u32 = 60;
 impl<'m, F: NorFlash> Core<'m, F> {
     /// Sends a check-in.
     #[inline(never)]
-    pub(crate) fn check_in(&mut self, now_ms: u64) -> Result<State<'m>, FlashFailed> {
+    pub(crate) fn check_in(&mut self, now_ms: u64, state: &mut State<'m>) {
         let reporting = self.pending_outcome();
         let check_in = CheckIn {
             device_id: self.config.device_id,
@@ -46,12 +46,10 @@ impl<'m, F: NorFlash> Core<'m, F> {
             Ok(body) => self.client.post_check_in(now_ms, body).is_ok(),
             Err(_) => false,
         };
-        Ok(match sent {
-            true => State::CheckingIn { reporting },
-            false => State::Idle {
-                until_ms: self.back_off(now_ms),
-            },
-        })
+        match sent {
+            true => *state = State::CheckingIn { reporting },
+            false => state.idle_until(self.back_off(now_ms)),
+        }
     }
 
     /// Takes the response to a check-in.
@@ -59,20 +57,23 @@ impl<'m, F: NorFlash> Core<'m, F> {
     pub(crate) fn handle_answer(
         &mut self,
         now_ms: u64,
+        state: &mut State<'m>,
         reporting: Option<LastUpdate>,
         message: &Message<'_>,
-    ) -> Result<State<'m>, FlashFailed> {
+    ) -> Result<(), FlashFailed> {
         if let Some(wait_s) = asked_to_wait(message) {
             self.effects.event(Event::Paused { seconds: wait_s });
-            return Ok(State::Idle {
-                until_ms: Self::wait_until(now_ms, wait_s),
-            });
+            state.idle_until(Self::wait_until(now_ms, wait_s));
+            return Ok(());
         }
         match Answer::decode(message.payload()) {
-            Ok(answer) if message.code() == Code::CHANGED => self.take_answer(now_ms, reporting, &answer),
-            _ => Ok(State::Idle {
-                until_ms: self.back_off(now_ms),
-            }),
+            Ok(answer) if message.code() == Code::CHANGED => {
+                self.take_answer(now_ms, state, reporting, &answer)
+            }
+            _ => {
+                state.idle_until(self.back_off(now_ms));
+                Ok(())
+            }
         }
     }
 
@@ -80,9 +81,10 @@ impl<'m, F: NorFlash> Core<'m, F> {
     fn take_answer(
         &mut self,
         now_ms: u64,
+        state: &mut State<'m>,
         reporting: Option<LastUpdate>,
         answer: &Answer<'_>,
-    ) -> Result<State<'m>, FlashFailed> {
+    ) -> Result<(), FlashFailed> {
         self.unanswered = 0;
         self.had_contact()?;
         if self.learn_link(now_ms, answer).is_err() {
@@ -104,16 +106,17 @@ impl<'m, F: NorFlash> Core<'m, F> {
             if self.is_verified()
                 && let Some(known) = self.journal.state().job
             {
-                return self.drop_update(now_ms, known.job.sequence_number, Outcome::Cancelled.into());
+                let refusal = Outcome::Cancelled.into();
+                state.idle_until(self.drop_update(now_ms, known.job.sequence_number, refusal)?);
+                return Ok(());
             }
         }
         let Some(job) = answer.job.filter(|_| self.may_update()) else {
             self.effects.event(Event::CheckedIn {
                 next_s: answer.next_check_in_s,
             });
-            return Ok(State::Idle {
-                until_ms: Self::wait_until(now_ms, answer.next_check_in_s),
-            });
+            state.idle_until(Self::wait_until(now_ms, answer.next_check_in_s));
+            return Ok(());
         };
         self.client.begin_update();
         self.effects.event(Event::Offered {
@@ -123,16 +126,25 @@ impl<'m, F: NorFlash> Core<'m, F> {
             severity: job.severity,
         });
         self.begin(job.sequence_number);
-        if let Some(state) = self.resume_offered(now_ms, &job)? {
-            return Ok(state);
+        if self.resume_offered(now_ms, state, &job)? {
+            return Ok(());
         }
         match answer.envelope {
-            Some(envelope) => self.consider(now_ms, &job, envelope),
+            Some(envelope) => {
+                let mut kept = Envelope::EMPTY;
+                // A longer one is no envelope.
+                let envelope = kept.append(envelope).map_or(&[][..], |()| envelope);
+                match self.consider(now_ms, &job, envelope)? {
+                    Ok(update) => *state = State::preparing(update, kept),
+                    Err(until_ms) => state.idle_until(until_ms),
+                }
+            }
             None => match self.put_off(now_ms, DeferralStage::Download, &job)? {
-                Some(state) => Ok(state),
-                None => self.fetch_manifest(now_ms, job),
+                Some(until_ms) => state.idle_until(until_ms),
+                None => self.fetch_manifest(now_ms, state, job),
             },
         }
+        Ok(())
     }
 
     /// Uses what the gateway says of the link, and keeps it when it is news.
@@ -154,36 +166,26 @@ impl<'m, F: NorFlash> Core<'m, F> {
         }
     }
 
-    /// Judges a manifest. Nothing was erased before, and no payload asked for.
+    /// Judges a manifest: the update to prepare for, or when to check in. Nothing was erased before, and no payload asked for.
     #[inline(never)]
     pub(crate) fn consider(
         &mut self,
         now_ms: u64,
         job: &Job,
         envelope: &[u8],
-    ) -> Result<State<'m>, FlashFailed> {
-        let mut kept = Envelope::EMPTY;
-        let judged = judge(&self.device(), job, envelope);
-        match judged.map(|update| kept.append(envelope).map(|()| update)) {
-            Ok(Some(update)) => {
-                if let Some(state) = self.put_off(now_ms, DeferralStage::Download, job)? {
-                    return Ok(state);
+    ) -> Result<Result<Update, u64>, FlashFailed> {
+        match judge(&self.device(), job, envelope) {
+            Ok(update) => {
+                if let Some(until_ms) = self.put_off(now_ms, DeferralStage::Download, job)? {
+                    return Ok(Err(until_ms));
                 }
                 self.journal.append(JournalRecord::JobEnded)?;
                 self.effects.event(Event::Accepted {
                     sequence: update.image.sequence,
                 });
-                Ok(State::Preparing {
-                    update,
-                    envelope: kept,
-                    erasing: None,
-                })
+                Ok(Ok(update))
             }
-            Ok(None) => {
-                let refusal = Outcome::RefusedUnsupported.into();
-                self.drop_update(now_ms, job.sequence_number, refusal)
-            }
-            Err(refusal) => self.drop_update(now_ms, job.sequence_number, refusal),
+            Err(refusal) => self.drop_update(now_ms, job.sequence_number, refusal).map(Err),
         }
     }
 }

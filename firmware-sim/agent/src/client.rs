@@ -95,7 +95,7 @@ impl Client {
 
     /// Requests `POST /c` with a check-in as body, in place of any request before.
     pub(crate) fn post_check_in(&mut self, now_ms: u64, body: &[u8]) -> Result<(), WriteError> {
-        self.request(now_ms, Code::POST, |writer| {
+        self.request(now_ms, Code::POST, &mut |writer| {
             writer.uri_path("c")?;
             writer.content_format(ContentFormat::CBOR)?;
             writer.payload(body)
@@ -110,7 +110,7 @@ impl Client {
         manifest: bool,
         block: BlockValue,
     ) -> Result<(), WriteError> {
-        self.request(now_ms, Code::GET, |writer| {
+        self.request(now_ms, Code::GET, &mut |writer| {
             writer.uri_path(path)?;
             if manifest {
                 writer.uri_path("m")?;
@@ -119,11 +119,12 @@ impl Client {
         })
     }
 
+    #[inline(never)]
     fn request(
         &mut self,
         now_ms: u64,
         code: Code,
-        write: impl FnOnce(&mut Writer<'_>) -> Result<(), WriteError>,
+        write: &mut dyn FnMut(&mut Writer<'_>) -> Result<(), WriteError>,
     ) -> Result<(), WriteError> {
         self.cancel();
         self.message_id = self.message_id.next();

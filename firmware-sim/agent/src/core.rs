@@ -18,7 +18,6 @@ use crate::event::{Effect, Event};
 use crate::gate::{Gate, PutOff};
 use crate::journal::{Journal, JournalRecord, Link, Told};
 use crate::services::Hasher;
-use crate::state::State;
 
 /// Events that wait for [`crate::Agent::poll_effect`]: no call yields more than five.
 const EVENTS_MAX: usize = 8;
@@ -244,13 +243,13 @@ impl<'m, F: NorFlash> Core<'m, F> {
     }
 
     /// Ends an update without an image: the outcome is kept until it is reported, which is tried at once, unless
-    /// updates keep ending like this.
+    /// updates keep ending like this: when to check in.
     pub(crate) fn drop_update(
         &mut self,
         now_ms: u64,
         sequence_number: u64,
         refusal: Refusal,
-    ) -> Result<State<'m>, FlashFailed> {
+    ) -> Result<u64, FlashFailed> {
         let Refusal { outcome, detail } = refusal;
         self.client.cancel();
         self.put_off = None;
@@ -264,11 +263,10 @@ impl<'m, F: NorFlash> Core<'m, F> {
             detail,
         }))?;
         self.journal.append(JournalRecord::JobEnded)?;
-        let until_ms = match self.set_back(now_ms) {
+        Ok(match self.set_back(now_ms) {
             0 => now_ms,
             earlier => now_ms.saturating_add(self.backoff_ms(earlier - 1)),
-        };
-        Ok(State::Idle { until_ms })
+        })
     }
 
     /// Waits after a failure, longer each time.
@@ -281,15 +279,13 @@ impl<'m, F: NorFlash> Core<'m, F> {
         now_ms.saturating_add(wait_ms)
     }
 
-    /// The flash failed: nothing of it is known for sure, so the agent begins anew from what is stored, later.
-    pub(crate) fn flash_failed(&mut self, now_ms: u64) -> State<'m> {
+    /// The flash failed: nothing of it is known for sure, so the agent begins anew from what is stored, later: when.
+    pub(crate) fn flash_failed(&mut self, now_ms: u64) -> u64 {
         self.client.cancel();
         self.effects.event(Event::FlashFailed);
         self.count_flash_failure();
         let earlier = self.set_back(now_ms);
-        State::Idle {
-            until_ms: now_ms.saturating_add(self.backoff_ms(earlier)),
-        }
+        now_ms.saturating_add(self.backoff_ms(earlier))
     }
 
     /// Notes which image is under way.

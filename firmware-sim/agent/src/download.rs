@@ -30,7 +30,7 @@ enum Judged {
 }
 
 impl<'m, F: NorFlash> Core<'m, F> {
-    pub(crate) fn fetch_manifest(&mut self, now_ms: u64, job: Job) -> Result<State<'m>, FlashFailed> {
+    pub(crate) fn fetch_manifest(&mut self, now_ms: u64, state: &mut State<'m>, job: Job) {
         let plan = FetchPlan {
             etag: None,
             total: None,
@@ -39,59 +39,70 @@ impl<'m, F: NorFlash> Core<'m, F> {
         };
         let Ok(fetch) = Block2Fetch::new(plan) else {
             // A transfer may always begin at 0.
-            return Ok(State::Idle {
-                until_ms: self.back_off(now_ms),
-            });
+            return state.idle_until(self.back_off(now_ms));
         };
         let mut transfer = Transfer::new(fetch);
         self.request_block(now_ms, &job, true, &mut transfer);
-        Ok(State::FetchingManifest {
+        *state = State::FetchingManifest {
             job,
             transfer,
             envelope: Envelope::EMPTY,
-        })
+        };
     }
 
     #[inline(never)]
     pub(crate) fn handle_manifest_block(
         &mut self,
         now_ms: u64,
-        job: Job,
-        mut transfer: Transfer,
-        mut envelope: Envelope,
+        state: &mut State<'m>,
         message: &Message<'_>,
-    ) -> Result<State<'m>, FlashFailed> {
-        match self.judge_block(now_ms, &mut transfer, message) {
-            Judged::Accept { last, .. } => {
-                if envelope.append(message.payload()).is_none() {
-                    return self.drop_update(now_ms, job.sequence_number, Outcome::RefusedUnsupported.into());
-                }
-                if last {
-                    return self.consider(now_ms, &job, envelope.as_bytes());
-                }
-                self.request_block(now_ms, &job, true, &mut transfer);
-            }
-            Judged::Again => self.request_block(now_ms, &job, true, &mut transfer),
-            Judged::Pause { until_ms } => transfer.paused_until_ms = Some(until_ms),
-            Judged::Gone => {
-                return self.drop_update(now_ms, job.sequence_number, Outcome::PayloadChanged.into());
-            }
-        }
-        Ok(State::FetchingManifest {
+    ) -> Result<(), FlashFailed> {
+        let State::FetchingManifest {
             job,
             transfer,
             envelope,
-        })
+        } = state
+        else {
+            return Ok(());
+        };
+        let outcome = match self.judge_block(now_ms, transfer, message) {
+            Judged::Accept { last, .. } => match envelope.append(message.payload()) {
+                Some(()) if last => {
+                    match self.consider(now_ms, job, envelope.as_bytes())? {
+                        Ok(update) => *state = State::preparing(update, envelope.clone()),
+                        Err(until_ms) => state.idle_until(until_ms),
+                    }
+                    return Ok(());
+                }
+                Some(()) => None,
+                None => Some(Outcome::RefusedUnsupported),
+            },
+            Judged::Again => None,
+            Judged::Pause { until_ms } => {
+                transfer.paused_until_ms = Some(until_ms);
+                return Ok(());
+            }
+            Judged::Gone => Some(Outcome::PayloadChanged),
+        };
+        match outcome {
+            None => self.request_block(now_ms, job, true, transfer),
+            Some(outcome) => {
+                let sequence = job.sequence_number;
+                state.idle_until(self.drop_update(now_ms, sequence, outcome.into())?);
+            }
+        }
+        Ok(())
     }
 
     /// Begins to fetch the payload at `offset`, the beginning of a block of `size`.
     pub(crate) fn fetch_payload(
         &mut self,
         now_ms: u64,
+        state: &mut State<'m>,
         update: Update,
         offset: u32,
         size: BlockSize,
-    ) -> Result<State<'m>, FlashFailed> {
+    ) -> Result<(), FlashFailed> {
         let plan = FetchPlan {
             etag: Some(ETag::from_array(update.job.etag())),
             total: Some(update.job.payload_bytes),
@@ -100,46 +111,52 @@ impl<'m, F: NorFlash> Core<'m, F> {
         };
         let Ok(fetch) = Block2Fetch::new(plan) else {
             let refusal = Outcome::RefusedUnsupported.into();
-            return self.drop_update(now_ms, update.job.sequence_number, refusal);
+            state.idle_until(self.drop_update(now_ms, update.job.sequence_number, refusal)?);
+            return Ok(());
         };
         let mut transfer = Transfer::new(fetch);
         self.request_block(now_ms, &update.job, false, &mut transfer);
-        Ok(State::Fetching { update, transfer })
+        *state = State::Fetching { update, transfer };
+        Ok(())
     }
 
     #[inline(never)]
     pub(crate) fn handle_payload_block(
         &mut self,
         now_ms: u64,
-        update: Update,
-        mut transfer: Transfer,
+        state: &mut State<'m>,
         message: &Message<'_>,
-    ) -> Result<State<'m>, FlashFailed> {
-        match self.judge_block(now_ms, &mut transfer, message) {
+    ) -> Result<(), FlashFailed> {
+        let State::Fetching { update, transfer } = state else {
+            return Ok(());
+        };
+        match self.judge_block(now_ms, transfer, message) {
             Judged::Accept { offset, last } => {
-                return self.take_block(now_ms, update, transfer, offset, last, message.payload());
+                return self.take_block(now_ms, state, offset, last, message.payload());
             }
-            Judged::Again => self.request_block(now_ms, &update.job, false, &mut transfer),
+            Judged::Again => self.request_block(now_ms, &update.job, false, transfer),
             Judged::Pause { until_ms } => transfer.paused_until_ms = Some(until_ms),
             Judged::Gone => {
                 let sequence = update.job.sequence_number;
-                return self.drop_update(now_ms, sequence, Outcome::PayloadChanged.into());
+                state.idle_until(self.drop_update(now_ms, sequence, Outcome::PayloadChanged.into())?);
             }
         }
-        Ok(State::Fetching { update, transfer })
+        Ok(())
     }
 
     #[inline(never)]
     fn take_block(
         &mut self,
         now_ms: u64,
-        update: Update,
-        mut transfer: Transfer,
+        state: &mut State<'m>,
         offset: u32,
         last: bool,
         block: &[u8],
-    ) -> Result<State<'m>, FlashFailed> {
-        let region = self.payload_region(&update)?;
+    ) -> Result<(), FlashFailed> {
+        let State::Fetching { update, transfer } = state else {
+            return Ok(());
+        };
+        let region = self.payload_region(update)?;
         transfer.filling.push(region, block)?;
         if last {
             transfer.filling.finish(region)?;
@@ -164,16 +181,20 @@ impl<'m, F: NorFlash> Core<'m, F> {
         let (before, now) = (offset as usize, transfer.fetch.offset() as usize);
         let header_came = before < HEADER_BYTES_MAX && (now >= HEADER_BYTES_MAX || last);
         if header_came && update.job.format == Format::Patch {
-            let start = self.patch_start(&update)?;
-            if let Err(refusal) = check_patch(&self.device(), &update, &start) {
-                return self.drop_update(now_ms, update.job.sequence_number, refusal);
+            let start = self.patch_start(update)?;
+            if let Err(refusal) = check_patch(&self.device(), update, &start) {
+                let sequence = update.job.sequence_number;
+                state.idle_until(self.drop_update(now_ms, sequence, refusal)?);
+                return Ok(());
             }
         }
         if last {
-            return Ok(self.payload_complete(update));
+            let update = *update;
+            *state = self.payload_complete(update);
+        } else {
+            self.request_block(now_ms, &update.job, false, transfer);
         }
-        self.request_block(now_ms, &update.job, false, &mut transfer);
-        Ok(State::Fetching { update, transfer })
+        Ok(())
     }
 
     fn payload_complete(&self, update: Update) -> State<'m> {

@@ -10,7 +10,6 @@ use wire_checkin::{Deferral, DeferralReason, DeferralStage, Job};
 use crate::core::{Core, FlashFailed, narrow, seconds};
 use crate::event::Event;
 use crate::journal::{Deferred, JournalRecord, Stage};
-use crate::state::State;
 
 /// What the application says to the next step of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,14 +60,14 @@ pub(crate) struct PutOff {
 }
 
 impl<F: NorFlash> Core<'_, F> {
-    /// Puts `job` off before `stage` if the application wants that and its time is not over: then the agent is to wait,
-    /// and checks in as usual.
-    pub(crate) fn put_off<'m>(
+    /// Puts `job` off before `stage` if the application wants that and its time is not over: when the agent then is to check in,
+    /// as usual.
+    pub(crate) fn put_off(
         &mut self,
         now_ms: u64,
         stage: DeferralStage,
         job: &Job,
-    ) -> Result<Option<State<'m>>, FlashFailed> {
+    ) -> Result<Option<u64>, FlashFailed> {
         let sequence_number = job.sequence_number;
         let Verdict::Deferred(reason) = self.gate.verdict(stage) else {
             self.put_off = None;
@@ -103,9 +102,7 @@ impl<F: NorFlash> Core<'_, F> {
                 reason,
             });
         }
-        Ok(Some(State::Idle {
-            until_ms: Self::wait_until(now_ms, self.checkin_interval_s),
-        }))
+        Ok(Some(Self::wait_until(now_ms, self.checkin_interval_s)))
     }
 
     /// Nothing is offered any more: the image put off last is put off anew, should it be offered again. Not in the first

@@ -228,7 +228,22 @@ impl JournalState {
         }
     }
 
+    /// The records whose fold is the state, and how many of them there are.
+    #[inline(never)]
+    fn live(&self) -> ([Record; LIVE_MAX], usize) {
+        let mut live = [JournalRecord::JobEnded.encode(); LIVE_MAX];
+        let mut count = 0;
+        self.each_live(&mut |record| {
+            if let Some(place) = live.get_mut(count) {
+                *place = record.encode();
+                count += 1;
+            }
+        });
+        (live, count)
+    }
+
     /// Gives the fewest records whose fold is this state, oldest first. One at a time: all of them would be a kilobyte of stack.
+    #[inline(never)]
     fn each_live(&self, put: &mut dyn FnMut(JournalRecord)) {
         put(JournalRecord::Started(self.starts));
         if let Some(link) = self.link {
@@ -308,7 +323,7 @@ impl<'f, F: NorFlash> Journal<'f, F> {
     /// Counts this start, and settles what the last one left in doubt. It takes two cells of 60 in a sector of 4,096 bytes,
     /// so one is erased about once in twenty restarts: two that bear 100,000 each last for four million.
     pub(crate) fn count_start(&mut self) -> Result<(), FlashError> {
-        let (live, count) = self.live();
+        let (live, count) = self.state.live();
         let settled = self.records.settle(live.get(..count).unwrap_or(&[]));
         settled.map_err(failed)?;
         self.append(JournalRecord::Started(self.state.starts.wrapping_add(1)))
@@ -328,29 +343,19 @@ impl<'f, F: NorFlash> Journal<'f, F> {
     /// Appends `record`, atomically, unless it would change nothing.
     pub(crate) fn append(&mut self, record: JournalRecord) -> Result<(), FlashError> {
         let after = self.state.after(record);
-        if after == self.state {
+        let (live, count) = self.state.live();
+        let live = live.get(..count).unwrap_or(&[]);
+        // The records give the state back, so that equal ones are those of equal states.
+        let mut known = live.iter();
+        let mut is_news = false;
+        after.each_live(&mut |record| is_news |= known.next() != Some(&record.encode()));
+        if !is_news && known.next().is_none() {
             return Ok(());
         }
-        let (live, count) = self.live();
-        let appended = self
-            .records
-            .append(&record.encode(), live.get(..count).unwrap_or(&[]));
+        let appended = self.records.append(&record.encode(), live);
         appended.map_err(failed)?;
         self.state = after;
         Ok(())
-    }
-
-    /// The records whose fold is the state, and how many of them there are.
-    fn live(&self) -> ([Record; LIVE_MAX], usize) {
-        let mut live = [JournalRecord::JobEnded.encode(); LIVE_MAX];
-        let mut count = 0;
-        self.state.each_live(&mut |record| {
-            if let Some(place) = live.get_mut(count) {
-                *place = record.encode();
-                count += 1;
-            }
-        });
-        (live, count)
     }
 }
 

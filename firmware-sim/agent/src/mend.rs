@@ -15,7 +15,6 @@
 
 use deltagate_flash::{FlashError, Region};
 use embedded_storage::nor_flash::NorFlash;
-use wire_coap::BlockSize;
 
 use crate::accept::Update;
 use crate::apply::Erasing;
@@ -70,14 +69,11 @@ impl<'m, F: NorFlash> Core<'m, F> {
     }
 
     /// One step of it.
-    pub(crate) fn mend(
-        &mut self,
-        now_ms: u64,
-        update: Update,
-        size: BlockSize,
-        mut mend: Mend,
-    ) -> Result<State<'m>, FlashFailed> {
-        let (payload, scratch) = (self.payload_region(&update)?, self.scratch_region()?);
+    pub(crate) fn mend(&mut self, now_ms: u64, state: &mut State<'m>) -> Result<(), FlashFailed> {
+        let State::Mending { update, size, mend } = state else {
+            return Ok(());
+        };
+        let (payload, scratch) = (self.payload_region(update)?, self.scratch_region()?);
         let kept = mend.good % Region::<F>::SECTOR_BYTES;
         let sector = payload.sub(mend.good - kept, kept)?;
         match &mut mend.step {
@@ -88,7 +84,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
             }
             Step::Save { .. } => {
                 self.journal.append(JournalRecord::Mending(mend.good))?;
-                mend = self.mend_again(&update, mend.good)?;
+                *mend = self.mend_again(update, mend.good)?;
             }
             Step::Clear(erasing) => {
                 if erasing.step(payload)? {
@@ -98,10 +94,11 @@ impl<'m, F: NorFlash> Core<'m, F> {
             Step::Restore { copied } if *copied < kept => copy(scratch, sector, copied, kept)?,
             Step::Restore { .. } => {
                 self.journal.append(JournalRecord::Firm(mend.good))?;
-                return self.resume_fetching(now_ms, update, mend.good, size);
+                let (update, good, size) = (*update, mend.good, *size);
+                return self.resume_fetching(now_ms, state, update, good, size);
             }
         }
-        Ok(State::Mending { update, size, mend })
+        Ok(())
     }
 
     /// A sector of the spare slot that no image and no payload reaches.

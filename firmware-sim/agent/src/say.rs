@@ -2,83 +2,93 @@
 
 use core::fmt;
 
-use wire_checkin::{DeferralStage, Outcome};
+use wire_checkin::DeferralStage;
 
 use crate::event::Event;
-
-/// An event as a template, in which `#` stands for the first number, `%` for the second with commas between its thousands, and `$`
-/// for the clause.
-type Line = (&'static str, u32, u32, &'static str);
 
 impl Event {
     /// Puts the line, in pieces of ASCII, without an end.
     pub fn say(&self, put: &mut dyn FnMut(&[u8])) {
         put(b"agent: ");
-        let (template, first, second, clause) = self.line();
-        for byte in template.as_bytes() {
+        let (first, second) = self.numbers();
+        for byte in self.template().as_bytes() {
             match byte {
                 b'#' => say_number(first, false, put),
                 b'%' => say_number(second, true, put),
-                b'$' => put(clause.as_bytes()),
+                b'$' => put(self.clause().as_bytes()),
                 byte => put(core::slice::from_ref(byte)),
             }
         }
     }
 
-    fn line(&self) -> Line {
+    /// The line, in which `#` stands for the first number, `%` for the second with commas between its thousands, and `$` for the
+    /// clause.
+    const fn template(&self) -> &'static str {
+        match self {
+            Self::Started { .. } => "running sequence #$",
+            Self::CheckedIn { .. } => "checked in, next in # s",
+            Self::Offered { .. } => "checked in, update to sequence # offered: $, % bytes",
+            Self::Accepted { .. } => "manifest of sequence # verified",
+            Self::Resumed { .. } => "update to sequence # goes on after % bytes",
+            Self::Block { .. } => "block # of %",
+            Self::Paused { .. } => "gateway busy, asking again in # s",
+            Self::Staged => "payload complete",
+            Self::Applying => "applying",
+            Self::Verified { .. } => "sequence # verified, rebooting into trial",
+            Self::Handed { .. } => "sequence # staged, rebooting into the updater",
+            Self::Deferred {
+                stage: DeferralStage::Download,
+                ..
+            } => "update to sequence # put off before download: $",
+            Self::Deferred {
+                stage: DeferralStage::Restart,
+                ..
+            } => "update to sequence # put off before restart: $",
+            Self::Confirmed { .. } => "sequence # confirmed",
+            Self::Dropped { .. } => "update to sequence # dropped: $",
+            Self::Reverting { .. } => "sequence # given up: $",
+            Self::Reported { .. } => "sequence # reported as $",
+            Self::Unanswered { .. } => "no usable answer, trying again in # s",
+            Self::FlashFailed => "flash failed",
+        }
+    }
+
+    const fn numbers(&self) -> (u32, u32) {
         match *self {
-            Self::Started { sequence, on_trial } => {
-                let clause = if on_trial { " on trial" } else { "" };
-                ("running sequence #$", sequence, 0, clause)
-            }
-            Self::CheckedIn { next_s } => ("checked in, next in # s", next_s, 0, ""),
             Self::Offered {
                 sequence,
-                format,
                 payload_bytes,
                 ..
-            } => (
-                "checked in, update to sequence # offered: $, % bytes",
-                sequence,
-                payload_bytes,
-                format.name(),
-            ),
-            Self::Accepted { sequence } => ("manifest of sequence # verified", sequence, 0, ""),
+            } => (sequence, payload_bytes),
             Self::Resumed {
                 sequence,
                 staged_bytes,
-            } => (
-                "update to sequence # goes on after % bytes",
-                sequence,
-                staged_bytes,
-                "",
-            ),
-            Self::Block { number, count } => ("block # of %", number, count, ""),
-            Self::Paused { seconds } => ("gateway busy, asking again in # s", seconds, 0, ""),
-            Self::Staged => ("payload complete", 0, 0, ""),
-            Self::Applying => ("applying", 0, 0, ""),
-            Self::Verified { sequence } => ("sequence # verified, rebooting into trial", sequence, 0, ""),
-            Self::Handed { sequence } => ("sequence # staged, rebooting into the updater", sequence, 0, ""),
-            Self::Deferred {
-                sequence,
-                stage,
-                reason,
-                ..
-            } => {
-                let template = match stage {
-                    DeferralStage::Download => "update to sequence # put off before download: $",
-                    DeferralStage::Restart => "update to sequence # put off before restart: $",
-                };
-                (template, sequence, 0, reason.text().unwrap_or(LATER))
-            }
-            Self::Confirmed { sequence } => ("sequence # confirmed", sequence, 0, ""),
-            Self::Dropped { sequence, outcome } => {
-                ("update to sequence # dropped: $", sequence, 0, text(outcome))
-            }
-            Self::Reverting { sequence, reason } => ("sequence # given up: $", sequence, 0, reason.text()),
-            Self::Reported { sequence, outcome } => ("sequence # reported as $", sequence, 0, text(outcome)),
-            Self::Unanswered { retry_s } => ("no usable answer, trying again in # s", retry_s, 0, ""),
-            Self::FlashFailed => ("flash failed", 0, 0, ""),
+            } => (sequence, staged_bytes),
+            Self::Block { number, count } => (number, count),
+            Self::CheckedIn { next_s: number }
+            | Self::Paused { seconds: number }
+            | Self::Unanswered { retry_s: number }
+            | Self::Started { sequence: number, .. }
+            | Self::Accepted { sequence: number }
+            | Self::Verified { sequence: number }
+            | Self::Handed { sequence: number }
+            | Self::Deferred { sequence: number, .. }
+            | Self::Confirmed { sequence: number }
+            | Self::Dropped { sequence: number, .. }
+            | Self::Reverting { sequence: number, .. }
+            | Self::Reported { sequence: number, .. } => (number, 0),
+            Self::Staged | Self::Applying | Self::FlashFailed => (0, 0),
+        }
+    }
+
+    fn clause(&self) -> &'static str {
+        match *self {
+            Self::Started { on_trial: true, .. } => " on trial",
+            Self::Offered { format, .. } => format.name(),
+            Self::Deferred { reason, .. } => reason.text().unwrap_or(LATER),
+            Self::Dropped { outcome, .. } | Self::Reported { outcome, .. } => outcome.text().unwrap_or(LATER),
+            Self::Reverting { reason, .. } => reason.text(),
+            _ => "",
         }
     }
 }
@@ -99,10 +109,6 @@ impl fmt::Display for Event {
 
 /// What an image of a later version left in the journal.
 const LATER: &str = "what a later version knows";
-
-fn text(outcome: Outcome) -> &'static str {
-    outcome.text().unwrap_or(LATER)
-}
 
 /// In decimal, from the highest digit that is not zero.
 fn say_number(number: u32, grouped: bool, put: &mut dyn FnMut(&[u8])) {

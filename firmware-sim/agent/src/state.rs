@@ -61,6 +61,21 @@ pub(crate) enum State<'m> {
 }
 
 impl State<'_> {
+    /// Nothing to do before a time. There once: every state may end so.
+    #[inline(never)]
+    pub(crate) fn idle_until(&mut self, until_ms: u64) {
+        *self = Self::Idle { until_ms };
+    }
+
+    /// The manifest is right, and nothing was erased yet.
+    pub(crate) const fn preparing(update: Update, envelope: Envelope) -> Self {
+        Self::Preparing {
+            update,
+            envelope,
+            erasing: None,
+        }
+    }
+
     /// Whether [`crate::Agent::work`] has something to do.
     pub(crate) const fn has_work(&self) -> bool {
         matches!(

@@ -20,17 +20,17 @@ impl<'m, F: NorFlash> Core<'m, F> {
     }
 
     /// The application judged itself. One that fails is given up at once, asked for or not, where there is another
-    /// image to go back to.
-    pub(crate) fn self_tested(&mut self, passed: bool) -> Result<Option<State<'m>>, FlashFailed> {
+    /// image to go back to: then `state` says so.
+    pub(crate) fn self_tested(&mut self, state: &mut State<'m>, passed: bool) -> Result<(), FlashFailed> {
         match &mut self.trial {
             Some(limit) if passed => limit.self_test = true,
             Some(limit) if limit.deadline_ms.is_some() => {
-                return Ok(Some(self.give_up(RevertReason::SelfTest)));
+                self.give_up(state, RevertReason::SelfTest);
+                return Ok(());
             }
             _ => {}
         }
-        self.confirm()?;
-        Ok(None)
+        self.confirm()
     }
 
     /// An image on trial that has proved itself is confirmed by one record in the boot log. That it is, is reported
@@ -77,7 +77,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
     }
 
     /// Gives the running image up. Should the record not be written, the bootloader's count of attempts does it.
-    pub(crate) fn give_up(&mut self, reason: RevertReason) -> State<'m> {
+    pub(crate) fn give_up(&mut self, state: &mut State<'m>, reason: RevertReason) {
         let sequence = self.running.sequence;
         let written = self.append_boot_record(BootRecord::Reverted { sequence, reason });
         if written.is_err() {
@@ -86,7 +86,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
         self.effects.event(Event::Reverting { sequence, reason });
         self.effects.reboot();
         self.client.cancel();
-        State::Rebooting
+        *state = State::Rebooting;
     }
 }
 

@@ -1,7 +1,7 @@
 //! The work on the spare slot: preparing it, turning the payload into an image, verifying, arming the trial; and going
 //! on with all that after a restart.
 
-use deltagate_flash::{BootRecord, ENVELOPE_BYTES_MAX, Hashing, Region, SlotHeaderFault};
+use deltagate_flash::{BootRecord, ENVELOPE_BYTES_MAX, Region, SlotHeaderFault};
 use embedded_storage::nor_flash::NorFlash;
 use wire_checkin::{DeferralStage, Format, Job, Outcome};
 use wire_coap::BlockSize;
@@ -15,97 +15,91 @@ use crate::event::Event;
 use crate::in_place::InPlace;
 use crate::journal::{JournalJob, JournalRecord, Stage, Terms, is_same_payload};
 use crate::mend::Mend;
-use crate::services::Hasher;
 use crate::staging;
-use crate::state::{Envelope, State};
+use crate::state::State;
 
 /// Units of decoding in one step of work, about an output byte each: some tens of milliseconds on a slow core.
 const DECODE_BUDGET: u32 = 512;
 
 impl<'m, F: NorFlash> Core<'m, F> {
     /// One step of `work`.
-    pub(crate) fn work(&mut self, now_ms: u64, state: State<'m>) -> Result<State<'m>, FlashFailed> {
+    pub(crate) fn work(&mut self, now_ms: u64, state: &mut State<'m>) -> Result<(), FlashFailed> {
         match state {
-            State::Preparing {
-                update,
-                envelope,
-                erasing,
-            } => self.prepare(now_ms, update, envelope, erasing),
-            State::Mending { update, size, mend } => self.mend(now_ms, update, size, mend),
-            State::CheckingPayload { update, hashing } => self.check_payload(now_ms, update, hashing),
-            State::Clearing { update, mut erasing } => match erasing.step(self.spare_slot().image()?)? {
-                false => Ok(State::Clearing { update, erasing }),
-                true => self.begin_decoding(now_ms, update),
-            },
-            State::Decoding {
-                update,
-                decoder,
-                written,
-            } => self.decode(now_ms, update, decoder, written),
-            State::Verifying { update, hashing } => self.verify(now_ms, update, hashing),
-            other => Ok(other),
+            State::Preparing { .. } => self.prepare(now_ms, state),
+            State::Mending { .. } => self.mend(now_ms, state),
+            State::CheckingPayload { .. } => self.check_payload(now_ms, state),
+            State::Clearing { update, erasing } => {
+                if erasing.step(self.spare_slot().image()?)? {
+                    let update = *update;
+                    self.begin_decoding(now_ms, state, update)?;
+                }
+                Ok(())
+            }
+            State::Decoding { .. } => self.decode(now_ms, state),
+            State::Verifying { .. } => self.verify(now_ms, state),
+            _ => Ok(()),
         }
     }
 
     /// The header goes first: from then on the bootloader sees an empty slot, and no other update is resumed. The
     /// journal's record comes last: it promises a slot that is erased and holds its envelope.
     #[inline(never)]
-    fn prepare(
-        &mut self,
-        now_ms: u64,
-        update: Update,
-        envelope: Envelope,
-        erasing: Option<Erasing>,
-    ) -> Result<State<'m>, FlashFailed> {
+    fn prepare(&mut self, now_ms: u64, state: &mut State<'m>) -> Result<(), FlashFailed> {
+        let State::Preparing {
+            update,
+            envelope,
+            erasing,
+        } = state
+        else {
+            return Ok(());
+        };
         let slot = self.spare_slot();
-        let Some(mut erasing) = erasing else {
+        let Some(begun) = erasing else {
             slot.erase_header()?;
             let sector = Region::<F>::SECTOR_BYTES;
-            let erasing = Some(Erasing::new(update.job.payload_bytes, sector));
-            return Ok(State::Preparing {
-                update,
-                envelope,
-                erasing,
-            });
+            *erasing = Some(Erasing::new(update.job.payload_bytes, sector));
+            return Ok(());
         };
-        if !erasing.step(self.payload_region(&update)?)? {
-            return Ok(State::Preparing {
-                update,
-                envelope,
-                erasing: Some(erasing),
-            });
+        if !begun.step(self.payload_region(update)?)? {
+            return Ok(());
         }
         slot.write_envelope(envelope.as_bytes())?;
         self.journal.append(JournalRecord::JobStarted(update.job))?;
         self.journal
             .append(JournalRecord::Terms(Terms::of(&update.job)))?;
-        self.fetch_payload(now_ms, update, 0, self.config.block_size_max)
+        let update = *update;
+        self.fetch_payload(now_ms, state, update, 0, self.config.block_size_max)
     }
 
     #[inline(never)]
-    fn check_payload(
-        &mut self,
-        now_ms: u64,
-        update: Update,
-        mut hashing: Hashing<Hasher<'m>>,
-    ) -> Result<State<'m>, FlashFailed> {
+    fn check_payload(&mut self, now_ms: u64, state: &mut State<'m>) -> Result<(), FlashFailed> {
+        let State::CheckingPayload { update, hashing } = state else {
+            return Ok(());
+        };
         if self.config.in_place.is_some()
             && self.is_verified()
-            && let Some(state) = self.put_off(now_ms, DeferralStage::Restart, &update.job)?
+            && let Some(until_ms) = self.put_off(now_ms, DeferralStage::Restart, &update.job)?
         {
-            return Ok(state);
+            state.idle_until(until_ms);
+            return Ok(());
         }
-        let Some(digest) = hashing.step(self.payload_region(&update)?, HASH_STEP_BYTES)? else {
-            return Ok(State::CheckingPayload { update, hashing });
+        let Some(digest) = hashing.step(self.payload_region(update)?, HASH_STEP_BYTES)? else {
+            return Ok(());
         };
         if !digest.starts_with(&update.job.artefact_digest) {
-            return self.drop_update(now_ms, update.job.sequence_number, Outcome::PayloadChanged.into());
+            let sequence = update.job.sequence_number;
+            state.idle_until(self.drop_update(now_ms, sequence, Outcome::PayloadChanged.into())?);
+            return Ok(());
         }
         self.journal.append(JournalRecord::Staged)?;
         self.effects.event(Event::Staged);
+        let update = *update;
         match self.config.in_place {
-            None => Ok(self.begin_applying(update)),
-            Some(in_place) => self.hand_over(now_ms, &update, in_place, digest),
+            None => {
+                self.begin_applying(state, update);
+                Ok(())
+            }
+            Some(in_place) => self.hand_over(now_ms, state, &update, in_place, digest),
         }
     }
 
@@ -114,13 +108,15 @@ impl<'m, F: NorFlash> Core<'m, F> {
     fn hand_over(
         &mut self,
         now_ms: u64,
+        state: &mut State<'m>,
         update: &Update,
         in_place: InPlace,
         patch_digest: [u8; 32],
-    ) -> Result<State<'m>, FlashFailed> {
-        if let Some(state) = self.put_off(now_ms, DeferralStage::Restart, &update.job)? {
+    ) -> Result<(), FlashFailed> {
+        if let Some(until_ms) = self.put_off(now_ms, DeferralStage::Restart, &update.job)? {
             self.journal.append(JournalRecord::Verified)?;
-            return Ok(state);
+            state.idle_until(until_ms);
+            return Ok(());
         }
         in_place.ask(self.flash, update.job.payload_bytes, patch_digest)?;
         self.journal.append(JournalRecord::Armed)?;
@@ -129,57 +125,68 @@ impl<'m, F: NorFlash> Core<'m, F> {
         });
         self.effects.reboot();
         self.client.cancel();
-        Ok(State::Rebooting)
+        *state = State::Rebooting;
+        Ok(())
     }
 
     /// Applying always begins with erasing: a power cut may have left part of an image.
-    fn begin_applying(&mut self, update: Update) -> State<'m> {
+    fn begin_applying(&mut self, state: &mut State<'m>, update: Update) {
         self.effects.event(Event::Applying);
         let erasing = Erasing::new(update.image.bytes, Region::<F>::SECTOR_BYTES);
-        State::Clearing { update, erasing }
+        *state = State::Clearing { update, erasing };
     }
 
     #[inline(never)]
-    fn begin_decoding(&mut self, now_ms: u64, update: Update) -> Result<State<'m>, FlashFailed> {
-        let sequence = update.job.sequence_number;
-        let start = self.patch_start(&update)?;
-        let header = match check_patch(&self.device(), &update, &start) {
-            Ok(header) => header,
-            Err(refusal) => return self.drop_update(now_ms, sequence, refusal),
-        };
-        match self.memory.take().map(|memory| Decoder::new(header, memory)) {
-            Some(Ok(decoder)) => Ok(State::Decoding {
-                update,
-                decoder,
-                written: 0,
-            }),
-            _ => self.drop_update(now_ms, sequence, Outcome::DecoderMemory.into()),
-        }
-    }
-
-    #[inline(never)]
-    fn decode(
+    fn begin_decoding(
         &mut self,
         now_ms: u64,
+        state: &mut State<'m>,
         update: Update,
-        mut decoder: Decoder<'m>,
-        written: u32,
-    ) -> Result<State<'m>, FlashFailed> {
-        let stepped = self.decode_step(&update, &mut decoder, written);
-        if let Ok((Progress::More, written)) = stepped {
-            return Ok(State::Decoding {
-                update,
-                decoder,
-                written,
-            });
+    ) -> Result<(), FlashFailed> {
+        let start = self.patch_start(&update)?;
+        let refusal = match check_patch(&self.device(), &update, &start) {
+            Ok(header) => match self.memory.take().map(|memory| Decoder::new(header, memory)) {
+                Some(Ok(decoder)) => {
+                    *state = State::Decoding {
+                        update,
+                        decoder,
+                        written: 0,
+                    };
+                    return Ok(());
+                }
+                _ => Outcome::DecoderMemory.into(),
+            },
+            Err(refusal) => refusal,
+        };
+        state.idle_until(self.drop_update(now_ms, update.job.sequence_number, refusal)?);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn decode(&mut self, now_ms: u64, state: &mut State<'m>) -> Result<(), FlashFailed> {
+        let State::Decoding {
+            update,
+            decoder,
+            written,
+        } = state
+        else {
+            return Ok(());
+        };
+        let stepped = self.decode_step(update, decoder, *written);
+        if let Ok((Progress::More, so_far)) = stepped {
+            *written = so_far;
+            return Ok(());
         }
-        let detail = decoder.produced();
-        self.memory = Some(decoder.into_memory());
+        let (update, detail) = (*update, decoder.produced());
+        let verifying = State::Verifying {
+            update,
+            hashing: self.hashing(update.image.bytes),
+        };
+        if let State::Decoding { decoder, .. } = core::mem::replace(state, verifying) {
+            self.memory = Some(decoder.into_memory());
+        }
         match stepped {
-            Ok(_) => Ok(State::Verifying {
-                update,
-                hashing: self.hashing(update.image.bytes),
-            }),
+            Ok(_) => Ok(()),
             Err(DecodeError::BaseUnreadable | DecodeError::PatchUnreadable | DecodeError::OutputFailed) => {
                 Err(FlashFailed)
             }
@@ -188,7 +195,8 @@ impl<'m, F: NorFlash> Core<'m, F> {
                     outcome: Outcome::PatchFailed,
                     detail: Some(detail),
                 };
-                self.drop_update(now_ms, update.job.sequence_number, refusal)
+                state.idle_until(self.drop_update(now_ms, update.job.sequence_number, refusal)?);
+                Ok(())
             }
         }
     }
@@ -221,43 +229,47 @@ impl<'m, F: NorFlash> Core<'m, F> {
     }
 
     #[inline(never)]
-    fn verify(
-        &mut self,
-        now_ms: u64,
-        update: Update,
-        mut hashing: Hashing<Hasher<'m>>,
-    ) -> Result<State<'m>, FlashFailed> {
+    fn verify(&mut self, now_ms: u64, state: &mut State<'m>) -> Result<(), FlashFailed> {
+        let State::Verifying { update, hashing } = state else {
+            return Ok(());
+        };
         if self.is_verified()
-            && let Some(state) = self.put_off(now_ms, DeferralStage::Restart, &update.job)?
+            && let Some(until_ms) = self.put_off(now_ms, DeferralStage::Restart, &update.job)?
         {
-            return Ok(state);
+            state.idle_until(until_ms);
+            return Ok(());
         }
         let image = self.spare_slot().image()?;
         let Some(digest) = hashing.step(image, HASH_STEP_BYTES)? else {
-            return Ok(State::Verifying { update, hashing });
+            return Ok(());
         };
         if digest == update.image.digest {
-            let Some(state) = self.put_off(now_ms, DeferralStage::Restart, &update.job)? else {
-                return self.arm(&update);
-            };
-            self.journal.append(JournalRecord::Verified)?;
-            return Ok(state);
+            match self.put_off(now_ms, DeferralStage::Restart, &update.job)? {
+                None => {
+                    self.arm(update.image.sequence)?;
+                    *state = State::Rebooting;
+                }
+                Some(until_ms) => {
+                    self.journal.append(JournalRecord::Verified)?;
+                    state.idle_until(until_ms);
+                }
+            }
+            return Ok(());
         }
         // Of a full image the job names the digest too: bytes that differ from the job's are the link's fault.
-        let is_payload = update.job.format == Format::Full;
-        let outcome = if is_payload {
-            Outcome::PayloadChanged
-        } else {
-            Outcome::DigestMismatch
+        let outcome = match update.job.format {
+            Format::Full => Outcome::PayloadChanged,
+            _ => Outcome::DigestMismatch,
         };
-        self.drop_update(now_ms, update.job.sequence_number, outcome.into())
+        let sequence = update.job.sequence_number;
+        state.idle_until(self.drop_update(now_ms, sequence, outcome.into())?);
+        Ok(())
     }
 
     /// Hands the image over to the bootloader. The journal's record comes first: it makes a revert of this trial
     /// one to report, even when the same image was reverted and reported before.
     #[inline(never)]
-    fn arm(&mut self, update: &Update) -> Result<State<'m>, FlashFailed> {
-        let sequence = update.image.sequence;
+    fn arm(&mut self, sequence: u32) -> Result<(), FlashFailed> {
         self.journal.append(JournalRecord::Armed)?;
         self.append_boot_record(BootRecord::Trial {
             sequence,
@@ -266,11 +278,11 @@ impl<'m, F: NorFlash> Core<'m, F> {
         self.effects.event(Event::Verified { sequence });
         self.effects.reboot();
         self.client.cancel();
-        Ok(State::Rebooting)
+        Ok(())
     }
 
-    /// The state in which an update that the journal knows goes on; `None` when there is none, or it is over.
-    pub(crate) fn resume(&mut self, now_ms: u64) -> Result<Option<State<'m>>, FlashFailed> {
+    /// Goes on with the update that the journal knows, in the state where that is; false when there is none, or it is over.
+    pub(crate) fn resume(&mut self, now_ms: u64, state: &mut State<'m>) -> Result<bool, FlashFailed> {
         self.put_off = self.put_off.filter(|_| self.is_verified());
         let Some(JournalJob {
             job,
@@ -280,13 +292,13 @@ impl<'m, F: NorFlash> Core<'m, F> {
             firm_bytes,
         }) = self.journal.state().job
         else {
-            return Ok(None);
+            return Ok(false);
         };
         let update = match self.resumable(&job, stage)? {
             Some(update) if self.may_update() => update,
             _ => {
                 self.journal.append(JournalRecord::JobEnded)?;
-                return Ok(None);
+                return Ok(false);
             }
         };
         let sequence = update.image.sequence;
@@ -311,21 +323,22 @@ impl<'m, F: NorFlash> Core<'m, F> {
                         Some(_) => self.mend_again(&update, staged_bytes)?,
                         None => Mend::begin(staged_bytes),
                     };
-                    return Ok(Some(State::Mending { update, size, mend }));
+                    *state = State::Mending { update, size, mend };
+                } else {
+                    self.resume_fetching(now_ms, state, update, staged_bytes, size)?;
                 }
-                self.resume_fetching(now_ms, update, staged_bytes, size).map(Some)
             }
             Stage::Staged | Stage::Verified | Stage::Armed => {
                 if stage >= Stage::Verified
-                    && let Some(state) = self.put_off(now_ms, DeferralStage::Restart, &update.job)?
+                    && let Some(until_ms) = self.put_off(now_ms, DeferralStage::Restart, &update.job)?
                 {
-                    return Ok(Some(state));
+                    state.idle_until(until_ms);
+                    return Ok(true);
                 }
                 if let (Stage::Armed, Some(in_place)) = (stage, self.config.in_place) {
                     let outcome = in_place.refusal(self.flash)?.unwrap_or(Outcome::PatchFailed);
-                    return self
-                        .drop_update(now_ms, job.sequence_number, outcome.into())
-                        .map(Some);
+                    state.idle_until(self.drop_update(now_ms, job.sequence_number, outcome.into())?);
+                    return Ok(true);
                 }
                 let staged_bytes = update.job.payload_bytes;
                 self.effects.event(Event::Resumed {
@@ -334,33 +347,34 @@ impl<'m, F: NorFlash> Core<'m, F> {
                 });
                 if self.config.in_place.is_some() {
                     let hashing = self.hashing(staged_bytes);
-                    return Ok(Some(State::CheckingPayload { update, hashing }));
+                    *state = State::CheckingPayload { update, hashing };
+                } else if (stage, update.job.format) == (Stage::Staged, Format::Patch) {
+                    self.begin_applying(state, update);
+                } else {
+                    let hashing = self.hashing(update.image.bytes);
+                    *state = State::Verifying { update, hashing };
                 }
-                Ok(Some(match (stage, update.job.format) {
-                    (Stage::Staged, Format::Patch) => self.begin_applying(update),
-                    _ => State::Verifying {
-                        update,
-                        hashing: self.hashing(update.image.bytes),
-                    },
-                }))
             }
         }
+        Ok(true)
     }
 
     pub(crate) fn resume_fetching(
         &mut self,
         now_ms: u64,
+        state: &mut State<'m>,
         update: Update,
         staged_bytes: u32,
         size: BlockSize,
-    ) -> Result<State<'m>, FlashFailed> {
+    ) -> Result<(), FlashFailed> {
         if update.job.format == Format::Patch && staged_bytes as usize >= HEADER_BYTES_MAX {
             let start = self.patch_start(&update)?;
             if let Err(refusal) = check_patch(&self.device(), &update, &start) {
-                return self.drop_update(now_ms, update.job.sequence_number, refusal);
+                state.idle_until(self.drop_update(now_ms, update.job.sequence_number, refusal)?);
+                return Ok(());
             }
         }
-        self.fetch_payload(now_ms, update, staged_bytes, size)
+        self.fetch_payload(now_ms, state, update, staged_bytes, size)
     }
 
     /// The update of a journal entry, judged again by the envelope in the spare slot: the agent or its configuration
@@ -388,18 +402,19 @@ impl<'m, F: NorFlash> Core<'m, F> {
     pub(crate) fn resume_offered(
         &mut self,
         now_ms: u64,
+        state: &mut State<'m>,
         job: &Job,
-    ) -> Result<Option<State<'m>>, FlashFailed> {
+    ) -> Result<bool, FlashFailed> {
         let Some(known) = self.journal.state().job else {
-            return Ok(None);
+            return Ok(false);
         };
         if !is_same_payload(&known.job, job) {
-            return Ok(None);
+            return Ok(false);
         }
         if known.job.path != job.path {
             self.journal.append(JournalRecord::JobStarted(*job))?;
         }
         self.journal.append(JournalRecord::Terms(Terms::of(job)))?;
-        self.resume(now_ms)
+        self.resume(now_ms, state)
     }
 }

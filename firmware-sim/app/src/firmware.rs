@@ -165,15 +165,10 @@ fn run(mut board: Board) -> Result<Never, &'static str> {
             let _ = writeln!(board.uart, "app: {line}");
         }
         if !busy && !network.is_waiting() {
-            let wake_ms = [
-                agent.poll_timeout(),
-                network.poll_timeout(now_ms),
-                Some(thermometer.poll_timeout()),
-            ]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(u64::MAX);
+            let reading_ms = thermometer.poll_timeout();
+            let network_ms = network.poll_timeout(now_ms).unwrap_or(reading_ms);
+            let agent_ms = agent.poll_timeout().unwrap_or(reading_ms);
+            let wake_ms = reading_ms.min(network_ms).min(agent_ms);
             board
                 .sleep
                 .sleep(wake_ms.saturating_sub(now_ms).min(SLEEP_MS_MAX));

@@ -42,8 +42,13 @@ impl Handover {
     /// What lies there: the bootloader's bytes, or whatever the RAM held when it was switched on.
     #[must_use]
     pub fn handed_over(&self) -> [u8; HANDOVER_BYTES] {
-        // SAFETY: as above; any bytes are a value of this type.
-        unsafe { with_exposed_provenance_mut::<[u8; HANDOVER_BYTES]>(BASE).read_volatile() }
+        // SAFETY: as above, and aligned; any bytes are a value of this type.
+        let words = unsafe { with_exposed_provenance_mut::<[u32; HANDOVER_BYTES / 4]>(BASE).read_volatile() };
+        let mut bytes = [0; HANDOVER_BYTES];
+        for (place, word) in bytes.as_chunks_mut().0.iter_mut().zip(words) {
+            *place = word.to_le_bytes();
+        }
+        bytes
     }
 
     /// How the last run ended, if it could say; forgotten by asking.

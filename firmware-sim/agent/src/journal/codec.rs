@@ -87,66 +87,70 @@ impl JournalRecord {
         Record::new(kind, payload).expect("40 bytes fit a record")
     }
 
-    /// `None` for a record of a kind or value that this version does not know.
+    /// `None` for a record of a kind, length or value that this version does not know.
     pub(super) fn decode(record: &Record) -> Option<Self> {
-        let mut bytes = record.payload();
-        let decoded = match record.kind() {
+        let kind = record.kind();
+        let length = match kind {
+            STAGED | ARMED | VERIFIED | JOB_ENDED => 0,
+            SMALLER_BLOCKS => 1,
+            MENDING | FIRM | STARTED => 4,
+            TERMS => 6,
+            LINK => 8,
+            REPORTED => 9,
+            OUTCOME => 14,
+            DEFERRED => 16,
+            JOB_STARTED => JOB_PATH_AT,
+            _ => return None,
+        };
+        let (bytes, path) = record.payload().split_at_checked(length)?;
+        if !path.is_empty() && kind != JOB_STARTED {
+            return None;
+        }
+        Some(match kind {
             LINK => Self::Link(Link {
-                ack_timeout_ms: u32::from_le_bytes(take(&mut bytes)?),
-                round_trip_ms: u32::from_le_bytes(take(&mut bytes)?),
+                ack_timeout_ms: word_at(bytes, 0),
+                round_trip_ms: word_at(bytes, 4),
             }),
             JOB_STARTED => Self::JobStarted(Job {
-                artefact_digest: take(&mut bytes)?,
-                format: Format::from_code(u8::from_le_bytes(take(&mut bytes)?))?,
-                payload_bytes: u32::from_le_bytes(take(&mut bytes)?),
-                sequence_number: u64::from_le_bytes(take(&mut bytes)?),
-                path: JobPath::new(core::str::from_utf8(core::mem::take(&mut bytes)).ok()?)?,
+                artefact_digest: *bytes.first_chunk()?,
+                format: Format::from_code(byte_at(bytes, 16))?,
+                payload_bytes: word_at(bytes, 17),
+                sequence_number: long_at(bytes, 21),
+                path: JobPath::new(core::str::from_utf8(path).ok()?)?,
                 severity: Terms::DEFAULT.severity,
                 defer_s_max: Terms::DEFAULT.defer_s_max,
             }),
-            SMALLER_BLOCKS => Self::SmallerBlocks(BlockSize::from_szx(u8::from_le_bytes(take(&mut bytes)?))?),
-            TERMS => {
-                let [severity, has_longest] = take(&mut bytes)?;
-                let longest_s = u32::from_le_bytes(take(&mut bytes)?);
-                Self::Terms(Terms {
-                    severity: Severity::from_code(severity)?,
-                    defer_s_max: (has_longest == 1).then_some(longest_s),
-                })
-            }
+            SMALLER_BLOCKS => Self::SmallerBlocks(BlockSize::from_szx(byte_at(bytes, 0))?),
+            TERMS => Self::Terms(Terms {
+                severity: Severity::from_code(byte_at(bytes, 0))?,
+                defer_s_max: present(byte_at(bytes, 1), word_at(bytes, 2)),
+            }),
             DEFERRED => Self::Deferred(Deferred {
-                sequence_number: u64::from_le_bytes(take(&mut bytes)?),
-                since_ms: u64::from_le_bytes(take(&mut bytes)?),
+                sequence_number: long_at(bytes, 0),
+                since_ms: long_at(bytes, 8),
             }),
             STAGED => Self::Staged,
             VERIFIED => Self::Verified,
             ARMED => Self::Armed,
             JOB_ENDED => Self::JobEnded,
-            OUTCOME => {
-                let sequence_number = u64::from_le_bytes(take(&mut bytes)?);
-                let [code, has_detail] = take(&mut bytes)?;
-                let detail = u32::from_le_bytes(take(&mut bytes)?);
-                let outcome = Outcome::from_code(code);
-                Self::Outcome(LastUpdate {
-                    sequence_number,
-                    outcome,
-                    detail: (has_detail == 1).then_some(detail),
-                })
-            }
-            REPORTED => {
-                let sequence = u64::from_le_bytes(take(&mut bytes)?);
-                Self::Reported(Told {
-                    sequence,
-                    code: u8::from_le_bytes(take(&mut bytes)?),
-                })
-            }
-            MENDING => Self::Mending(u32::from_le_bytes(take(&mut bytes)?)),
-            FIRM => Self::Firm(u32::from_le_bytes(take(&mut bytes)?)),
-            STARTED => Self::Started(u32::from_le_bytes(take(&mut bytes)?)),
-            _ => return None,
-        };
-        bytes.is_empty().then_some(decoded)
+            OUTCOME => Self::Outcome(LastUpdate {
+                sequence_number: long_at(bytes, 0),
+                outcome: Outcome::from_code(byte_at(bytes, 8)),
+                detail: present(byte_at(bytes, 9), word_at(bytes, 10)),
+            }),
+            REPORTED => Self::Reported(Told {
+                sequence: long_at(bytes, 0),
+                code: byte_at(bytes, 8),
+            }),
+            MENDING => Self::Mending(word_at(bytes, 0)),
+            FIRM => Self::Firm(word_at(bytes, 0)),
+            _ => Self::Started(word_at(bytes, 0)),
+        })
     }
 }
+
+/// Where the path begins in a JobStarted.
+const JOB_PATH_AT: usize = 29;
 
 /// A payload being put together; 40 bytes hold the longest, a JobStarted of 36.
 struct Bytes {
@@ -164,8 +168,24 @@ impl Bytes {
     }
 }
 
-fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
-    let (taken, rest) = bytes.split_first_chunk()?;
-    *bytes = rest;
-    Some(*taken)
+// What lies at an offset of a payload whose length was checked; not inlined, for there are twenty such places.
+
+fn byte_at(bytes: &[u8], at: usize) -> u8 {
+    bytes.get(at).copied().unwrap_or_default()
+}
+
+#[inline(never)]
+fn word_at(bytes: &[u8], at: usize) -> u32 {
+    let word = bytes.get(at..).and_then(|rest| rest.first_chunk());
+    word.map_or(0, |&word| u32::from_le_bytes(word))
+}
+
+#[inline(never)]
+fn long_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from(word_at(bytes, at)) | u64::from(word_at(bytes, at + 4)) << 32
+}
+
+/// A field that a byte before it says is there.
+fn present(flag: u8, value: u32) -> Option<u32> {
+    (flag == 1).then_some(value)
 }
