@@ -8,6 +8,7 @@ pub(crate) mod colour;
 mod commands;
 mod device;
 mod failure;
+mod init;
 mod lists;
 mod locate;
 mod logs;

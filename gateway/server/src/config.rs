@@ -3,7 +3,9 @@
 //! An error names the file, the line, the key and what the key expects; nothing is silently ignored
 //! (an unknown key is an error, because a misspelt limit is a missing limit). Relative paths start at the
 //! file's own directory, so that a configuration can be moved together with what it names.
-//! `docs/gateway.example.toml` shows every key and is parsed by a test.
+//! [`keys`] is the table of every key, of which example and reference are made.
+
+pub mod keys;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use wire_checkin::Severity;
 
 use super::audit::AuditArgs;
+use super::init::InitArgs;
 use super::logs::LogsArgs;
 use crate::delta::DeltaCommand;
 use crate::probe::ProbeArgs;
@@ -38,6 +39,8 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a gateway.toml with every key explained
+    Init(InitArgs),
     /// Run the gateway
     Serve,
     /// Publisher: make keys
@@ -70,6 +73,9 @@ pub enum Command {
     Doctor,
     /// Look at a gateway from a device's side, step by step
     Probe(ProbeArgs),
+    /// Print documentation that is made of this program
+    #[command(subcommand, hide = true)]
+    Docs(DocsCommand),
     /// The gateway in numbers, the devices that need you, and every update under way
     Status(StatusArgs),
     /// Who did what on this gateway, and what came of it
@@ -100,9 +106,20 @@ impl Command {
             | Command::Doctor
             | Command::Audit(_)
             | Command::Logs(_)
+            | Command::Init(_)
+            | Command::Docs(_)
             | Command::Status(_) => false,
         }
     }
+}
+
+/// `docs …`
+#[derive(Debug, Subcommand)]
+pub enum DocsCommand {
+    /// docs/configuration.md
+    Configuration,
+    /// docs/gateway.example.toml
+    Example,
 }
 
 /// `key …`

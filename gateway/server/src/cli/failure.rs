@@ -109,7 +109,8 @@ impl From<ClientError> for Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Failure {
-        Failure::of(USAGE, &error).hint("docs/gateway.example.toml shows every key")
+        Failure::of(USAGE, &error)
+            .hint("deltagate init FILE writes one with every key explained; see docs/configuration.md")
     }
 }
 
