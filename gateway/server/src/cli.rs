@@ -12,6 +12,7 @@ mod init;
 mod lists;
 mod locate;
 mod logs;
+mod made;
 mod plan;
 pub(crate) mod screen;
 mod show;

@@ -58,3 +58,63 @@ fn init_never_writes_over_a_file() {
         "{refused:?}"
     );
 }
+
+/// Words as bash would offer them behind `line`.
+fn offered(script: &str, line: &str) -> Vec<String> {
+    let words: Vec<String> = line.split(' ').map(|word| format!("'{word}'")).collect();
+    let ask = format!(
+        "{script}\nCOMP_WORDS=({})\nCOMP_CWORD={}\n_deltagate deltagate {} {}\necho \"${{COMPREPLY[*]}}\"\n",
+        words.join(" "),
+        words.len() - 1,
+        words[words.len() - 1],
+        words[words.len() - 2],
+    );
+    let ran = std::process::Command::new("bash")
+        .args(["--norc", "-c", &ask])
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let stdout = String::from_utf8(ran.stdout).unwrap();
+    stdout.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_commands_and_options() {
+    let site = bare();
+    let script = site.done("completions bash");
+    assert_eq!(offered(&script, "deltagate upd"), ["update"]);
+    let updates = offered(&script, "deltagate update ");
+    for command in ["assign", "plan", "pause", "resume", "retry"] {
+        assert!(updates.iter().any(|word| word == command), "{updates:?}");
+    }
+    assert_eq!(offered(&script, "deltagate probe --ack"), ["--ack-timeout"]);
+    for shell in ["zsh", "fish", "elvish", "powershell"] {
+        assert!(
+            site.done(&format!("completions {shell}")).contains("probe"),
+            "{shell}"
+        );
+    }
+    assert_eq!(site.run("completions tcsh").code, Some(2));
+}
+
+#[test]
+fn there_is_a_man_page_for_each_command() {
+    let site = bare();
+    let directory = site.path().join("man");
+    let refused = site.run("docs man man");
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    fs::create_dir(&directory).unwrap();
+    site.done("docs man man");
+    for command in [
+        "deltagate",
+        "deltagate-status",
+        "deltagate-update-plan",
+        "deltagate-device-find",
+    ] {
+        let page = fs::read_to_string(directory.join(format!("{command}.1"))).unwrap();
+        assert!(
+            page.contains(".TH ") && page.contains(".SH SYNOPSIS"),
+            "{command}: {page}"
+        );
+    }
+}

@@ -73,6 +73,11 @@ pub enum Command {
     Doctor,
     /// Look at a gateway from a device's side, step by step
     Probe(ProbeArgs),
+    /// Print completions for a shell, to be sourced or put where it looks for them
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
     /// Print documentation that is made of this program
     #[command(subcommand, hide = true)]
     Docs(DocsCommand),
@@ -108,6 +113,7 @@ impl Command {
             | Command::Logs(_)
             | Command::Init(_)
             | Command::Docs(_)
+            | Command::Completions { .. }
             | Command::Status(_) => false,
         }
     }
@@ -120,6 +126,11 @@ pub enum DocsCommand {
     Configuration,
     /// docs/gateway.example.toml
     Example,
+    /// A man page for each command, as files
+    Man {
+        /// An existing directory
+        directory: PathBuf,
+    },
 }
 
 /// `key …`

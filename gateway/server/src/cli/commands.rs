@@ -8,14 +8,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::args::{
-    Cli, Command, DeviceCommand, DocsCommand, GroupCommand, ImageCommand, KeyCommand, LinkCommand,
-    TargetArgs, UpdateCommand,
+    Cli, Command, DeviceCommand, GroupCommand, ImageCommand, KeyCommand, LinkCommand, TargetArgs,
+    UpdateCommand,
 };
 use super::failure::{Failure, REFUSED, USAGE};
-use super::{device, lists, locate, plan, show, status, watch, why};
+use super::{device, lists, locate, made, plan, show, status, watch, why};
 use crate::admin::{Ask, Target};
 use crate::client::{Client, ClientError};
-use crate::config::{Config, keys};
+use crate::config::Config;
 use crate::publisher::cli::{check_signed, read_firmware};
 use crate::report::Done;
 
@@ -43,7 +43,8 @@ pub(super) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Probe(args) => args.run(cli.json, out)?,
         Command::Doctor => doctor(&cli, out)?,
         Command::Init(args) => args.run(out)?,
-        Command::Docs(command) => docs(command, out)?,
+        Command::Docs(command) => made::docs(command, out)?,
+        Command::Completions { shell } => made::completions(*shell, out)?,
         Command::Device(DeviceCommand::Recover(args)) => args.run(cli.json, out)?,
         Command::Status(args) if args.watch => {
             return watch::watch(&client(&cli)?, style(&cli), args.until_done, out);
@@ -95,14 +96,6 @@ fn doctor(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
     }
 }
 
-fn docs(command: &DocsCommand, out: &mut dyn Write) -> Result<(), Failure> {
-    match command {
-        DocsCommand::Configuration => write!(out, "{}", keys::reference())?,
-        DocsCommand::Example => write!(out, "{}", keys::example())?,
-    }
-    Ok(out.flush()?)
-}
-
 /// Commands that are one question, or one for each device named.
 fn ask(command: &Command, client: &Client, style: Style, out: &mut dyn Write) -> Result<(), Failure> {
     match command {
@@ -134,7 +127,8 @@ fn ask(command: &Command, client: &Client, style: Style, out: &mut dyn Write) ->
         | Command::Audit(_)
         | Command::Logs(_)
         | Command::Init(_)
-        | Command::Docs(_) => Ok(()),
+        | Command::Docs(_)
+        | Command::Completions { .. } => Ok(()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `init`: a configuration to start from. `docs`: what this program knows of itself, for those who package it.
+//! `init`: a configuration to start from.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
