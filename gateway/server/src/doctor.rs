@@ -29,6 +29,7 @@ const DOCUMENT_VERSION: u32 = 1;
 
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// As it should be.
@@ -41,6 +42,7 @@ pub enum Verdict {
 
 /// One check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Check {
     /// What was looked at, one word.
     pub check: &'static str,
@@ -50,6 +52,15 @@ pub struct Check {
     pub found: String,
     /// What to do, unless it is well.
     pub remedy: Option<String>,
+}
+
+/// The document of `--json`.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "DoctorDocument"))]
+pub(crate) struct Document {
+    version: u32,
+    checks: Vec<Check>,
 }
 
 impl Check {
@@ -90,8 +101,12 @@ pub fn print(checks: &[Check], json: bool, out: &mut dyn Write) -> io::Result<us
         .filter(|check| check.verdict == Verdict::Bad)
         .count();
     if json {
-        let document = serde_json::json!({"version": DOCUMENT_VERSION, "checks": checks});
-        writeln!(out, "{document:#}")?;
+        let document = Document {
+            version: DOCUMENT_VERSION,
+            checks: checks.to_vec(),
+        };
+        let text = serde_json::to_string_pretty(&document).expect("a report has string keys only");
+        writeln!(out, "{text}")?;
         return Ok(bad);
     }
     let paint = Paint::for_stdout();

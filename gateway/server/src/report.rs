@@ -5,6 +5,8 @@
 
 mod convert;
 mod plan;
+#[cfg(test)]
+mod schema;
 
 pub use plan::{Plan, PlanLinkRow, PlanRow};
 
@@ -17,6 +19,8 @@ pub const VERSION: u32 = 1;
 
 /// A document: its version beside its content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "{T}Document"))]
 pub struct Document<T> {
     /// [`VERSION`].
     pub version: u32,
@@ -37,6 +41,7 @@ impl<T> Document<T> {
 
 /// What a command did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Done {
     /// One clause.
     pub done: String,
@@ -61,6 +66,7 @@ pub struct LogPage {
 
 /// `image list`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Images {
     /// Oldest import first.
     pub images: Vec<ImageRow>,
@@ -68,6 +74,7 @@ pub struct Images {
 
 /// One image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ImageRow {
     /// SHA-256 of the raw image.
     pub digest: String,
@@ -94,6 +101,7 @@ pub struct ImageRow {
 
 /// `image show`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ImageDetail {
     /// The image.
     pub image: ImageRow,
@@ -111,6 +119,7 @@ pub struct ImageDetail {
 
 /// One payload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ArtefactRow {
     /// SHA-256 of the payload.
     pub digest: String,
@@ -129,6 +138,7 @@ pub struct ArtefactRow {
 
 /// `device list`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Devices {
     /// In order of their identifiers.
     pub devices: Vec<DeviceRow>,
@@ -136,6 +146,7 @@ pub struct Devices {
 
 /// `device find`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Found {
     /// What was looked for.
     pub text: String,
@@ -147,6 +158,7 @@ pub struct Found {
 
 /// One device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DeviceRow {
     /// Its identifier.
     pub device: String,
@@ -178,6 +190,7 @@ pub struct DeviceRow {
 
 /// `device show`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DeviceDetail {
     /// The device.
     pub device: DeviceRow,
@@ -210,6 +223,7 @@ pub struct DeviceDetail {
 
 /// `why`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Why {
     /// The device.
     pub device: String,
@@ -223,6 +237,7 @@ pub struct Why {
 
 /// A device's silence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ContactRow {
     /// How long nothing was heard; absent when that is not known.
     pub silent_s: Option<u64>,
@@ -240,6 +255,7 @@ pub struct ContactRow {
 
 /// A device that a person should see to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct NeedRow {
     /// The device.
     pub device: String,
@@ -254,6 +270,7 @@ pub struct NeedRow {
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Step {
     /// Why.
     pub why: String,
@@ -263,6 +280,7 @@ pub struct Step {
 
 /// A payload that was considered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CandidateRow {
     /// `full`, `lz4`, `bsdiff` or `patch`.
     pub format: String,
@@ -278,6 +296,7 @@ pub struct CandidateRow {
 
 /// A transfer under way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TransferRow {
     /// The path, without its slash.
     pub path: String,
@@ -297,6 +316,7 @@ pub struct TransferRow {
 
 /// An update that its device puts off.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DeferralRow {
     /// `before download` or `before restart`.
     pub stage: String,
@@ -312,6 +332,7 @@ pub struct DeferralRow {
 
 /// What became of an image on a device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HistoryRow {
     /// Digest of the image.
     pub image: String,
@@ -329,6 +350,7 @@ pub struct HistoryRow {
 
 /// Bytes on the air, IP and UDP headers included.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TrafficRow {
     /// Datagrams from the gateway.
     pub down_datagrams: u64,
@@ -346,6 +368,7 @@ pub struct TrafficRow {
 
 /// `group list`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Groups {
     /// In order of their names.
     pub groups: Vec<GroupRow>,
@@ -353,6 +376,7 @@ pub struct Groups {
 
 /// One group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct GroupRow {
     /// Its name.
     pub group: String,
@@ -364,6 +388,7 @@ pub struct GroupRow {
 
 /// `update status`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Updates {
     /// Every claimed device that has a target.
     pub updates: Vec<UpdateRow>,
@@ -371,6 +396,7 @@ pub struct Updates {
 
 /// One device's update.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UpdateRow {
     /// The device.
     pub device: String,
@@ -394,6 +420,7 @@ pub struct UpdateRow {
 
 /// `link list`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Links {
     /// The default link, then the configured ones in their order.
     pub links: Vec<LinkRow>,
@@ -401,6 +428,7 @@ pub struct Links {
 
 /// `link show`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LinkDetail {
     /// The link.
     pub link: LinkRow,
@@ -408,6 +436,7 @@ pub struct LinkDetail {
 
 /// One link.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LinkRow {
     /// Its name.
     pub name: String,
@@ -441,6 +470,7 @@ pub struct LinkRow {
 
 /// `status`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Status {
     /// Where CoAP is spoken.
     pub coap: String,

@@ -70,7 +70,9 @@ fn block_size(text: &str) -> Result<u16, String> {
 
 /// The document of `--json`.
 #[derive(Debug, Serialize)]
-struct Document {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "ProbeDocument"))]
+pub(crate) struct Document {
     version: u32,
     gateway: String,
     steps: Vec<Step>,
@@ -79,6 +81,8 @@ struct Document {
 
 /// One step.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "ProbeStep"))]
 struct Step {
     /// `name`, `UDP`, `CoAP`, `check-in` or `image`.
     step: &'static str,

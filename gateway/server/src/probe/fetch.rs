@@ -15,6 +15,7 @@ const PUT_OFF_S_MAX: u64 = 60;
 
 /// What a fetch came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Fetched {
     /// SHA-256 of what came.
     pub(super) digest: String,

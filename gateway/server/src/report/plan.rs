@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// `update plan`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Plan {
     /// Every device concerned, in order of their identifiers.
     pub devices: Vec<PlanRow>,
@@ -14,6 +15,7 @@ pub struct Plan {
 
 /// What one device would be sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PlanRow {
     /// The device.
     pub device: String,
@@ -41,6 +43,7 @@ pub struct PlanRow {
 
 /// What a plan comes to on one link.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PlanLinkRow {
     /// The link.
     pub link: String,
