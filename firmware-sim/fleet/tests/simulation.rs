@@ -12,7 +12,7 @@ mod simulated;
 use deltagate_agent::Event;
 use fleet::link::{BitsPerSecond, LinkProfile, PerMillion};
 use fleet::rng::Rng;
-use fleet::sim::{Behaviour, Fault, Moment};
+use fleet::sim::{Behaviour, Fault, Moment, Publisher, SignedImage, similar_images};
 use simulated::{
     HOUR_US, LINK, SECOND_US, assign, hardware, long_scenario, releases, run_until_confirmed, scenario,
     settled,
