@@ -64,8 +64,8 @@ pub enum Unsupported {
     IdentifierKind(i32),
     /// An image of more than [`IMAGE_BYTES_MAX`](crate::IMAGE_BYTES_MAX) bytes.
     ImageSize(u32),
-    /// A condition on versions other than that the image replaced has at least some sequence number.
-    Version,
+    /// An install section that says something else than that the image replaced has at least some sequence number.
+    Install,
     /// The profile asks for something the manifest may leave out: named is what.
     Without(Item),
     /// Text inside the manifest instead of its digest.
@@ -99,7 +99,6 @@ pub enum Item {
     ClassCondition,
     ImageMatch,
     InvokeDirective,
-    VersionCondition,
     ReportingPolicy,
     Identifier,
     VendorIdentifier,
@@ -136,7 +135,6 @@ impl Item {
             Self::ClassCondition => "condition-class-identifier",
             Self::ImageMatch => "condition-image-match",
             Self::InvokeDirective => "directive-invoke",
-            Self::VersionCondition => "condition-version",
             Self::ReportingPolicy => "reporting policy",
             Self::Identifier => "vendor or class identifier",
             Self::VendorIdentifier => "vendor-identifier",
@@ -202,8 +200,10 @@ impl fmt::Display for Unsupported {
             Self::Components => return f.write_str("unsupported: components other than the one [h'00']"),
             Self::ImageSize(bytes) => return write!(f, "unsupported: image of {bytes} bytes"),
             Self::Without(what) => return write!(f, "unsupported: manifest without {}", what.name()),
-            Self::Version => {
-                return f.write_str("unsupported: a version other than \"at least this sequence number\"");
+            Self::Install => {
+                return f.write_str(
+                    "unsupported: install section other than \"follows at least this sequence number\"",
+                );
             }
             Self::UnseveredText => return f.write_str("unsupported: text inside the manifest"),
             Self::EnvelopeMember(key) => ("envelope member", key, names::manifest_member(*key)),

@@ -96,7 +96,10 @@ impl<'a> Members<'a> {
                     );
                 }
             },
-            2 => self.sequence_number = Some(read_sequence_number(reader)?),
+            2 => match reader.uint()? {
+                number if number <= u64::from(u32::MAX) => self.sequence_number = Some(number),
+                _ => return Err(Unsupported::SequenceNumber.into()),
+            },
             3 => self.common = Some(read_common(reader.bytes()?)?),
             7 => {
                 sequence::read_only(reader.bytes()?, sequence::IMAGE_MATCH, Item::ImageMatch)?;
@@ -141,14 +144,6 @@ impl<'a> Members<'a> {
             predecessor_min: self.predecessor_min,
             text_digest: self.text_digest.copied(),
         })
-    }
-}
-
-/// A number that the profile keeps within 32 bits.
-pub(crate) fn read_sequence_number(reader: &mut Reader<'_>) -> Result<u64, ManifestError> {
-    match reader.uint()? {
-        number if number <= u64::from(u32::MAX) => Ok(number),
-        _ => Err(Unsupported::SequenceNumber.into()),
     }
 }
 

@@ -13,7 +13,6 @@
 
 use crate::cbor::{Reader, Seen};
 use crate::error::told;
-use crate::manifest::read_sequence_number;
 use crate::{IMAGE_BYTES_MAX, Item, Malformed, ManifestError, Unsupported};
 
 const VENDOR_IDENTIFIER: i64 = 1;
@@ -28,6 +27,11 @@ pub(crate) const INVOKE: i64 = 23;
 pub(crate) const VERSION: i64 = 28;
 /// draft-ietf-suit-update-management-13 §5.4: greater or equal.
 pub(crate) const VERSION_AT_LEAST: u64 = 2;
+
+/// `[ override-parameters, { version =>` of the install sequence, of four items.
+const INSTALL_BEFORE: [u8; 5] = [0x84, OVERRIDE_PARAMETERS as u8, 0xA1, 0x18, VERSION as u8];
+/// `[ at-least, [` of the version in it: one of ours is a list of one number.
+const VERSION_BEFORE: [u8; 3] = [0x82, VERSION_AT_LEAST as u8, 0x81];
 
 /// SUIT_Reporting_Policy: four bits.
 const POLICY_MAX: u64 = 15;
@@ -63,33 +67,22 @@ pub(crate) fn read_only(bytes: &[u8], command: i64, name: Item) -> Result<(), Ma
 
 /// Reads an install sequence: the lowest sequence number of the image that is replaced.
 ///
-/// It is the place of such a condition, because an update executes it and a boot does not: by then the predecessor is gone.
+/// It is the place of such a condition, because an update executes it and a boot does not: by then the predecessor is gone. As
+/// nothing else may stand in it, it is compared with the bytes that it has in the shortest encoding.
 pub(crate) fn read_install(bytes: &[u8]) -> Result<u64, ManifestError> {
-    let mut commands = Commands::new(bytes)?;
-    commands.expect(OVERRIDE_PARAMETERS, Item::OverrideParameters)?;
-    let predecessor_min = read_version(&mut commands.reader)?;
-    commands.expect(VERSION, Item::VersionCondition)?;
-    commands.policy()?;
-    commands.end()?;
-    Ok(predecessor_min)
+    install(bytes).ok_or(Unsupported::Install.into())
 }
 
-/// `{ version => bstr .cbor [ at-least, [ sequence-number ] ] }`: a version of ours is a list of one number.
-fn read_version(reader: &mut Reader<'_>) -> Result<u64, ManifestError> {
-    if reader.map()? != 1 {
-        return Err(Unsupported::Version.into());
-    }
-    match reader.int()? {
-        VERSION => {}
-        other => return Err(Unsupported::Parameter(told(other)).into()),
-    }
-    let mut version = Reader::new(reader.bytes()?);
-    if version.array()? != 2 || version.uint()? != VERSION_AT_LEAST || version.array()? != 1 {
-        return Err(Unsupported::Version.into());
-    }
-    let number = read_sequence_number(&mut version)?;
-    version.end()?;
-    Ok(number)
+fn install(bytes: &[u8]) -> Option<u64> {
+    let mut reader = Reader::new(bytes.strip_prefix(&INSTALL_BEFORE)?);
+    let mut version = Reader::new(reader.bytes().ok()?.strip_prefix(&VERSION_BEFORE)?);
+    let number = version.uint().ok()?;
+    let policy = match (version.end(), reader.int()) {
+        (Ok(()), Ok(VERSION)) => reader.uint().ok()?,
+        _ => return None,
+    };
+    reader.end().ok()?;
+    (number <= u64::from(u32::MAX) && policy <= POLICY_MAX).then_some(number)
 }
 
 struct Commands<'a> {

@@ -178,7 +178,10 @@ fn examples_outside_the_profile_are_unsupported_by_name() {
                 assert!(Manifest::interpret(manifest).is_ok());
                 continue;
             }
-            1 => (Unsupported::Parameter(21), "unsupported: parameter uri (21)"),
+            1 => (
+                Unsupported::Install,
+                "unsupported: install section other than \"follows at least this sequence number\"",
+            ),
             2 => (
                 Unsupported::ManifestMember(4),
                 "unsupported: manifest member reference-uri (4)",
