@@ -2,7 +2,7 @@
 
 use crate::config::LinkName;
 use crate::effect::BuildKey;
-use crate::identity::ImageDigest;
+use crate::identity::{ArtefactDigest, ImageDigest};
 use crate::label::Label;
 use crate::records::{
     ArtefactRecord, Assignment, Counters, DeviceRecord, GroupName, ImageRecord, LinkEvents, Offer, OfferPath,
@@ -19,8 +19,23 @@ use wire_checkin::DeviceId;
 pub enum Change {
     /// Key: digest.
     Image(ImageRecord),
+    /// Removes an image's row. What was made of it or for it, and its pin, are removed by changes of their own that come before this one.
+    ImageRemoved(ImageDigest),
+    /// Key: digest. Neither the image nor what was made of it is removed.
+    Pinned(ImageDigest),
+    /// Removes a pin.
+    Unpinned(ImageDigest),
     /// Key: digest, target and base.
     Artefact(ArtefactRecord),
+    /// Removes an artefact's row. The build that gave it is forgotten by a change of its own that comes before this one.
+    ArtefactRemoved {
+        /// What it became.
+        target: ImageDigest,
+        /// On top of what.
+        base: Option<ImageDigest>,
+        /// Its payload.
+        digest: ArtefactDigest,
+    },
     /// Key: id.
     Device(DeviceRecord),
     /// Key: device.
@@ -68,6 +83,8 @@ pub enum Change {
     },
     /// Removes a failed build, so that it is tried again.
     BuildReleased(BuildKey),
+    /// Removes a finished build, so that it is asked for again when it is wanted.
+    BuildForgotten(BuildKey),
     /// Key: link. Written at most every [`crate::CoreConfig::counters_interval_s`].
     LinkCounters {
         /// Which link.

@@ -4,6 +4,7 @@ use crate::identity::{ClassId, ImageDigest, VendorId};
 use crate::label::Label;
 use crate::pause::PAUSE_MAX_AGE_S;
 use crate::records::{GroupName, ImageRecord, Selector, Terms};
+use crate::units::Bytes;
 use core::fmt;
 use wire_checkin::DeviceId;
 
@@ -12,6 +13,12 @@ use wire_checkin::DeviceId;
 pub enum Command {
     /// Makes a verified image known. The shell has checked signature and digest, and keeps the raw bytes.
     ImportImage(ImageRecord),
+    /// Removes an image that nobody needs.
+    RemoveImage(ImageDigest),
+    /// Keeps an image, and what was made of it, whatever happens.
+    PinImage(ImageDigest),
+    /// Ends that.
+    UnpinImage(ImageDigest),
     /// Lets a device be served. One that was never heard is recorded and waits for its first check-in.
     ClaimDevice(DeviceId),
     /// Gives a device of the inventory a label, or takes its label away. No two devices have the same.
@@ -187,6 +194,54 @@ pub enum Refusal {
         /// The limit.
         max: usize,
     },
+    /// The image is to be kept.
+    #[error("image {} is pinned", .0.short_hex())]
+    ImagePinned(ImageDigest),
+    /// Devices should run the image.
+    #[error("image {} is assigned to {by}", .image.short_hex())]
+    ImageAssigned {
+        /// The image.
+        image: ImageDigest,
+        /// To whom.
+        by: Selector,
+    },
+    /// Devices run the image: their next update is made against it.
+    #[error(
+        "{} image {}, and their next update is made against it",
+        crate::keep::runners(*.device, *.others), .image.short_hex()
+    )]
+    ImageRuns {
+        /// The image.
+        image: ImageDigest,
+        /// One that runs it.
+        device: DeviceId,
+        /// How many more do.
+        others: usize,
+    },
+    /// A device may be in the middle of fetching it.
+    #[error("device {device} was told to fetch image {}, or a patch against it", .image.short_hex())]
+    ImageFetched {
+        /// The image.
+        image: ImageDigest,
+        /// Who was told.
+        device: DeviceId,
+    },
+    /// Payloads of the image are being built.
+    #[error("payloads of image {} are being built", .0.short_hex())]
+    ImageBuilding(ImageDigest),
+    /// The image and what devices need would take more disk than they may.
+    #[error(
+        "image {} does not fit the disk budget: with it images and what devices need would take {} bytes, and may take {}",
+        .image.short_hex(), .needs.0, .max.0
+    )]
+    DiskBudget {
+        /// The image.
+        image: ImageDigest,
+        /// What there would be.
+        needs: Bytes,
+        /// The budget.
+        max: Bytes,
+    },
     /// A limit of the configuration or of this version was reached.
     #[error("there are already {max} {what}")]
     TooMany {
@@ -214,6 +269,15 @@ impl Refusal {
             Refusal::NotNewer { .. }
             | Refusal::SequenceNumberTaken { .. }
             | Refusal::EnvelopeTooLong { .. } => "deltagate image sign --help".into(),
+            Refusal::ImagePinned(image) => format!("deltagate image unpin {}", image.short_hex()),
+            Refusal::ImageAssigned { by, .. } => format!("deltagate update cancel --{}", crate::explain::option(by)),
+            Refusal::ImageRuns { device, .. } | Refusal::ImageFetched { device, .. } => {
+                format!("deltagate device show {device}")
+            }
+            Refusal::ImageBuilding(image) => format!("wait; deltagate image show {}", image.short_hex()),
+            Refusal::DiskBudget { .. } => {
+                "remove an image that nobody needs (deltagate image remove IMAGE), or raise disk_bytes_max in gateway.toml".into()
+            }
             Refusal::TooMany { .. } => "deltagate device list --unclaimed".into(),
         }
     }

@@ -1,6 +1,6 @@
 //! What the operator configures: timings, limits and links.
 
-use crate::units::BitsPerSecond;
+use crate::units::{BitsPerSecond, Bytes};
 use core::fmt;
 use core::net::IpAddr;
 use std::collections::BTreeSet;
@@ -26,6 +26,9 @@ pub struct CoreConfig {
     /// Ids of the publishers' keys that are trusted now; `None`: every key that was at import. What another key signed
     /// stays stored and may run where it runs, but is offered to nobody.
     pub trusted_keys: Option<BTreeSet<[u8; 8]>>,
+    /// What images and artefacts may take on the disk; `None`: whatever there is. Originals are never evicted, and needed artefacts
+    /// are made all the same, so devices' updates go before the budget.
+    pub disk_bytes_max: Option<Bytes>,
 }
 
 impl Default for CoreConfig {
@@ -39,6 +42,7 @@ impl Default for CoreConfig {
             claimed_max: 20_000,
             counters_interval_s: 60,
             trusted_keys: None,
+            disk_bytes_max: None,
         }
     }
 }

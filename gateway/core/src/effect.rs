@@ -13,6 +13,17 @@ pub enum Effect {
     Store(Change),
     /// Build artefacts, prove them, and report through [`crate::Gateway::handle_built`].
     Build(BuildRequest),
+    /// Remove a file that no row names any more, after the changes before it are committed and before any later build.
+    Discard(File),
+}
+
+/// A file that the shell keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum File {
+    /// An original.
+    Image(ImageDigest),
+    /// What was made of one.
+    Artefact(ArtefactDigest),
 }
 
 /// What to build, and at the same time its identity: the core asks once for each, however many devices wait for it.

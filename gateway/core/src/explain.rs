@@ -255,7 +255,7 @@ pub(crate) fn next_step(
 }
 
 /// A selector as the option that names it.
-fn option(selector: &Selector) -> String {
+pub(crate) fn option(selector: &Selector) -> String {
     match selector {
         Selector::Device(id) => format!("device {id}"),
         Selector::Group(name) => format!("group {name}"),

@@ -7,6 +7,7 @@ use crate::config::{CoreConfig, LinkConfig};
 use crate::dry;
 use crate::effect::{BuildOutcome, Effect, Payloads, Transmit};
 use crate::journal::Journal;
+use crate::keep;
 use crate::links::{Admission, LinkIndex, Links, Outgoing};
 use crate::meter::{Meter, Way};
 use crate::offers;
@@ -72,12 +73,14 @@ impl Gateway {
         self.journal.restore(change);
     }
 
-    /// Withdraws offers of images whose publisher is not trusted any more, and asks for builds that what was restored lacks: plain payloads of every image, and payloads of open offers that
-    /// the shell has lost. Once, after the last [`Gateway::restore`].
+    /// Withdraws offers of images whose publisher is not trusted any more, and asks for builds that what was restored lacks: plain
+    /// payloads of every image (with a disk budget, of those assigned or pinned), and payloads of open offers that the shell
+    /// has lost. Once, after the last [`Gateway::restore`].
     pub fn handle_start(&mut self, now: Now) {
         self.started_ms = now.monotonic_ms;
         offers::withdraw_distrusted(&mut self.journal, now);
-        self.journal.build_lost(&self.links);
+        self.journal
+            .build_lost(&self.links, self.config.disk_bytes_max.is_some());
         self.settle(now);
     }
 
@@ -104,6 +107,7 @@ impl Gateway {
             self.passage.forget(*id);
         }
         let reply = operator::handle(&mut self.journal, &self.config, &self.links, now, command);
+        keep::evict(&mut self.journal, self.config.disk_bytes_max);
         self.settle(now);
         reply
     }
@@ -111,6 +115,7 @@ impl Gateway {
     /// Takes the result of a build. Its artefacts are stored before any path to them is published.
     pub fn handle_built(&mut self, now: Now, outcome: BuildOutcome) {
         self.journal.built(now, outcome);
+        keep::evict(&mut self.journal, self.config.disk_bytes_max);
         self.settle(now);
     }
 

@@ -2,8 +2,9 @@
 
 use crate::change::Change;
 use crate::decision::{self, Decision};
-use crate::effect::{BuildKey, BuildOutcome, BuildRequest, Effect};
+use crate::effect::{BuildKey, BuildOutcome, BuildRequest, Effect, File};
 use crate::identity::ImageDigest;
+use crate::keep;
 use crate::links::Links;
 use crate::records::Offer;
 use crate::state::State;
@@ -50,6 +51,11 @@ impl Journal {
     pub(crate) fn record(&mut self, change: Change) {
         self.state.apply(change.clone());
         self.effects.push_back(Effect::Store(change));
+    }
+
+    /// Has a file removed after what was decided before.
+    pub(crate) fn discard(&mut self, file: File) {
+        self.effects.push_back(Effect::Discard(file));
     }
 
     /// Replays a decision made before.
@@ -112,9 +118,13 @@ impl Journal {
         }
     }
 
-    /// Asks for what is served without being asked for at a check-in, and is not there.
-    pub(crate) fn build_lost(&mut self, links: &Links) {
-        let images: Vec<ImageDigest> = self.state.images.keys().copied().collect();
+    /// Asks for what is served without being asked for at a check-in, and is not there. Where disk is short, plain payloads of images
+    /// that nobody is to run wait until somebody asks.
+    pub(crate) fn build_lost(&mut self, links: &Links, is_disk_short: bool) {
+        let images: Vec<ImageDigest> = match is_disk_short {
+            true => keep::wanted_images(&self.state).into_iter().collect(),
+            false => self.state.images.keys().copied().collect(),
+        };
         images
             .into_iter()
             .for_each(|image| self.build(decision::baseless_build(image)));

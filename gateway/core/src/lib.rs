@@ -12,6 +12,7 @@
 //! | `state`, `change`, `journal` | everything persistent, and the only way to alter it |
 //! | `assign`, `chain`, `choice`, `decision` | what a device should run, by which way, as which artefact, and why not yet |
 //! | `offers` | paths, and what became of an image on a device |
+//! | `keep` | pins, removal of images, the disk budget |
 //! | `operator`, `command` | operators' commands and refusals |
 //! | `links`, `shaper`, `replies` | rate, queue, 5.03; the window of answered check-ins |
 //! | `passage` | smaller blocks for a device that large ones do not reach |
@@ -30,6 +31,7 @@
 //!     match effect {
 //!         Effect::Store(_change) => { /* one row, committed before anything is sent */ }
 //!         Effect::Build(_request) => { /* to the worker pool, back through handle_built */ }
+//!         Effect::Discard(_file) => { /* removed, once what was stored before it is committed */ }
 //!     }
 //! }
 //! assert_eq!(gateway.poll_transmit(), None);
@@ -54,6 +56,7 @@ mod gateway;
 mod identity;
 mod journal;
 mod label;
+mod keep;
 mod links;
 mod meter;
 mod needs;
@@ -81,7 +84,7 @@ pub use config::{BLOCK_OVERHEAD_BYTES_MAX, CoreConfig, LinkConfig, LinkName, Pre
 pub use contact::{ClockView, Contact, ContactView, MISSED_MAX};
 pub use deferral::{DeferralView, PATIENCE_S};
 pub use effect::{
-    BuildFormats, BuildKey, BuildOutcome, BuildRequest, Effect, PayloadError, Payloads, Transmit,
+    BuildFormats, BuildKey, BuildOutcome, BuildRequest, Effect, File, PayloadError, Payloads, Transmit,
 };
 pub use gateway::Gateway;
 pub use identity::{ArtefactDigest, ClassId, ImageDigest, VendorId};

@@ -9,6 +9,7 @@ use crate::effect::BuildKey;
 use crate::identity::ImageDigest;
 use crate::journal::Journal;
 use crate::label::Label;
+use crate::keep;
 use crate::links::Links;
 use crate::offers;
 use crate::pause;
@@ -35,6 +36,9 @@ pub(crate) fn handle(
     };
     match command {
         Command::ImportImage(image) => operator.import(image),
+        Command::RemoveImage(image) => keep::remove(operator.journal, image),
+        Command::PinImage(image) => keep::pin(operator.journal, image),
+        Command::UnpinImage(image) => keep::unpin(operator.journal, image),
         Command::ClaimDevice(id) => operator.claim_device(id),
         Command::Label(id, label) => operator.label(id, label),
         Command::ForgetDevice(id) => operator.forget(id),
@@ -74,6 +78,8 @@ impl Operator<'_> {
         let reply = match self.state().images.get(&digest) {
             None => {
                 self.check_new(&image)?;
+                let budget = self.config.disk_bytes_max;
+                keep::check_room(self.state(), self.journal.building(), budget, &image)?;
                 Reply::Done
             }
             Some(known) if !same_identity(known, &image) => {

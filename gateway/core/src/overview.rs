@@ -8,6 +8,7 @@ use crate::deferral::DeferralView;
 use crate::explain;
 use crate::gateway::Gateway;
 use crate::identity::ImageDigest;
+use crate::keep;
 use crate::label::Label;
 use crate::pause;
 use crate::records::{
@@ -110,6 +111,8 @@ impl Gateway {
         let (state, updates) = (self.state(), self.updates());
         let overdue = |update: &&UpdateView| update.deferral.is_some_and(|deferral| deferral.is_overdue());
         StatusView {
+            disk: keep::used(state),
+            disk_max: self.config.disk_bytes_max,
             claimed: state.claimed_count(),
             unclaimed: state.unclaimed_count(),
             unclaimed_dropped: self.unclaimed_dropped,
@@ -237,6 +240,7 @@ impl Gateway {
                     .is_some_and(|report| report.running.matches(&image.digest.0))
         };
         ImageView {
+            is_pinned: state.pinned.contains(&image.digest),
             artefacts: state.artefacts_of(image.digest).cloned().collect(),
             building: self
                 .journal

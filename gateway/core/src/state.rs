@@ -20,6 +20,7 @@ type ArtefactKey = (ImageDigest, Option<ImageDigest>, ArtefactDigest);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct State {
     pub(crate) images: BTreeMap<ImageDigest, ImageRecord>,
+    pub(crate) pinned: BTreeSet<ImageDigest>,
     artefacts: BTreeMap<ArtefactKey, ArtefactRecord>,
     pub(crate) devices: BTreeMap<DeviceId, DeviceRecord>,
     /// How many of the devices are claimed: asked at every check-in of a stranger, so not counted each time.
@@ -76,6 +77,18 @@ impl State {
         match change {
             Change::Image(image) => {
                 self.images.insert(image.digest, image);
+            }
+            Change::ImageRemoved(image) => {
+                self.images.remove(&image);
+            }
+            Change::Pinned(image) => {
+                self.pinned.insert(image);
+            }
+            Change::Unpinned(image) => {
+                self.pinned.remove(&image);
+            }
+            Change::ArtefactRemoved { target, base, digest } => {
+                self.artefacts.remove(&(target, base, digest));
             }
             Change::Artefact(artefact) => {
                 let key = (artefact.target, artefact.base, artefact.digest);
@@ -135,6 +148,9 @@ impl State {
             }
             Change::BuildReleased(key) => {
                 self.failed_builds.remove(&key);
+            }
+            Change::BuildForgotten(key) => {
+                self.built.remove(&key);
             }
             Change::LinkCounters {
                 link,
@@ -222,6 +238,11 @@ impl State {
         let first = (target, None, ArtefactDigest([0; 32]));
         let last = (target, Some(ImageDigest([0xFF; 32])), ArtefactDigest([0xFF; 32]));
         self.artefacts.range(first..=last).map(|(_, artefact)| artefact)
+    }
+
+    /// Every artefact.
+    pub(crate) fn artefacts(&self) -> impl Iterator<Item = &ArtefactRecord> {
+        self.artefacts.values()
     }
 
     /// How many artefacts are ready.

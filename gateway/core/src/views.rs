@@ -105,6 +105,8 @@ pub struct ImageView {
     pub running: usize,
     /// Assignments that name it.
     pub assigned: Vec<Selector>,
+    /// Whether it is to be kept whatever happens.
+    pub is_pinned: bool,
 }
 
 /// One link.
@@ -200,6 +202,10 @@ impl fmt::Display for Stage {
 /// The whole gateway in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatusView {
+    /// What images and artefacts take on the disk at most.
+    pub disk: Bytes,
+    /// What they may take, if that is bounded.
+    pub disk_max: Option<Bytes>,
     /// Claimed devices.
     pub claimed: usize,
     /// Devices waiting to be claimed.

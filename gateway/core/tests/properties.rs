@@ -38,7 +38,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (1..=DEVICES, 1..=IMAGES, prop::option::weighted(0.4, (1..=IMAGES, 1_u8..17)), any::<bool>(), prop::bool::weighted(0.95))
             .prop_map(|(number, running, outcome, on_trial, class)| Step::CheckIn { number, running, outcome, on_trial, class }),
         3 => (1..=DEVICES, 0_u32..20).prop_map(|(number, block)| Step::Fetch { number, block }),
-        4 => (0_u8..10, 1..=DEVICES, 1..=IMAGES).prop_map(|(what, number, image)| Step::Command(what, number, image)),
+        4 => (0_u8..15, 1..=DEVICES, 1..=IMAGES).prop_map(|(what, number, image)| Step::Command(what, number, image)),
         4 => prop::bool::weighted(0.1).prop_map(|fails| Step::Build { fails }),
         1 => (0_u64..100_000).prop_map(Step::Sleep),
     ]
@@ -57,6 +57,10 @@ fn command(what: u8, number: u8, sequence_number: u64) -> Command {
         6 => Command::Assign(Selector::Group(group), image, Terms::default()),
         7 => Command::Assign(Selector::Class(CLASS), image, Terms::default()),
         8 => Command::Cancel(Selector::Device(id)),
+        9 => Command::PinImage(image),
+        10 => Command::UnpinImage(image),
+        11 => Command::RemoveImage(image),
+        12 => Command::ImportImage(common::image(sequence_number)),
         _ => Command::Retry(id, Some(image)),
     }
 }
@@ -161,7 +165,7 @@ proptest! {
             if let Step::Command(what, number, image) = step {
                 match what {
                     1 => withheld.retain(|(device, _)| *device != id(*number)),
-                    9.. => drop(withheld.remove(&(id(*number), *image))),
+                    13.. => drop(withheld.remove(&(id(*number), *image))),
                     _ => {}
                 }
             }
@@ -258,6 +262,7 @@ fn latest(changes: &[Change]) -> Vec<Change> {
             Change::Paused(_) => "paused".into(),
             Change::Offered(offer) => format!("offer {}", offer.path),
             Change::Update(update) => format!("update {}/{}", update.device, update.image),
+            Change::Pinned(image) => format!("pin {image}"),
             Change::Built(key) => format!("built {key:?}"),
             Change::BuildFailed { key, .. } => format!("failed {key:?}"),
             Change::LinkCounters { link, .. } => format!("link {link}"),
@@ -301,6 +306,12 @@ fn remove(rows: &mut BTreeMap<String, Change>, removal: &Change) {
             rows.remove(&format!("served {path}"));
         }
         Change::UpdateForgotten(id, image) => drop(rows.remove(&format!("update {id}/{image}"))),
+        Change::ImageRemoved(image) => drop(rows.remove(&format!("image {image}"))),
+        Change::Unpinned(image) => drop(rows.remove(&format!("pin {image}"))),
+        Change::ArtefactRemoved { target, base, digest } => {
+            drop(rows.remove(&format!("artefact {target} {base:?} {digest}")))
+        }
+        Change::BuildForgotten(key) => drop(rows.remove(&format!("built {key:?}"))),
         Change::BuildReleased(key) => drop(rows.remove(&format!("failed {key:?}"))),
         stored => unreachable!("{stored:?} is a row"),
     }

@@ -70,6 +70,21 @@ pub enum Ask {
         /// Leading hex digits of its digest.
         image: String,
     },
+    /// Removes an image that nobody needs.
+    ImageRemove {
+        /// Leading hex digits of its digest.
+        image: String,
+    },
+    /// Keeps an image, and what is made of it, whatever happens.
+    ImagePin {
+        /// Leading hex digits of its digest.
+        image: String,
+    },
+    /// Ends that.
+    ImageUnpin {
+        /// Leading hex digits of its digest.
+        image: String,
+    },
     /// Every device, or only those nobody claimed.
     DeviceList {
         /// Only those nobody claimed.

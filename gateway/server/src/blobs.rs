@@ -7,6 +7,7 @@
 mod durable;
 mod image_file;
 mod open_files;
+mod room;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use sha2::{Digest, Sha256};
 use crate::error_chain::chain;
 
 pub use image_file::ImageFileError;
+pub use room::{RESERVED_BYTES, is_full};
 
 use open_files::OpenFiles;
 
@@ -41,6 +43,16 @@ pub enum BlobError {
         /// What the system says.
         #[source]
         source: io::Error,
+    },
+    /// The disk has no room, and nothing was written.
+    #[error(
+        "the disk has no room: {needs} bytes are needed, and {free} may be used (besides {RESERVED_BYTES} that stay free for the database)"
+    )]
+    NoRoom {
+        /// What is needed at most.
+        needs: u64,
+        /// What there is.
+        free: u64,
     },
     /// The file is not what was stored under its name.
     #[error("stored image {path} is damaged")]
@@ -90,6 +102,22 @@ impl Blobs {
         image_file::unpack(&file, &digest.0).map_err(|source| BlobError::Damaged { path, source })
     }
 
+    /// Refuses when so many bytes could not be written.
+    pub fn check_room(&self, needs: u64) -> Result<(), BlobError> {
+        let free = room::free_bytes(&self.images).map_err(|source| io_error(&self.images, source))?;
+        match needs > free {
+            true => Err(BlobError::NoRoom { needs, free }),
+            false => Ok(()),
+        }
+    }
+
+    /// Removes an artefact; one that is not there is no error.
+    pub fn remove_artefact(&self, digest: &ArtefactDigest) -> Result<(), BlobError> {
+        self.open_files().forget(digest);
+        let path = self.artefact_path(digest);
+        durable::remove(&path).map_err(|source| io_error(&path, source))
+    }
+
     /// Removes an image; one that is not there is no error.
     pub fn remove_image(&self, digest: &ImageDigest) -> Result<(), BlobError> {
         let path = self.image_path(digest);
@@ -125,6 +153,7 @@ impl Blobs {
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), BlobError> {
+        self.check_room(bytes.len() as u64)?;
         durable::write(path, bytes).map_err(|source| io_error(path, source))
     }
 
@@ -139,6 +168,17 @@ impl Blobs {
 
     fn artefact_path(&self, digest: &ArtefactDigest) -> PathBuf {
         self.artefacts.join(digest.to_string())
+    }
+}
+
+impl BlobError {
+    /// Whether it is for want of room.
+    pub fn is_full(&self) -> bool {
+        match self {
+            BlobError::NoRoom { .. } => true,
+            BlobError::Io { source, .. } => is_full(source),
+            BlobError::Damaged { .. } => false,
+        }
     }
 }
 

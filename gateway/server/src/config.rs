@@ -38,6 +38,8 @@ pub struct Config {
     pub unclaimed_max: usize,
     /// Threads that compute deltas.
     pub build_workers: usize,
+    /// What images and artefacts may take on the disk; `None`: whatever there is.
+    pub disk_bytes_max: Option<u64>,
     /// The links, in file order. The most specific prefix wins.
     pub links: Vec<Link>,
 }
@@ -98,6 +100,10 @@ pub enum ConfigError {
 pub const UNCLAIMED_MAX: u64 = 4096;
 /// A thread more than this only fights the network task for the same cores.
 pub const BUILD_WORKERS_MAX: u64 = 16;
+/// A budget below this holds no image worth a delta.
+pub const DISK_BYTES_MAX_MIN: u64 = 1 << 20;
+/// More than any disk has.
+const DISK_BYTES_MAX_MAX: u64 = 1 << 50;
 /// Links per gateway; peers are matched by a linear scan.
 pub const LINKS_MAX: usize = 64;
 
@@ -148,6 +154,12 @@ impl Config {
             unclaimed_max: document.within("unclaimed_max", &file.unclaimed_max, 0, UNCLAIMED_MAX)? as usize,
             build_workers: document.within("build_workers", &file.build_workers, 1, BUILD_WORKERS_MAX)?
                 as usize,
+            disk_bytes_max: match &file.disk_bytes_max {
+                None => None,
+                Some(max) => {
+                    Some(document.within("disk_bytes_max", max, DISK_BYTES_MAX_MIN, DISK_BYTES_MAX_MAX)?)
+                }
+            },
             links: file
                 .link
                 .iter()
@@ -188,6 +200,7 @@ struct File {
     unclaimed_max: Spanned<u64>,
     #[serde(default = "default_build_workers")]
     build_workers: Spanned<u64>,
+    disk_bytes_max: Option<Spanned<u64>>,
     #[serde(default)]
     link: Vec<LinkTable>,
 }

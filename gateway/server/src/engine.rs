@@ -6,6 +6,7 @@
 //! blocks never waits for the disk's commit.
 
 mod answer;
+mod keep;
 mod look;
 
 use std::collections::VecDeque;
@@ -14,7 +15,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gateway_core::{BuildOutcome, BuildRequest, Change, Effect, Gateway, ImageDigest, ImageRecord, Transmit};
+use gateway_core::{
+    BuildOutcome, BuildRequest, Change, Effect, File, Gateway, ImageDigest, ImageRecord, Transmit,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::deed::{Deed, outcome};
@@ -81,6 +84,7 @@ struct Import {
 struct Pending {
     changes: Vec<Change>,
     audit: Vec<Entry>,
+    discards: Vec<File>,
     builds: Vec<BuildRequest>,
     transmits: Vec<Transmit>,
     answers: Vec<(oneshot::Sender<AnswerResult>, AnswerResult)>,
@@ -251,6 +255,7 @@ impl Engine {
             match effect {
                 Effect::Store(change) => self.pending.changes.push(change),
                 Effect::Build(request) => self.pending.builds.push(request),
+                Effect::Discard(file) => self.pending.discards.push(file),
             }
         }
         while let Some(transmit) = self.parts.core.poll_transmit() {
@@ -263,6 +268,7 @@ impl Engine {
         let Pending {
             changes,
             audit,
+            discards,
             builds,
             transmits,
             answers,
@@ -277,6 +283,7 @@ impl Engine {
             told.iter()
                 .for_each(|change| update_log::tell(&self.parts.core, change));
         }
+        keep::discard(&self.parts.blobs, discards);
         self.backlog.extend(builds);
         while let Some(request) = self.backlog.front() {
             // Tried again when a finished build has made room.

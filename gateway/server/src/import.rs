@@ -74,11 +74,12 @@ impl Importer {
                 let problem = chain(&rejected);
                 let hint = match &rejected {
                     Rejected::Verify(error) => Some(error.hint()),
+                    Rejected::Blob(error) if error.is_full() => Some(FULL_HINT.to_owned()),
                     Rejected::Framing | Rejected::Blob(_) => None,
                 };
                 // The engine writes the audit line; it answers only when that is on disk.
                 match calls.ask(EngineAsk::ImportRejected(problem.clone())).await {
-                    AnswerResult::Refused { .. } if matches!(rejected, Rejected::Blob(_)) => {
+                    AnswerResult::Refused { .. } if matches!(&rejected, Rejected::Blob(error) if !error.is_full()) => {
                         AnswerResult::Failed { problem }
                     }
                     AnswerResult::Refused { .. } => AnswerResult::Refused { problem, hint },
@@ -92,6 +93,13 @@ impl Importer {
     }
 }
 
+/// What an import writes at most: the original, and the plain payloads that are made of it at once.
+const COPIES: u64 = 3;
+
+/// What helps when the disk is full.
+const FULL_HINT: &str = "nothing changed; make room where state_dir lies, for example with deltagate image remove IMAGE, \
+                         and set disk_bytes_max in gateway.toml so that old payloads go in time";
+
 impl Shared {
     fn keep(&self, file: &ImportFile) -> Result<ImageRecord, Rejected> {
         let (envelope, detached) = match file.detached_at {
@@ -102,6 +110,7 @@ impl Shared {
             }
         };
         let imported = verify_import(envelope, detached, &self.anchors)?;
+        self.blobs.check_room(COPIES * imported.image.len() as u64)?;
         self.blobs.write_image(&imported.image)?;
         Ok(record(imported))
     }

@@ -97,6 +97,9 @@ pub struct ImageRow {
     pub key_id: String,
     /// When it was imported.
     pub imported_unix_s: u64,
+    /// Whether it is kept whatever happens.
+    #[serde(default)]
+    pub pinned: bool,
 }
 
 /// `image show`
@@ -486,6 +489,12 @@ pub struct Status {
     pub images: usize,
     /// Payloads ready.
     pub artefacts: usize,
+    /// What images and payloads take on the disk at most.
+    #[serde(default)]
+    pub disk_bytes: u64,
+    /// What they may take, if that is bounded.
+    #[serde(default)]
+    pub disk_bytes_max: Option<u64>,
     /// Builds under way.
     pub building: usize,
     /// Builds that failed.

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gateway_core::{BitsPerSecond, Change, CoreConfig, Gateway, ImageDigest, LinkConfig, LinkName, Prefix};
+use gateway_core::{
+    ArtefactDigest, BitsPerSecond, Change, CoreConfig, Gateway, ImageDigest, LinkConfig, LinkName, Prefix,
+};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -253,28 +255,32 @@ fn warn_about_buffer(socket: &CoapSocket) {
     }
 }
 
-/// Images whose import was interrupted between keeping the bytes and storing the record.
+/// What no row names: images whose import was interrupted between keeping the bytes and storing the record, and what was to be removed
+/// when the power went.
 fn remove_orphans(state_dir: &Path, blobs: &Blobs, changes: &[Change]) -> Result<(), ServeError> {
-    let known: BTreeSet<String> = changes
-        .iter()
-        .filter_map(|change| match change {
-            Change::Image(image) => Some(image.digest.to_string()),
-            _ => None,
-        })
-        .collect();
-    for entry in std::fs::read_dir(state_dir.join("images"))? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if let Some(digest) = digest_named(&name)
-            && !known.contains(&name)
-        {
-            tracing::info!(image = name, "removing what an interrupted import left");
-            blobs.remove_image(&digest)?;
+    let named = |change: &Change| match change {
+        Change::Image(image) => Some(image.digest.0),
+        Change::Artefact(artefact) => Some(artefact.digest.0),
+        _ => None,
+    };
+    let known: BTreeSet<[u8; 32]> = changes.iter().filter_map(named).collect();
+    for (directory, is_image) in [("images", true), ("artefacts", false)] {
+        for entry in std::fs::read_dir(state_dir.join(directory))? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            let Some(digest) = digest_named(&name).filter(|digest| !known.contains(digest)) else {
+                continue;
+            };
+            tracing::info!(directory, name, "removing a file that nothing refers to");
+            match is_image {
+                true => blobs.remove_image(&ImageDigest(digest))?,
+                false => blobs.remove_artefact(&ArtefactDigest(digest))?,
+            }
         }
     }
     Ok(())
 }
 
-fn digest_named(name: &str) -> Option<ImageDigest> {
+fn digest_named(name: &str) -> Option<[u8; 32]> {
     let mut digest = [0; 32];
     if name.len() != 64 {
         return None;
@@ -282,7 +288,7 @@ fn digest_named(name: &str) -> Option<ImageDigest> {
     for (byte, digits) in digest.iter_mut().zip(name.as_bytes().chunks_exact(2)) {
         *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
     }
-    Some(ImageDigest(digest))
+    Some(digest)
 }
 
 /// How often traffic, times last heard and progress are stored, which nothing is decided from: a power cut forgets as much of
@@ -297,6 +303,7 @@ pub fn core_config(config: &Config) -> CoreConfig {
         check_in_interval_s: config.check_in_interval_s,
         unclaimed_max: config.unclaimed_max,
         counters_interval_s: COUNTERS_INTERVAL_S,
+        disk_bytes_max: config.disk_bytes_max.map(gateway_core::Bytes),
         ..CoreConfig::default()
     }
 }

@@ -5,7 +5,7 @@
 use core::net::SocketAddr;
 use gateway_core::{
     ArtefactDigest, ArtefactRecord, BuildKey, BuildOutcome, Bytes, Change, ClassId, Command, CoreConfig,
-    Effect, Gateway, ImageDigest, ImageRecord, LinkName, Now, PayloadError, Payloads, Refusal, Reply,
+    Effect, File, Gateway, ImageDigest, ImageRecord, LinkName, Now, PayloadError, Payloads, Refusal, Reply,
     Selector, Terms, Transmit, UpdateState, VendorId,
 };
 use sha2::{Digest, Sha256};
@@ -41,6 +41,7 @@ pub(crate) struct Shell {
     pub(crate) disk: Disk,
     pub(crate) changes: Vec<Change>,
     pub(crate) builds: Vec<BuildKey>,
+    pub(crate) discarded: Vec<File>,
     pub(crate) sent: Vec<(u64, Transmit)>,
     pub(crate) now_ms: u64,
 }
@@ -197,6 +198,7 @@ impl Shell {
             disk: Disk::default(),
             changes: Vec::new(),
             builds: Vec::new(),
+            discarded: Vec::new(),
             sent: Vec::new(),
             now_ms: 0,
         }
@@ -233,10 +235,19 @@ impl Shell {
             match effect {
                 Effect::Store(change) => self.changes.push(change),
                 Effect::Build(request) => self.builds.push(request.key),
+                Effect::Discard(file) => self.discard(file),
             }
         }
         while let Some(transmit) = self.gateway.poll_transmit() {
             self.sent.push((self.now_ms, transmit));
+        }
+    }
+
+    /// What is removed must be named by no row that was stored before.
+    fn discard(&mut self, file: File) {
+        self.discarded.push(file);
+        if let File::Artefact(digest) = file {
+            self.disk.0.remove(&digest).expect("a file that is there");
         }
     }
 

@@ -160,6 +160,21 @@ pub enum ImageCommand {
     },
     /// Every image
     List,
+    /// Remove an image that is not assigned, pinned, run or fetched, and everything made of it
+    Remove {
+        /// Leading hex digits of its digest
+        image: String,
+    },
+    /// Keep an image and everything made of it, whatever the disk budget says
+    Pin {
+        /// Leading hex digits of its digest
+        image: String,
+    },
+    /// End that
+    Unpin {
+        /// Leading hex digits of its digest
+        image: String,
+    },
     /// One image, its payloads and who runs it
     Show {
         /// Leading hex digits of its digest

@@ -150,6 +150,23 @@ fn image(command: &ImageCommand, client: &Client, style: Style, out: &mut dyn Wr
             out,
             show::image,
         ),
+        ImageCommand::Remove { image } => {
+            let removed = client.ask(Ask::ImageRemove { image: image.clone() });
+            let removed = removed.map_err(|error| refused(error, &format!("cannot remove {image}")));
+            print(removed, style, out, done)
+        }
+        ImageCommand::Pin { image } => print(
+            client.ask(Ask::ImagePin { image: image.clone() }),
+            style,
+            out,
+            done,
+        ),
+        ImageCommand::Unpin { image } => print(
+            client.ask(Ask::ImageUnpin { image: image.clone() }),
+            style,
+            out,
+            done,
+        ),
         // Publisher's commands, which ask no gateway.
         ImageCommand::Sign(_) | ImageCommand::Inspect(_) => Ok(()),
     }

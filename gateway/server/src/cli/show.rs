@@ -33,6 +33,9 @@ pub(super) fn image(detail: &ImageDetail, style: Style, out: &mut dyn Write) -> 
         ago(image.imported_unix_s)
     )?;
     writeln!(out, "runs on   {} devices", detail.running_devices)?;
+    if image.pinned {
+        writeln!(out, "pinned    kept until deltagate image unpin")?;
+    }
     for selector in detail.assigned.iter().take(PART_ROWS_MAX) {
         writeln!(out, "assigned  to {selector}")?;
     }

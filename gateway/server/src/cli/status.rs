@@ -6,7 +6,7 @@ use super::colour::{Colour, Paint};
 use super::commands::Style;
 use super::device::called;
 use super::lists;
-use super::screen::{SCREEN_ROWS, clock_date, duration, rows_of, write_table};
+use super::screen::{SCREEN_ROWS, bytes, clock_date, duration, rows_of, write_table};
 use crate::report::{NeedRow, Status, UpdateRow};
 
 /// Rows for devices that need a person: three at the least, as each takes two lines or three.
@@ -80,6 +80,14 @@ fn summary(status: &Status, rows_max: usize, paint: Paint, out: &mut dyn Write) 
         );
         writeln!(out, "{}", paint.with(Colour::Warning, &line))?;
         writeln!(out, "  deltagate update resume")?;
+    }
+    if let Some(max) = status.disk_bytes_max
+        && status.disk_bytes > max
+    {
+        let (taken, max) = (bytes(status.disk_bytes), bytes(max));
+        let line = format!("disk: images and payloads take {taken}, and may take {max}:");
+        writeln!(out, "{}", paint.with(Colour::Warning, &line))?;
+        writeln!(out, "  deltagate image list, deltagate image remove")?;
     }
     if status.unclaimed_dropped > 0 {
         let dropped = status.unclaimed_dropped;

@@ -128,6 +128,19 @@ pub(super) const GATEWAY: &[Key] = &[
         about: &["How many devices are remembered that nobody has claimed."],
     },
     Key {
+        name: "disk_bytes_max",
+        example: "2_000_000_000",
+        is_set: false,
+        default: Without::Means("whatever the disk has"),
+        expects: "1048576 to 1125899906842624",
+        about: &[
+            "What images and payloads may take on the disk, in bytes, each image counted as long as it is. When it is used up,",
+            "payloads that no device is fetching or waiting for go, the longest unused first; they are made again when they are",
+            "wanted. Images as they were imported are never removed by themselves (the gateway has the only copy it knows of): an",
+            "import that would not fit is refused. Payloads that devices need now are made all the same.",
+        ],
+    },
+    Key {
         name: "build_workers",
         example: "1",
         is_set: true,

@@ -91,6 +91,9 @@ impl Engine {
                     .ok_or(Refusal::UnknownImage(digest))?;
                 Ok(document(ImageDetail::from(&view)))
             }
+            Ask::ImageRemove { image } => self.command(Command::RemoveImage(self.image_named(&image)?)),
+            Ask::ImagePin { image } => self.command(Command::PinImage(self.image_named(&image)?)),
+            Ask::ImageUnpin { image } => self.command(Command::UnpinImage(self.image_named(&image)?)),
             Ask::DeviceList { unclaimed } => Ok(document(Devices {
                 devices: self.device_rows(unclaimed),
             })),
@@ -184,7 +187,11 @@ impl Engine {
     fn image_rows(&self) -> Vec<ImageRow> {
         let mut views = self.parts.core.images();
         views.sort_by_key(|view| (view.image.imported_unix_s, view.image.sequence_number));
-        views.iter().map(|view| ImageRow::from(&view.image)).collect()
+        let row = |view: &gateway_core::ImageView| ImageRow {
+            pinned: view.is_pinned,
+            ..ImageRow::from(&view.image)
+        };
+        views.iter().map(row).collect()
     }
 
     fn device_rows(&self, unclaimed: bool) -> Vec<DeviceRow> {
@@ -254,6 +261,8 @@ impl Engine {
             unclaimed_dropped: status.unclaimed_dropped,
             images: status.images,
             artefacts: status.artefacts,
+            disk_bytes: status.disk.0,
+            disk_bytes_max: status.disk_max.map(|max| max.0),
             building: status.building,
             failed_builds: status.failed_builds,
             datagram_errors: self.datagram_errors,

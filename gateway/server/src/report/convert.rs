@@ -24,6 +24,7 @@ impl From<&ImageRecord> for ImageRow {
             description: image.description.clone(),
             key_id: wire_manifest::KeyId(image.key_id).to_string(),
             imported_unix_s: image.imported_unix_s,
+            pinned: false,
         }
     }
 }
@@ -44,7 +45,10 @@ impl From<&ArtefactRecord> for ArtefactRow {
 impl From<&ImageView> for ImageDetail {
     fn from(view: &ImageView) -> ImageDetail {
         ImageDetail {
-            image: (&view.image).into(),
+            image: ImageRow {
+                pinned: view.is_pinned,
+                ..(&view.image).into()
+            },
             artefacts: view.artefacts.iter().map(Into::into).collect(),
             building: view.building.iter().map(build_clause).collect(),
             failed: view

@@ -25,6 +25,9 @@ pub(super) fn load_all(connection: &Connection) -> rusqlite::Result<Vec<Change>>
         Ok(())
     };
     read("SELECT * FROM image ORDER BY imported_unix_s, digest", image)?;
+    read("SELECT image FROM pin", |row| {
+        Ok(Change::Pinned(ImageDigest(row.get(0)?)))
+    })?;
     read("SELECT * FROM artefact", artefact)?;
     read(
         "SELECT device.id, device.claimed, device.class, report.* FROM device LEFT JOIN report ON report.device = id",

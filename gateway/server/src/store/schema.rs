@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// Step `n` takes a database from version `n` to `n + 1`.
-const MIGRATIONS: [&str; 7] = [V1, V2, V3, V4, V5, V6, V7];
+const MIGRATIONS: [&str; 8] = [V1, V2, V3, V4, V5, V6, V7, V8];
 
 /// Brings a database to this program's version, all or nothing.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
@@ -139,4 +139,9 @@ CREATE INDEX audit_trust ON audit (id) WHERE what IN ('trust-add', 'trust-remove
 /// What an image may follow. Whoever wrote an older database refused the manifests that say so.
 const V7: &str = "
 ALTER TABLE image ADD COLUMN predecessor_min INTEGER NOT NULL DEFAULT 0;
+";
+
+/// Images that are kept whatever happens.
+const V8: &str = "
+CREATE TABLE pin (image BLOB PRIMARY KEY) STRICT;
 ";

@@ -14,7 +14,18 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Resul
     let db = Writer { connection };
     match change {
         Change::Image(image) => db.image(image),
+        Change::ImageRemoved(image) => db.run("DELETE FROM image WHERE digest = ?", [blob(&image.0)]),
+        Change::Pinned(image) => db.run("INSERT OR IGNORE INTO pin VALUES (?)", [blob(&image.0)]),
+        Change::Unpinned(image) => db.run("DELETE FROM pin WHERE image = ?", [blob(&image.0)]),
         Change::Artefact(artefact) => db.artefact(artefact),
+        Change::ArtefactRemoved { target, base, digest } => db.run(
+            "DELETE FROM artefact WHERE digest = ? AND target = ? AND base = ?",
+            [
+                blob(&digest.0),
+                blob(&target.0),
+                blob(base.as_ref().map_or(&[], |base| &base.0)),
+            ],
+        ),
         Change::Device(device) => db.device(device),
         Change::Labelled(id, label) => db.run(
             "INSERT OR REPLACE INTO device_label VALUES (?, ?)",
@@ -91,6 +102,10 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Resul
         } => db.run(
             "INSERT OR REPLACE INTO failed_build VALUES (?, ?, ?)",
             [blob(&build_key_bytes(key)), text(reason), number(*failed_unix_s)],
+        ),
+        Change::BuildForgotten(key) => db.run(
+            "DELETE FROM finished_build WHERE build = ?",
+            [blob(&build_key_bytes(key))],
         ),
         Change::BuildReleased(key) => db.run(
             "DELETE FROM failed_build WHERE build = ?",

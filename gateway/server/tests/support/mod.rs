@@ -35,8 +35,21 @@ pub(crate) struct Ran {
 impl Site {
     /// With nothing running yet.
     pub(crate) fn new() -> Site {
+        Site::at(tempfile::tempdir().unwrap())
+    }
+
+    /// The same in memory where the system has such a directory: for tests of thousands of commits, not of their durability.
+    pub(crate) fn in_memory() -> Site {
+        let memory = Path::new("/dev/shm");
+        match memory.is_dir() {
+            true => Site::at(tempfile::tempdir_in(memory).unwrap()),
+            false => Site::new(),
+        }
+    }
+
+    fn at(directory: TempDir) -> Site {
         let site = Site {
-            directory: tempfile::tempdir().unwrap(),
+            directory,
             gateway: None,
             address: None,
         };
@@ -69,17 +82,29 @@ impl Site {
 
     /// Starts the gateway and waits for the line that says where it listens.
     pub(crate) fn start(&mut self) -> SocketAddr {
+        let serve = self.deltagate("serve");
+        self.spawn(serve)
+    }
+
+    /// The same, by a shell's script whose arguments are the gateway's command.
+    pub(crate) fn start_under(&mut self, script: &str) -> SocketAddr {
+        let serve = self.deltagate("serve");
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", script, "sh"])
+            .arg(serve.get_program())
+            .args(serve.get_args());
+        shell.current_dir(self.path()).stdin(Stdio::null());
+        self.spawn(shell)
+    }
+
+    fn spawn(&mut self, mut serve: Command) -> SocketAddr {
         let log = File::options()
             .create(true)
             .append(true)
             .open(self.path().join("gateway.log"))
             .unwrap();
-        let mut child = self
-            .deltagate("serve")
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let mut child = serve.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
