@@ -194,6 +194,18 @@ pub enum Refusal {
         /// The limit.
         max: usize,
     },
+    /// The device's slot is shorter than the image.
+    #[error("image {} has {} bytes, and the slot of device {device} holds {}", .image.short_hex(), .bytes.0, .slot.0)]
+    LongerThanSlot {
+        /// The image.
+        image: ImageDigest,
+        /// How long it is.
+        bytes: Bytes,
+        /// The device.
+        device: DeviceId,
+        /// What its slot holds, as it said.
+        slot: Bytes,
+    },
     /// The image is to be kept.
     #[error("image {} is pinned", .0.short_hex())]
     ImagePinned(ImageDigest),
@@ -269,6 +281,9 @@ impl Refusal {
             Refusal::NotNewer { .. }
             | Refusal::SequenceNumberTaken { .. }
             | Refusal::EnvelopeTooLong { .. } => "deltagate image sign --help".into(),
+            Refusal::LongerThanSlot { device, .. } => {
+                format!("make the image smaller; what the device said: deltagate device show {device}")
+            }
             Refusal::ImagePinned(image) => format!("deltagate image unpin {}", image.short_hex()),
             Refusal::ImageAssigned { by, .. } => format!("deltagate update cancel --{}", crate::explain::option(by)),
             Refusal::ImageRuns { device, .. } | Refusal::ImageFetched { device, .. } => {

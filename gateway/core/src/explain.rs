@@ -51,7 +51,7 @@ pub(crate) fn chain(
         ));
         chain.extend(by_way_of(target));
     }
-    chain.extend(reasons(decision));
+    chain.extend(reasons(device, decision));
     chain.extend(transfer.map(|transfer| {
         let (served, size) = (transfer.progress.served_to.0, transfer.size.0);
         format!(
@@ -125,7 +125,10 @@ fn by_way_of(target: &Target<'_>) -> Option<String> {
 }
 
 /// Where the chain ends.
-fn reasons(decision: &Decision<'_>) -> Vec<String> {
+fn reasons(device: &DeviceRecord, decision: &Decision<'_>) -> Vec<String> {
+    let slot = device.report.as_ref().map(|report| report.slot_capacity);
+    let target = target_in(decision);
+    let longer_than_slot = slot.filter(|slot| target.is_some_and(|target| target.image.size > *slot));
     let reason = match decision {
         Decision::Unclaimed => "so it is served no updates".into(),
         Decision::Unheard => "so what it runs and needs is not known yet".into(),
@@ -157,7 +160,13 @@ fn reasons(decision: &Decision<'_>) -> Vec<String> {
         },
         Decision::NeedsBuilds { builds, .. } => format!("{} builds for it are not finished", builds.len()),
         Decision::BuildFailed { reason, .. } => format!("a build for it failed: {reason}"),
-        Decision::NothingFits { .. } => "none of the artefacts can be taken by the device".into(),
+        Decision::NothingFits { target, .. } => match longer_than_slot {
+            Some(slot) => format!(
+                "that image has {} bytes, and the device's slot holds {}",
+                target.image.size.0, slot.0
+            ),
+            None => "none of the artefacts can be taken by the device".into(),
+        },
         Decision::Offer {
             artefact, candidates, ..
         } => {

@@ -265,6 +265,7 @@ impl Operator<'_> {
                 let device = self.device(*id)?;
                 check_kind(device, image)?;
                 check_newer(device, image)?;
+                check_fits(device, image)?;
                 self.check_claimable(*id)
             }
             Selector::Group(name) => {
@@ -467,6 +468,18 @@ fn check_newer(device: &DeviceRecord, image: &ImageRecord) -> Result<(), Refusal
                 running: report.sequence_number,
             })
         }
+        _ => Ok(()),
+    }
+}
+
+fn check_fits(device: &DeviceRecord, image: &ImageRecord) -> Result<(), Refusal> {
+    match &device.report {
+        Some(report) if image.size > report.slot_capacity => Err(Refusal::LongerThanSlot {
+            image: image.digest,
+            bytes: image.size,
+            device: device.id,
+            slot: report.slot_capacity,
+        }),
         _ => Ok(()),
     }
 }

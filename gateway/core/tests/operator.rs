@@ -512,3 +512,44 @@ fn a_label_names_one_device_and_goes_with_it() {
         Reply::Done
     );
 }
+
+#[test]
+fn an_image_one_byte_over_the_slot_is_refused_with_both_sizes() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    shell.import(3);
+    let said = |slot_capacity_bytes| wire_checkin::CheckIn {
+        slot_capacity_bytes,
+        ..check_in(1, 1)
+    };
+    shell.check_in(1, 1, &said(9_999));
+    let device = Selector::Device(id(1));
+    let assign = Command::Assign(device.clone(), digest(3), Terms::default());
+    let expected = Refusal::LongerThanSlot {
+        image: digest(3),
+        bytes: Bytes(10_000),
+        device: id(1),
+        slot: Bytes(9_999),
+    };
+    assert_eq!(shell.command(assign.clone()), Err(expected));
+    // By its class it is assigned to others too: the device is told why it gets nothing.
+    shell.command(Command::Cancel(device)).unwrap();
+    shell
+        .command(Command::Assign(
+            Selector::Class(CLASS),
+            digest(3),
+            Terms::default(),
+        ))
+        .unwrap();
+    shell.build_all();
+    let view = shell.gateway.device(id(1)).unwrap();
+    assert_eq!(
+        view.chain.last().unwrap(),
+        "that image has 10000 bytes, and the device's slot holds 9999"
+    );
+    assert!(view.next_step.unwrap().why.contains("make the image smaller"));
+    // Exactly as long as the slot it goes in whole, since that needs no room to stage.
+    shell.check_in(1, 1, &said(10_000));
+    assert!(shell.command(assign).is_ok());
+    let job = told(&shell.ask(peer(1), &post(9, &said(10_000)))).job;
+    assert_eq!(job.unwrap().format, Format::Full);
+}
