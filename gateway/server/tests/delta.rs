@@ -276,6 +276,74 @@ fn hex_files_say_where_they_run_and_their_gaps_are_erased_flash() {
     );
 }
 
+/// A UF2 file of one family.
+fn uf2(family: u32, address: u32, data: &[u8]) -> Vec<u8> {
+    let total = data.len().div_ceil(256) as u32;
+    let block = |(number, chunk): (u32, &[u8])| {
+        let (place, bytes) = (address + number * 256, chunk.len() as u32);
+        let words = [
+            0x0a32_4655,
+            0x9e5d_5157,
+            0x2000,
+            place,
+            bytes,
+            number,
+            total,
+            family,
+        ];
+        let mut block = words.map(u32::to_le_bytes).concat();
+        block.extend_from_slice(chunk);
+        block.resize(508, 0);
+        block.extend(0x0ab1_6f30_u32.to_le_bytes());
+        block
+    };
+    (0..).zip(data.chunks(256)).flat_map(block).collect()
+}
+
+#[test]
+fn uf2_files_say_where_and_on_what_they_run() {
+    const NRF52840: u32 = 0xada5_2840;
+    let site = desk();
+    write(
+        &site,
+        "old.uf2",
+        &uf2(NRF52840, ADDRESS, &image("thumb-base.bin")),
+    );
+    let other = uf2(0xe48b_ff56, ADDRESS, &image("thumb-base.bin"));
+    let new = uf2(NRF52840, NEW_ADDRESS, &image("thumb-target.bin"));
+    write(&site, "new.uf2", &[new, other].concat());
+    let error = refused(&site, "delta create old.uf2 new.uf2 patch");
+    assert_eq!(
+        error,
+        "error: cannot make an image of new.uf2: it is for several families: NRF52840 (0xada52840), RP2040 (0xe48bff56)"
+    );
+    let created = site.json("delta create --family nrf52840 old.uf2 new.uf2 patch");
+    assert_eq!(created["isa_from"], "files");
+    assert_eq!(created["addresses_from"], "files");
+    assert_eq!(created["old"]["format"], "uf2");
+    // What was inferred from the raw images is what the files say.
+    site.done("delta create old.bin new.bin raw");
+    assert_eq!(read(&site, "patch"), read(&site, "raw"));
+    let usage = site.run("delta create --family z80 old.uf2 new.uf2 patch");
+    assert_eq!(usage.code, Some(2), "{usage:?}");
+}
+
+#[test]
+fn an_image_outside_the_slot_is_refused_by_its_address() {
+    let site = desk();
+    write(&site, "old.elf", &elf(40, ADDRESS, &image("thumb-base.bin")));
+    let error = refused(
+        &site,
+        "delta create --slot-address 0x08004000 --slot-bytes 1KiB old.elf old.elf patch",
+    );
+    assert_eq!(
+        error,
+        "error: cannot make an image of old.elf: data at 0x08004400 lies outside the slot, which is 1024 bytes from 0x08004000 on"
+    );
+    let usage = site.run("delta create --slot-address 0x08004000 old.elf old.elf patch");
+    assert_eq!(usage.code, Some(2), "{usage:?}");
+}
+
 #[test]
 fn a_typed_address_goes_before_that_of_the_file() {
     let site = desk();
