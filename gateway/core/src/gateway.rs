@@ -73,14 +73,15 @@ impl Gateway {
         self.journal.restore(change);
     }
 
-    /// Withdraws offers of images whose publisher is not trusted any more, and asks for builds that what was restored lacks: plain
+    /// Withdraws offers of images whose publisher is not trusted any more; asks for builds that what was restored lacks: plain
     /// payloads of every image (with a disk budget, of those assigned or pinned), and payloads of open offers that the shell
-    /// has lost. Once, after the last [`Gateway::restore`].
+    /// has lost; lets go of what a smaller budget has no room for. Once, after the last [`Gateway::restore`].
     pub fn handle_start(&mut self, now: Now) {
         self.started_ms = now.monotonic_ms;
         offers::withdraw_distrusted(&mut self.journal, now);
         self.journal
             .build_lost(&self.links, self.config.disk_bytes_max.is_some());
+        keep::evict(&mut self.journal, self.config.disk_bytes_max);
         self.settle(now);
     }
 

@@ -156,6 +156,20 @@ fn after_a_start_only_what_is_wanted_is_made_where_disk_is_short() {
     assert_eq!(shell.builds, [], "image 1 waits until somebody asks");
 }
 
+#[test]
+fn a_budget_that_was_made_smaller_holds_from_the_start() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    shell.config = with_budget(45_000);
+    shell.restart();
+    let now = shell.now();
+    shell.gateway.handle_start(now);
+    shell.drain();
+    assert_eq!(formats(&shell, 1), [], "nobody is to run it");
+    assert_eq!(formats(&shell, 2), [Format::Full, Format::Lz4, Format::Patch]);
+    assert_eq!(shell.gateway.status().disk, Bytes(39_000));
+    assert_eq!(shell.builds, []);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 

@@ -7,7 +7,6 @@
 mod durable;
 mod image_file;
 mod open_files;
-mod room;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,15 +16,16 @@ use gateway_core::{ArtefactDigest, ImageDigest, PayloadError, Payloads};
 use sha2::{Digest, Sha256};
 
 use crate::error_chain::chain;
+use crate::reserve::{RESERVED_BYTES, free_bytes, is_full};
 
 pub use image_file::ImageFileError;
-pub use room::{RESERVED_BYTES, is_full};
 
 use open_files::OpenFiles;
 
 /// The two directories of blobs. Shared by the engine, the import and the build workers.
 #[derive(Debug)]
 pub struct Blobs {
+    state_dir: PathBuf,
     images: PathBuf,
     artefacts: PathBuf,
     open: Mutex<OpenFiles>,
@@ -74,6 +74,7 @@ impl Blobs {
         }
         durable::sync_directory(state_dir).map_err(|source| io_error(state_dir, source))?;
         Ok(Blobs {
+            state_dir: state_dir.to_path_buf(),
             images,
             artefacts,
             open: Mutex::new(OpenFiles::new()),
@@ -104,7 +105,7 @@ impl Blobs {
 
     /// Refuses when so many bytes could not be written.
     pub fn check_room(&self, needs: u64) -> Result<(), BlobError> {
-        let free = room::free_bytes(&self.images).map_err(|source| io_error(&self.images, source))?;
+        let free = free_bytes(&self.state_dir).map_err(|source| io_error(&self.state_dir, source))?;
         match needs > free {
             true => Err(BlobError::NoRoom { needs, free }),
             false => Ok(()),

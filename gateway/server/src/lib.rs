@@ -12,6 +12,7 @@
 //! | [`engine`] | the event loop: datagrams, commands, finished builds, timers |
 //! | [`udp`] | the CoAP socket: buffer sizes, families, errors that must not be fatal |
 //! | [`store`] | SQLite: every decision of the core, stored before it is acted on |
+//! | [`reserve`] | disk space held for the database |
 //! | [`restore`] | what of it still holds at a start |
 //! | [`import`] | the only way an image gets in |
 //! | [`blobs`] | content-addressed files: images and artefacts |
@@ -48,6 +49,7 @@ pub mod probe;
 pub mod publisher;
 pub mod recover;
 pub mod report;
+pub mod reserve;
 pub mod restore;
 pub mod serve;
 pub mod state_dir;

@@ -94,6 +94,9 @@ impl ServeError {
                 source: StoreError::Newer { .. },
                 ..
             } => Some("start the newer deltagate again, or name another state_dir".to_owned()),
+            ServeError::Store { source, .. } if source.is_full() => {
+                Some("make room where state_dir lies, then start it again".to_owned())
+            }
             ServeError::Listen { .. } => Some("name a free address and port as `listen`".to_owned()),
             ServeError::Metrics { .. } => {
                 Some("name a free loopback address and port as `metrics`".to_owned())

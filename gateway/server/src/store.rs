@@ -20,6 +20,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use crate::audit::Entry;
+use crate::reserve;
 pub use audit::{AUDIT_PAGE_MAX, AuditQuery, read_audit};
 
 /// Why the database cannot be used.
@@ -76,12 +77,17 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 impl Store {
     /// Opens or creates the database and returns what it holds.
     pub fn open(path: &Path) -> Result<(Store, Vec<Change>), StoreError> {
-        let connection = connect(path)?;
+        let state_dir = path.parent().unwrap_or(Path::new(".")).to_path_buf();
+        let connection = match connect(path) {
+            Err(error) if error.is_full() && reserve::release(&state_dir) => connect(path)?,
+            connected => connected?,
+        };
+        hold_reserve(&state_dir);
         let changes = load::load_all(&connection)?;
         let (jobs, queue) = sync_channel(JOBS_MAX);
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || write_all(connection, &queue))
+            .spawn(move || write_all(connection, &queue, &state_dir))
             .map_err(StoreError::Thread)?;
         Ok((
             Store {
@@ -156,11 +162,49 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-fn write_all(mut connection: Connection, queue: &Receiver<Job>) {
+impl StoreError {
+    /// Whether it is for want of room.
+    pub fn is_full(&self) -> bool {
+        match self {
+            StoreError::Sqlite(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
+            _ => false,
+        }
+    }
+}
+
+/// Makes the reserve, or says why there is none.
+fn hold_reserve(state_dir: &Path) {
+    match reserve::hold(state_dir) {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!("the disk is nearly full: no room is held for the database"),
+        Err(error) => tracing::warn!(%error, "no room can be held for the database"),
+    }
+}
+
+/// A batch that finds the disk full is written in the room that was held for it.
+fn write_or_release(
+    connection: &mut Connection,
+    changes: &[Change],
+    entries: &[Entry],
+    state_dir: &Path,
+) -> Result<(), StoreError> {
+    match write_batch(connection, changes, entries) {
+        Err(error) if error.is_full() && reserve::release(state_dir) => {
+            tracing::error!(
+                "the disk is full: the database goes on in the room that was held for it; make room soon"
+            );
+            write_batch(connection, changes, entries)
+        }
+        written => written,
+    }
+}
+
+fn write_all(mut connection: Connection, queue: &Receiver<Job>, state_dir: &Path) {
+    let mut is_held = true;
     while let Ok(job) = queue.recv() {
         let (result, failed) = match &job.work {
             Work::Commit { changes, audit } => {
-                let result = write_batch(&mut connection, changes, audit);
+                let result = write_or_release(&mut connection, changes, audit, state_dir);
                 let failed = result.is_err();
                 (result, failed)
             }
@@ -172,6 +216,7 @@ fn write_all(mut connection: Connection, queue: &Receiver<Job>) {
         if failed {
             return;
         }
+        is_held = hold_again(state_dir, is_held);
     }
 }
 
@@ -182,6 +227,15 @@ fn probe(connection: &mut Connection) -> Result<(), StoreError> {
     let probed = begun.and_then(Transaction::rollback);
     connection.busy_timeout(BUSY_TIMEOUT)?;
     Ok(probed?)
+}
+
+/// Makes the reserve anew when there is room again. Said once each way.
+fn hold_again(state_dir: &Path, was_held: bool) -> bool {
+    let is_held = reserve::hold(state_dir).unwrap_or(false);
+    if is_held && !was_held {
+        tracing::info!("room is held for the database again");
+    }
+    is_held
 }
 
 fn write_batch(connection: &mut Connection, changes: &[Change], entries: &[Entry]) -> Result<(), StoreError> {

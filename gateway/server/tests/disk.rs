@@ -4,12 +4,14 @@
 mod support;
 
 use std::fs;
+use std::path::PathBuf;
 
 use deltagate::client::Client;
 use deltagate::publisher::key::PrivateKey;
 use deltagate::publisher::sign::{Statement, sign};
 use support::device::Device;
 use support::{CLASS, Site, VENDOR, firmware, hex, sha256};
+use wire_coap::BlockSize;
 
 /// Bytes in a directory of the state.
 fn bytes_in(site: &Site, directory: &str) -> u64 {
@@ -183,30 +185,44 @@ fn a_write_that_breaks_off_leaves_nothing() {
     site.import("after", &firmware(3, 5_000), 3);
 }
 
-/// A disk of 12 MiB, mounted for the gateway alone. Where a machine forbids that, say so with DELTAGATE_WITHOUT_MOUNTS=1: nothing is
-/// left out by itself.
-#[test]
-fn a_full_disk_is_seen_before_anything_is_written() {
+/// A gateway whose state lies on a disk of its own, of so many MiB. Where a machine forbids the mount, DELTAGATE_WITHOUT_MOUNTS=1 says so, and
+/// the test says that it did not run; nothing is left out by itself.
+fn on_a_small_disk(mebibytes: u32) -> Option<Site> {
     if std::env::var_os("DELTAGATE_WITHOUT_MOUNTS").is_some() {
         eprintln!("not run, as DELTAGATE_WITHOUT_MOUNTS asks: a disk that is really full");
-        return;
+        return None;
     }
     let mut site = Site::new();
     site.configure("127.0.0.1:0", "admin_socket = \"admin.sock\"\n");
     fs::create_dir(site.state()).unwrap();
-    let mount = "mount -t tmpfs -o size=12m,mode=700 tmpfs state && exec \"$@\"";
+    let mount = format!("mount -t tmpfs -o size={mebibytes}m,mode=700 tmpfs state && exec \"$@\"");
     site.start_under(&format!(
         "exec unshare --user --map-root-user --mount sh -c '{mount}' sh \"$@\""
     ));
+    Some(site)
+}
+
+/// The state as its gateway sees it.
+fn seen_state(site: &Site) -> PathBuf {
+    PathBuf::from(format!(
+        "/proc/{}/root{}",
+        site.process_id(),
+        site.state().display()
+    ))
+}
+
+#[test]
+fn a_disk_without_room_is_seen_before_anything_is_written() {
+    let Some(site) = on_a_small_disk(20) else { return };
     site.import("small", &firmware(1, 5_000), 1);
-    site.sign("large", &firmware(2, 3 << 20), 2, "publisher");
+    site.sign("large", &firmware(2, 4 << 20), 2, "publisher");
     let refused = site.run("image import large.suit");
     assert_eq!(refused.code, Some(1), "{refused:?}");
-    // Three times its length, and of 12 MiB 8 are not for images.
+    // Three times its length, and of 20 MiB 8 are not for images.
     assert!(
         refused
             .stderr
-            .contains("the disk has no room: 9437184 bytes are needed"),
+            .contains("the disk has no room: 12582912 bytes are needed"),
         "{}",
         refused.stderr
     );
@@ -216,5 +232,42 @@ fn a_full_disk_is_seen_before_anything_is_written() {
         refused.stderr
     );
     assert_eq!(site.json("image list")["images"].as_array().unwrap().len(), 1);
+    assert_eq!(fs::read_dir(seen_state(&site).join("images")).unwrap().count(), 1);
     site.import("after", &firmware(3, 100_000), 3);
+}
+
+#[test]
+fn a_disk_that_others_fill_stops_nothing_and_is_used_again_when_there_is_room() {
+    let Some(mut site) = on_a_small_disk(24) else {
+        return;
+    };
+    let (v1, v2) = (firmware(1, 50_000), firmware(2, 50_000));
+    site.import("v1", &v1, 1);
+    let v2_digest = site.import("v2", &v2, 2);
+    let mut device = Device::running(1, &v1, 1);
+    device.check_in(site.address());
+    site.done(&format!("update assign {v2_digest} --device {}", device.id()));
+    let (job, _) = device.job(&site);
+    let filler = seen_state(&site).join("filler");
+    let full = fs::write(&filler, vec![7; 24 << 20]).unwrap_err();
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    site.sign("large", &firmware(3, 100_000), 3, "publisher");
+    let refused = site.run("image import large.suit");
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("and 0 may be used"), "{}", refused.stderr);
+    // Decisions are still stored, and blocks still served.
+    for number in 0..50 {
+        site.done(&format!("group create g{number}"));
+    }
+    assert!(
+        !seen_state(&site).join("reserve").exists(),
+        "it went to the database"
+    );
+    let (payload, _) = device.fetch_from(site.address(), job.path.as_str(), 0, BlockSize::B1024);
+    assert_eq!(payload.len(), job.payload_bytes as usize);
+    fs::remove_file(filler).unwrap();
+    site.done("image import large.suit");
+    assert!(seen_state(&site).join("reserve").exists(), "held again");
+    assert_eq!(site.json("image list")["images"].as_array().unwrap().len(), 3);
+    assert_eq!(site.terminate(), Some(0));
 }
