@@ -3,7 +3,7 @@
 use super::release::SignedImage;
 use gateway_core::{
     ArtefactDigest, ArtefactRecord, BuildOutcome, BuildRequest, Bytes, Change, Command, CoreConfig, Effect,
-    Gateway, ImageDigest, Now, PayloadError, Payloads, Refusal, Reply, Transmit, UpdateState,
+    File, Gateway, ImageDigest, Now, PayloadError, Payloads, Refusal, Reply, Transmit, UpdateState,
 };
 use gateway_delta::Options;
 use sha2::{Digest, Sha256};
@@ -152,6 +152,8 @@ impl GatewaySide {
                     self.delta_builds += u32::from(request.key.base.is_some());
                     self.builds.push(request);
                 }
+                Effect::Discard(File::Image(image)) => drop(self.disk.images.remove(&image)),
+                Effect::Discard(File::Artefact(artefact)) => drop(self.disk.payloads.remove(&artefact)),
             }
         }
         Ok(std::iter::from_fn(|| self.core.poll_transmit()).collect())
