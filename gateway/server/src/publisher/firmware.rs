@@ -1,16 +1,16 @@
 //! Firmware files as the field has them, flattened to the bytes a programmer would write to flash.
 //!
 //! What a file is shows in its first bytes, never in its name; [`ReadOptions::format`] goes before that. The bytes of a file come in
-//! pieces, which [`pieces`] lays out: gaps read 0xff and are reported, what overlaps or leaves the slot is refused by its address.
+//! pieces, which `pieces` lays out: gaps read 0xff and are reported, what overlaps or leaves the slot is refused by its address.
 //!
 //! | module | what it reads |
 //! |---|---|
-//! | [`dfuse`] | DfuSe, and raw images with the suffix of USB DFU |
-//! | [`elf`] | ELF, by its program headers |
-//! | [`hex`] | Intel HEX |
+//! | `dfuse` | DfuSe, and raw images with the suffix of USB DFU |
+//! | `elf` | ELF, by its program headers |
+//! | `hex` | Intel HEX |
 //! | [`mcuboot`] | what an image says that was signed for MCUboot, in whatever file |
-//! | [`srec`] | Motorola S-records |
-//! | [`uf2`], [`uf2_family`] | UF2, and which processor a family has |
+//! | `srec` | Motorola S-records |
+//! | `uf2`, `uf2_family` | UF2, and which processor a family has |
 //! | [`args`] | what a technician knows better than the file |
 //! | [`describe`] | what was understood, for people and as JSON |
 

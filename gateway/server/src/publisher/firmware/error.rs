@@ -74,7 +74,7 @@ pub enum FirmwareError {
         /// The first address that both want.
         address: u64,
     },
-    /// More than [`PIECES_MAX`] pieces that do not continue each other.
+    /// More than 65,536 pieces that do not continue each other.
     #[error("it is in more than {PIECES_MAX} pieces")]
     TooManyPieces,
     /// A piece leaves the slot.
