@@ -230,6 +230,16 @@ pub enum Refusal {
         /// How many more do.
         others: usize,
     },
+    /// A device has to run it before it may run what is assigned.
+    #[error("device {device} goes by image {} to {}", .image.short_hex(), .goal.short_hex())]
+    ImageOnTheWay {
+        /// The image.
+        image: ImageDigest,
+        /// Who goes by it.
+        device: DeviceId,
+        /// What is assigned to that device.
+        goal: ImageDigest,
+    },
     /// A device may be in the middle of fetching it.
     #[error("device {device} was told to fetch image {}, or a patch against it", .image.short_hex())]
     ImageFetched {
@@ -286,7 +296,9 @@ impl Refusal {
             }
             Refusal::ImagePinned(image) => format!("deltagate image unpin {}", image.short_hex()),
             Refusal::ImageAssigned { by, .. } => format!("deltagate update cancel --{}", crate::explain::option(by)),
-            Refusal::ImageRuns { device, .. } | Refusal::ImageFetched { device, .. } => {
+            Refusal::ImageRuns { device, .. }
+            | Refusal::ImageOnTheWay { device, .. }
+            | Refusal::ImageFetched { device, .. } => {
                 format!("deltagate device show {device}")
             }
             Refusal::ImageBuilding(image) => format!("wait; deltagate image show {}", image.short_hex()),

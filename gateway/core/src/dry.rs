@@ -55,7 +55,7 @@ fn verdict(state: &State, class: ClassId, device: &DeviceRecord, decision: &Deci
         Decision::NoTarget
         | Decision::UpToDate(_)
         | Decision::NeedsBuilds { .. }
-        | Decision::Offer { .. } => (true, explain::end(decision)),
-        _ => (false, explain::end(decision)),
+        | Decision::Offer { .. } => (true, explain::end(device, decision)),
+        _ => (false, explain::end(device, decision)),
     }
 }

@@ -110,8 +110,8 @@ fn target_in<'d, 'a>(decision: &'d Decision<'a>) -> Option<&'d Target<'a>> {
 }
 
 /// The last clause of the chain: what decided.
-pub(crate) fn end(decision: &Decision<'_>) -> String {
-    reasons(decision).pop().unwrap_or_default()
+pub(crate) fn end(device: &DeviceRecord, decision: &Decision<'_>) -> String {
+    reasons(device, decision).pop().unwrap_or_default()
 }
 
 /// The stones, where there are any.

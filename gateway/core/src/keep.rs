@@ -5,8 +5,10 @@
 //! used first, and never what a device is fetching, is about to be told, or an operator pinned.
 
 use crate::assign;
+use crate::chain;
 use crate::change::Change;
 use crate::command::{Refusal, Reply};
+use crate::decision;
 use crate::effect::{BuildKey, File};
 use crate::identity::{ArtefactDigest, ImageDigest};
 use crate::journal::Journal;
@@ -185,7 +187,7 @@ fn next_of(
     device: &DeviceRecord,
     running: &mut HashMap<DigestPrefix, Option<ImageDigest>>,
 ) -> Option<Pair> {
-    let target = assign::assignment(state, device)?.image;
+    let target = decision::next_image(state, device.id)?;
     let report = device.report.as_ref()?;
     let look_up = || state.image_by_prefix(&report.running).map(|image| image.digest);
     let base = *running.entry(report.running).or_insert_with(look_up);
@@ -224,6 +226,9 @@ fn check_unneeded(journal: &Journal, image: ImageDigest) -> Result<(), Refusal> 
             others,
         });
     }
+    if let Some((device, goal)) = on_the_way(state, image) {
+        return Err(Refusal::ImageOnTheWay { image, device, goal });
+    }
     let fetching = state.offers.values().find(|offer| is_of(state, offer, image));
     if let Some(offer) = fetching {
         return Err(Refusal::ImageFetched {
@@ -239,6 +244,16 @@ fn check_unneeded(journal: &Journal, image: ImageDigest) -> Result<(), Refusal> 
         true => Err(Refusal::ImageBuilding(image)),
         false => Ok(()),
     }
+}
+
+/// A device that goes by this image to the one assigned to it.
+fn on_the_way(state: &State, image: ImageDigest) -> Option<(DeviceId, ImageDigest)> {
+    state.devices.values().find_map(|device| {
+        let goal = state.images.get(&assign::assignment(state, device)?.image)?;
+        let way = chain::way(state, device, device.report.as_ref()?, goal).ok()?;
+        let is_on_it = way.iter().any(|stone| stone.digest == image);
+        is_on_it.then_some((device.id, goal.digest))
+    })
 }
 
 fn is_of(state: &State, offer: &crate::records::Offer, image: ImageDigest) -> bool {

@@ -76,7 +76,7 @@ impl Gateway {
             | Decision::NoWay { .. }
             | Decision::Withheld { .. }
             | Decision::BuildFailed { .. }
-            | Decision::NothingFits { .. } => explain::end(&decision),
+            | Decision::NothingFits { .. } => explain::end(device, &decision),
             Decision::Offer { .. } if deferral.is_some_and(|deferral| deferral.is_overdue()) => deferral
                 .map_or(String::new(), |deferral| {
                     format!("it waits for the device: {deferral}")

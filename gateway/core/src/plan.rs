@@ -83,7 +83,7 @@ impl Gateway {
             payload: payload.filter(|_| !has_everything),
             why: match has_everything {
                 true => "it has everything and installs".into(),
-                false => explain::end(&decision),
+                false => explain::end(device, &decision),
             },
         })
     }

@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use gateway_core::{Command, CoreConfig, DeviceView, Selector, Stage, Terms, UpdateState};
+use gateway_core::{Command, CoreConfig, DeviceView, Refusal, Selector, Stage, Terms, UpdateState};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use wire_checkin::Outcome;
@@ -53,6 +53,9 @@ fn a_device_goes_by_the_stone_to_what_is_assigned() {
     let mut shell = gateway(&[(1, 0), (4, 0), (7, 4)]);
     shell.check_in(1, 1, &check_in(1, 1));
     assign(&mut shell, 7);
+    let removal = shell.command(Command::RemoveImage(digest(4)));
+    let (image, device, goal) = (digest(4), id(1), digest(7));
+    assert_eq!(removal, Err(Refusal::ImageOnTheWay { image, device, goal }));
     assert_eq!(offered(&mut shell, 10, 1), Some(4));
     let told = view(&shell);
     assert_eq!(

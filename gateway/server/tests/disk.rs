@@ -39,6 +39,7 @@ fn import(site: &Site, image: &[u8], sequence_number: u32) -> String {
         version: "1",
         description: None,
         sequence_number,
+        follows: None,
     };
     let file = site.path().join("image.suit");
     fs::write(&file, sign(&statement, image, false, &key).unwrap()).unwrap();

@@ -91,6 +91,18 @@ const OTHERS: &[(&str, &str, &str, &str)] = &[
         "a_newer_database_is_refused",
     ),
     (
+        "the disk is full when an image is imported",
+        "the import is refused before anything is written, with what it needs and what is free; nothing of it is stored",
+        "gateway/server/tests/disk.rs",
+        "a_disk_without_room_is_seen_before_anything_is_written",
+    ),
+    (
+        "somebody else fills the disk",
+        "the gateway goes on in room that it holds for its database, says so, and holds it again when there is room",
+        "gateway/server/tests/disk.rs",
+        "a_disk_that_others_fill_stops_nothing_and_is_used_again_when_there_is_room",
+    ),
+    (
         "a damaged row in the database",
         "an error and not a guess",
         "gateway/server/src/store/tests.rs",

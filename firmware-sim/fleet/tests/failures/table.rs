@@ -205,7 +205,7 @@ rows! {
         happens: "The spare slot is worn out: no erase and no write succeeds.",
         device: "Tries five times at growing distances, reports it, goes on with the image it runs.",
         shows: ["the device reported \"flash failed\", so the image is withheld"],
-        told: "find the cause; then let the image be offered again: deltagate update retry",
+        told: "let it try once more; if it happens again exchange the device; then let the image be offered again: deltagate update retry",
         ends: Withheld,
         also: [(
             "firmware-sim/agent/tests/flaky_flash.rs",

@@ -34,6 +34,9 @@ impl Deed {
             | Ask::Audit { .. }
             | Ask::Logs { .. } => true,
             Ask::ImageImport { .. }
+            | Ask::ImageRemove { .. }
+            | Ask::ImagePin { .. }
+            | Ask::ImageUnpin { .. }
             | Ask::DeviceLabel { .. }
             | Ask::DeviceClaim { .. }
             | Ask::DeviceForget { .. }

@@ -93,7 +93,13 @@ impl Command {
     /// Whether it changes what a gateway knows: then a failure says what had changed by then.
     pub fn changes(&self) -> bool {
         match self {
-            Command::Image(command) => matches!(command, ImageCommand::Import { .. }),
+            Command::Image(command) => matches!(
+                command,
+                ImageCommand::Import { .. }
+                    | ImageCommand::Remove { .. }
+                    | ImageCommand::Pin { .. }
+                    | ImageCommand::Unpin { .. }
+            ),
             Command::Device(command) => !matches!(
                 command,
                 DeviceCommand::List { .. } | DeviceCommand::Show { .. } | DeviceCommand::Find { .. }

@@ -170,6 +170,8 @@ mod tests {
             unclaimed_dropped: 7,
             images: 2,
             artefacts: 3,
+            disk_bytes: 1_000,
+            disk_bytes_max: None,
             building: 0,
             failed_builds: 0,
             datagram_errors: 0,
