@@ -215,7 +215,7 @@ rows! {
     device::the_spare_slot_is_too_small {
         happens: "The image is one byte larger than the device's spare slot.",
         device: "Is offered nothing, and would refuse it before a byte was fetched.",
-        shows: ["none of the artefacts can be taken by the device", "bytes of flash, device has"],
+        shows: ["bytes, and the device's slot holds", "bytes of flash, device has"],
         told: "make the image smaller: the device has no room for it",
         ends: Blocked,
         also: [(
