@@ -191,8 +191,10 @@ pub(crate) fn services() -> Result<deltagate_agent::LinkedServices, NoServices> 
 fn carry_out(effect: Effect, agent_bytes: usize, uart: &mut Uart) {
     match effect {
         Effect::Event(event) => {
-            event.say(&mut |piece| uart.send(piece));
-            uart.send(b"\n");
+            if cfg!(feature = "event-lines") {
+                event.say(&mut |piece| uart.send(piece));
+                uart.send(b"\n");
+            }
         }
         Effect::Reboot => {
             let (used, all) = board::stack_used_bytes();
