@@ -12,8 +12,11 @@
 //! The socket has mode 0600, its directory is private when the gateway made it, and the peer must be the gateway's
 //! own user or root. Everything is bounded: lines, bodies, connections, and the time a caller may take.
 
+#[cfg(unix)]
 mod caller;
+#[cfg(unix)]
 pub(crate) mod deed;
+#[cfg(unix)]
 pub mod listener;
 
 use std::sync::Arc;
@@ -304,8 +307,11 @@ pub struct Calls {
     who: Arc<str>,
 }
 
+/// Technicians at a time; the next one waits in the system's queue.
+pub const CONNECTIONS_MAX: usize = 16;
+
 /// Questions that wait for the engine. One per connection, so this is never reached.
-const CALLS_MAX: usize = 2 * listener::CONNECTIONS_MAX;
+const CALLS_MAX: usize = 2 * CONNECTIONS_MAX;
 
 impl Calls {
     /// A way and its end, which the engine takes.

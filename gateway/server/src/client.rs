@@ -1,8 +1,9 @@
 //! The CLI's end of the admin socket. Blocking: a command asks one thing and ends.
 
+mod stream;
+
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -96,7 +97,7 @@ impl Client {
     }
 
     fn converse(&self, ask: Ask, body_bytes: u64, body: &mut dyn Read) -> Result<Value, ClientError> {
-        let mut stream = UnixStream::connect(&self.socket).map_err(|source| ClientError::NotRunning {
+        let mut stream = stream::connect(&self.socket).map_err(|source| ClientError::NotRunning {
             socket: self.socket.clone(),
             source,
         })?;

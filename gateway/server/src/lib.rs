@@ -5,6 +5,8 @@
 //! technicians talk to the engine through [`admin`] with the commands of [`cli`], which is the same binary.
 //!
 //! What is left out: the web interface, DTLS and OSCORE, several gateways on one site.
+//! The daemon needs Unix; the commands are portable, and what they need of the system beyond the standard library is behind
+//! `#[cfg(unix)]` in a few modules that `tests/portable.rs` names.
 //!
 //! | module | what it is |
 //! |---|---|
@@ -25,13 +27,16 @@
 //! | [`find`] | a device by its label, EUI, IMEI or serial number |
 //! | [`probe`] | a gateway from a device's side, through another CoAP codec |
 //! | [`doctor`] | what a gateway needs of its machine, each with its remedy |
+//! | [`owner_only`] | files for their owner only, where the system knows owners |
 //! | [`delta`] | deltas by hand: create, apply, inspect |
 //! | [`recover`] | `device recover`: an image over a serial line, for a device that cannot start any |
 //! | [`publisher`] | the publisher's half: keys and signing; never used by the daemon but to verify |
 
 pub mod admin;
+#[cfg(unix)]
 pub mod artefacts;
 pub mod audit;
+#[cfg(unix)]
 pub mod blobs;
 pub mod cli;
 pub mod client;
@@ -39,20 +44,29 @@ pub mod clock;
 pub mod config;
 pub mod delta;
 pub mod doctor;
+#[cfg(unix)]
 pub mod engine;
 pub mod error_chain;
 pub mod find;
+#[cfg(unix)]
 pub mod import;
 pub mod logging;
+#[cfg(unix)]
 pub mod observe;
+pub mod owner_only;
 pub mod probe;
 pub mod publisher;
 pub mod recover;
 pub mod report;
+#[cfg(unix)]
 pub mod reserve;
+#[cfg(unix)]
 pub mod restore;
+#[cfg(unix)]
 pub mod serve;
+#[cfg(unix)]
 pub mod state_dir;
+#[cfg(unix)]
 pub mod store;
 pub mod trust;
 pub mod udp;

@@ -13,7 +13,8 @@ use tokio::sync::Semaphore;
 use super::caller::caller;
 use super::deed::spelled;
 use super::{
-    Answer, AnswerResult, Ask, BODY_BYTES_MAX, Calls, EngineAsk, LINE_BYTES_MAX, PROTOCOL_VERSION, Question,
+    Answer, AnswerResult, Ask, BODY_BYTES_MAX, CONNECTIONS_MAX, Calls, EngineAsk, LINE_BYTES_MAX,
+    PROTOCOL_VERSION, Question,
 };
 use crate::error_chain::chain;
 use crate::import::{ImportFile, Importer};
@@ -21,9 +22,6 @@ use crate::logging::Recent;
 use crate::report::{AuditPage, Document, LogPage};
 use crate::state_dir::make_private;
 use crate::store::{AuditQuery, read_audit};
-
-/// Technicians at a time; the next one waits in the system's queue.
-pub const CONNECTIONS_MAX: usize = 16;
 
 /// A caller that is silent this long is dropped. Reading a file of the largest size takes a fraction of it.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(30);

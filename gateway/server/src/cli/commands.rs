@@ -73,6 +73,14 @@ fn client(cli: &Cli) -> Result<Client, Failure> {
     locate::client(cli.socket.as_deref(), cli.config.as_deref())
 }
 
+/// A gateway's sockets, locks and signals are Unix's.
+#[cfg(not(unix))]
+fn serve(_: &Cli) -> Result<ExitCode, Failure> {
+    Err(Failure::new(REFUSED, "a gateway runs on Unix only")
+        .hint("run it on Linux; the other commands work here"))
+}
+
+#[cfg(unix)]
 fn serve(cli: &Cli) -> Result<ExitCode, Failure> {
     let Some(path) = &cli.config else {
         return Err(

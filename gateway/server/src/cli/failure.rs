@@ -10,6 +10,7 @@ use crate::error_chain::chain;
 use crate::probe::ProbeError;
 use crate::publisher::PublisherError;
 use crate::recover::RecoverError;
+#[cfg(unix)]
 use crate::serve::ServeError;
 
 /// Refused by state or policy.
@@ -161,6 +162,7 @@ impl From<ProbeError> for Failure {
     }
 }
 
+#[cfg(unix)]
 impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Failure {
         let code = if error.is_refusal() { REFUSED } else { INTERNAL };

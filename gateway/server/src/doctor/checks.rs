@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Check;
-use super::machine::{free_bytes, ownership};
+use super::machine::{database, free_bytes, ownership};
 use crate::admin::Ask;
 use crate::client::{Client, ClientError};
 use crate::config::{Config, ConfigError};
@@ -14,7 +14,6 @@ use crate::error_chain::chain;
 use crate::probe::answers_ping;
 use crate::publisher::load_anchors;
 use crate::report::Status;
-use crate::store::{self, Store};
 use crate::udp::RECEIVE_BUFFER_BYTES;
 
 /// Room for one import: the largest image, its envelope and its plain payload, with as much again for the database.
@@ -103,17 +102,14 @@ fn state(path: &Path) -> Vec<Check> {
     let mut checks = vec![writable(path, format!("{} can be written", path.display()))];
     checks.extend(permissions(path));
     checks.push(disk(path));
-    let database = store::path_in(path);
-    if database.exists() {
-        checks.push(match Store::check(&database) {
-            Ok(rows) => Check::ok("database", format!("sound, {rows} devices")),
-            Err(error) => Check::bad(
-                "database",
-                format!("{}: {}", database.display(), chain(&error)),
-                "restore gateway.db* and images/ from a backup, or name another state_dir",
-            ),
-        });
-    }
+    checks.extend(database(path).map(|found| match found {
+        Ok(rows) => Check::ok("database", format!("sound, {rows} devices")),
+        Err(problem) => Check::bad(
+            "database",
+            problem,
+            "restore gateway.db* and images/ from a backup, or name another state_dir",
+        ),
+    }));
     checks
 }
 

@@ -1,4 +1,5 @@
-//! What only the system knows: free space, owners and modes. Elsewhere than on Unix these are not known, and not checked.
+//! What only the system or the daemon knows: free space, owners and modes, the database. Elsewhere than on Unix these are
+//! not known, and not checked.
 
 use std::path::Path;
 
@@ -30,6 +31,21 @@ pub(super) fn ownership(path: &Path) -> Option<Ownership> {
 pub(super) fn free_bytes(path: &Path) -> Option<u64> {
     let space = rustix::fs::statvfs(path).ok()?;
     Some(space.f_bavail.saturating_mul(space.f_frsize))
+}
+
+/// How many devices the database of a state directory knows, or what is wrong with it; `None`: there is none.
+#[cfg(unix)]
+pub(super) fn database(state_dir: &Path) -> Option<Result<usize, String>> {
+    use crate::store::{Store, path_in};
+    let path = path_in(state_dir);
+    let problem = |error| format!("{}: {}", path.display(), crate::error_chain::chain(&error));
+    path.exists().then(|| Store::check(&path).map_err(problem))
+}
+
+/// The database is the daemon's, which needs Unix.
+#[cfg(not(unix))]
+pub(super) fn database(_: &Path) -> Option<Result<usize, String>> {
+    None
 }
 
 /// Owner and mode of a directory.

@@ -1,11 +1,11 @@
 //! Reading and writing files, bounded and with the path in every error.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::PublisherError;
+use crate::owner_only;
 
 /// Reads a file of at most `bytes_max` bytes.
 pub fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, PublisherError> {
@@ -51,12 +51,7 @@ pub fn create_key(path: &Path, text: &str, mode: u32) -> Result<(), PublisherErr
             source,
         },
     };
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
-        .map_err(failed)?;
+    let mut file = owner_only::create_new(path, mode).map_err(failed)?;
     file.write_all(text.as_bytes())
         .and_then(|()| file.sync_all())
         .map_err(failed)

@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
@@ -13,6 +12,7 @@ use ed25519_dalek::{Signer, SigningKey};
 use wire_manifest::{Anchor, KeyId};
 
 use super::{PublisherError, files};
+use crate::owner_only;
 
 /// Longest key file: an Ed25519 key in PEM has some 120 bytes, and people put comments above it.
 const KEY_FILE_BYTES_MAX: u64 = 16 * 1024;
@@ -46,8 +46,9 @@ impl PrivateKey {
         let key = key.ok_or_else(|| PublisherError::NotAPrivateKey {
             path: path.to_owned(),
         })?;
-        let mode = metadata.permissions().mode() & 0o777;
-        if metadata.is_file() && mode & 0o077 != 0 {
+        if metadata.is_file()
+            && let Some(mode) = owner_only::mode(&metadata).filter(|mode| mode & 0o077 != 0)
+        {
             return Err(PublisherError::KeyIsOpen {
                 path: path.to_owned(),
                 mode,
@@ -125,6 +126,7 @@ fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
 mod tests {
     use super::*;
     use crate::publisher::load_anchors;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_generated_pair_is_read_back() {

@@ -1,7 +1,6 @@
 //! One tool on one pair: make the patch, apply it, compare.
 
 use std::fs;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use super::super::DeltaError;
@@ -135,13 +134,23 @@ fn prove(tool: &Tool, files: Files<'_>, pair: &Pair) -> Outcome {
 }
 
 /// A BSDIFF40 patch where bsdiff is not installed.
+#[cfg(unix)]
 fn library(files: Files<'_>) -> std::io::Result<()> {
     let (old, new) = (fs::read(files.old)?, fs::read(files.new)?);
     let (mut patch, mut out) = (Vec::new(), Vec::new());
-    qbsdiff::Bsdiff::new(&old, &new).compare(Cursor::new(&mut patch))?;
-    qbsdiff::Bspatch::new(&patch)?.apply(&old, Cursor::new(&mut out))?;
+    qbsdiff::Bsdiff::new(&old, &new).compare(std::io::Cursor::new(&mut patch))?;
+    qbsdiff::Bspatch::new(&patch)?.apply(&old, std::io::Cursor::new(&mut out))?;
     fs::write(files.patch, patch)?;
     fs::write(files.out, out)
+}
+
+/// The library is partly in C, which is built on Unix only.
+#[cfg(not(unix))]
+fn library(_: Files<'_>) -> std::io::Result<()> {
+    Err(std::io::Error::new(
+        std::io::ErrorKind::Unsupported,
+        "this system's deltagate has no bsdiff built in: install bsdiff",
+    ))
 }
 
 #[cfg(test)]
