@@ -86,6 +86,7 @@ impl Entry {
 
 /// One entry as it is kept and exported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AuditRow {
     /// Its number, from 1.
     pub id: u64,

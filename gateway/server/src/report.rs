@@ -52,6 +52,7 @@ pub struct Done {
 
 /// `audit`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AuditPage {
     /// Oldest first; over the socket at most [`crate::store::AUDIT_PAGE_MAX`] at a time.
     pub entries: Vec<AuditRow>,
@@ -59,6 +60,7 @@ pub struct AuditPage {
 
 /// `logs`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LogPage {
     /// Oldest first: `timestamp`, `level`, `target`, `message` and each line's own fields.
     pub lines: Vec<serde_json::Map<String, serde_json::Value>>,

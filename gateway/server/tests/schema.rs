@@ -103,6 +103,9 @@ fn every_command_prints_what_the_schema_says() {
         ),
     );
     holds("doctor", "");
+    holds("audit", "");
+    holds("audit", &format!("--device {id}"));
+    holds("logs", &id);
     holds("update cancel", "--group roof");
     holds("group remove", &format!("roof {id}"));
     holds("device forget", &id);

@@ -50,6 +50,8 @@ fn schema() -> Value {
     add(&["link list"], generator.subschema_for::<Document<Links>>());
     add(&["link show"], generator.subschema_for::<Document<LinkDetail>>());
     add(&["status"], generator.subschema_for::<Document<Status>>());
+    add(&["audit"], generator.subschema_for::<Document<AuditPage>>());
+    add(&["logs"], generator.subschema_for::<Document<LogPage>>());
     add(
         &["probe"],
         generator.subschema_for::<crate::probe::cli::Document>(),

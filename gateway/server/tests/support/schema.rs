@@ -54,6 +54,8 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str, faults: &mut Vec
                 }
                 true
             }
+            // Keys beside those that are named, which "properties" above looks at.
+            "additionalProperties" => wanted == &Value::Bool(true),
             "items" => {
                 for (index, value) in value.as_array().into_iter().flatten().enumerate() {
                     check(root, wanted, value, &format!("{at}[{index}]"), faults);
