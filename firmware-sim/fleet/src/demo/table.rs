@@ -116,8 +116,8 @@ impl Table {
         line("whole firmware, with its stack", Some(v2.flash), v2.ram)?;
         writeln!(
             f,
-            "measured: agent alone is version 1 less the same firmware built without it; it includes its SHA-256 and \
-             Ed25519\nstack, says the device at its reboot into version 2: {}",
+            "measured: agent alone is version 1 less the same firmware built without it; SHA-256 and \
+             Ed25519 are the bootloader's\nstack, says the device at its reboot into version 2: {}",
             self.stack
         )
     }
