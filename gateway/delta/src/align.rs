@@ -3,6 +3,8 @@
 
 use wire_patch::{Reach, Triple};
 
+use crate::suffixes;
+
 /// Matches longer than this are not measured further: the parse continues them on its own.
 const MATCH_BYTES_MAX: usize = 1_024;
 
@@ -44,12 +46,10 @@ pub(crate) struct Aligner<'a> {
 
 impl<'a> Aligner<'a> {
     pub(crate) fn new(base: &'a [u8], target: &'a [u8], reach: Option<Reach>) -> Self {
-        let mut suffixes = vec![0; base.len()];
-        divsufsort::sort_in_place(base, &mut suffixes);
         Self {
             base,
             target,
-            suffixes,
+            suffixes: suffixes::sorted(base),
             reach,
             found: vec![NOT_SEARCHED; target.len()],
         }

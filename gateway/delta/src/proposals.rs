@@ -27,6 +27,9 @@ const SOURCE_BITS: u32 = 25;
 /// Proposals for which there is room in any case.
 const PROPOSALS_MIN: usize = 1 << 12;
 
+/// A list with less room than this is short: 512 KiB.
+const SHORT_PROPOSALS: usize = 1 << 16;
+
 /// Many proposals, eight bytes each: lengths past 16,383 bytes are cut, which tells the planner a little less.
 ///
 /// There is room for 9 on 8 bytes of the target. If they become more, as where any four bytes are an instruction that occurs
@@ -94,6 +97,15 @@ impl Proposals {
     pub(crate) fn sort(&mut self) {
         self.packed.sort_unstable();
         self.packed.dedup_by_key(|packed| *packed >> DETAIL_BITS);
+    }
+
+    /// Sorts them when all are in. A short list gives back the room that none took: beside small images the memory of the
+    /// models is much. The room of a long one is never written, and making it smaller leaves a hole in the heap.
+    pub(crate) fn close(&mut self) {
+        self.sort();
+        if self.most < SHORT_PROPOSALS {
+            self.packed.shrink_to_fit();
+        }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = Proposal> {

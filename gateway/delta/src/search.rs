@@ -93,7 +93,7 @@ pub(crate) struct Search<'a> {
     class: MemoryClass,
     effort: Effort,
     reach: Option<Reach>,
-    /// The models' memory.
+    /// The models' memory, made when it is first needed: not before the alignments are done, which take the most.
     memory: Vec<u8>,
     best: Option<Best>,
 }
@@ -122,7 +122,7 @@ impl<'a> Search<'a> {
             class: options.memory,
             effort: options.effort,
             reach: options.in_place,
-            memory: vec![0; options.memory.bytes() as usize],
+            memory: Vec::new(),
             best: None,
         }
     }
@@ -170,7 +170,7 @@ impl<'a> Search<'a> {
             parses.push(alignment(aligner, &mut proposals));
         }
         propose::of_target(self.base.len() as u32, self.target, &mut proposals);
-        proposals.sort();
+        proposals.close();
         for of_images in parses.into_iter().rev() {
             self.parses(of_images, relocation);
         }
@@ -348,6 +348,7 @@ fn alignment(mut aligner: Aligner<'_>, proposals: &mut Proposals) -> [Vec<Triple
     parses
 }
 
-fn models(class: MemoryClass, memory: &mut [u8]) -> Models<'_> {
+fn models(class: MemoryClass, memory: &mut Vec<u8>) -> Models<'_> {
+    memory.resize(class.bytes() as usize, 0);
     Models::new(class, memory).expect("memory was made for its class")
 }
