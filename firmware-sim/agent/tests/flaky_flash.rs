@@ -111,6 +111,7 @@ fn whatever_operation_fails_the_update_goes_on_and_staged_blocks_are_kept() {
     let mut renamed = offer.clone();
     renamed.job.path = JobPath::new("renamed").unwrap();
     for renamed in [None, Some(&renamed)] {
+        let mut told = 0;
         for failing in 0.. {
             let mut gateway = Gateway::new(Some(offer.clone()));
             let Device { flash, .. } = Device::new(&v1, Gateway::new(None));
@@ -126,7 +127,12 @@ fn whatever_operation_fails_the_update_goes_on_and_staged_blocks_are_kept() {
                 assert!(failing > 80, "every operation failed once");
                 break;
             }
-            assert!(said.contains(&Event::FlashFailed) && said.contains(&Event::Verified { sequence: 2 }));
+            assert!(
+                said.contains(&Event::Verified { sequence: 2 }),
+                "{failing} {said:?}"
+            );
+            // A log goes on in its other bank, and has nothing to tell.
+            told += u32::from(said.contains(&Event::FlashFailed));
             assert!(
                 !said.iter().any(|event| matches!(event, Event::Dropped { .. })),
                 "{failing} {said:?}"
@@ -138,6 +144,7 @@ fn whatever_operation_fails_the_update_goes_on_and_staged_blocks_are_kept() {
                 "operation {failing}: {asked} of {blocks} blocks"
             );
         }
+        assert!(told > 50, "{told} times");
     }
 }
 

@@ -20,7 +20,10 @@
 //! - A bank counts when its header, written last, is whole, and has its mark or cells behind the `count` that came with
 //!   the header. Of two that count the one with the higher generation is the log.
 //! - The cell after the newest one is left out when the log was opened anew: a program operation cut at its first byte may
-//!   have left no trace that shows, and no bit to rely on.
+//!   have left no trace that shows, and no bit to rely on. It gets its mark, and nothing else, before the cell behind it is
+//!   begun: else the power could go away there without a trace as well, and that cell would be the next one again.
+//! - A cell that cannot be programmed sends the log to the other bank: its erase leaves nothing in doubt. So does a left-out cell
+//!   that cannot be marked, where even that was begun before and a part does not bear it twice.
 //! - When no cell is free, the other bank is erased, gets the live records and the new one, and at last its header. Until
 //!   that is whole, the old bank is the log; from then on it is stale.
 //! - Each cell is read back once written: a worn part may say that it programmed what it did not.
@@ -184,6 +187,8 @@ struct Active {
     is_firm: bool,
     /// The cell written next; the cell count or more if none is free.
     next: u32,
+    /// The cell below it shows that it is used, whatever becomes of the next one.
+    shows: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -263,9 +268,15 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
     /// # Errors
     /// [`AppendError`]; what the log held is still there.
     pub fn append(&mut self, record: &Record, live: &[Record]) -> Result<(), AppendError> {
+        if live.len() > RECORD_LIVE_MAX {
+            return Err(AppendError::TooManyLive);
+        }
         let newest = self.active.and_then(|active| active.newest);
         // Serials begin at 0 in each bank and rise by one with a cell at most, of which there are `CELLS_MAX`.
-        self.write(record, newest.map_or(0, |newest| newest.serial + 1), live)
+        match self.write_next(record, newest.map_or(0, |newest| newest.serial + 1)) {
+            Err(_) => self.compact(record, live),
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Makes up its mind about a newest record in doubt, and writes that down: from then on the log says the same at every
@@ -286,10 +297,12 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
             return Ok(());
         }
         match active.newest {
-            _ if active.next >= Self::CELLS => self.compact(&Record::void(), live),
             // Written once more, it takes the place of the first. Behind a cell that cannot be read it may be in doubt as well:
             // the power went away twice, and the second time while this was done.
-            Some(newest) => self.write(&newest.record, newest.serial, live),
+            Some(newest) => match self.write_next(&newest.record, newest.serial) {
+                Err(_) => self.compact(&Record::void(), live),
+                Ok(()) => Ok(()),
+            },
             None => self.append(&Record::void(), live),
         }
     }
@@ -337,43 +350,55 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
         Ok(())
     }
 
-    fn write(&mut self, record: &Record, serial: u16, live: &[Record]) -> Result<(), AppendError> {
-        if live.len() > RECORD_LIVE_MAX {
-            return Err(AppendError::TooManyLive);
-        }
+    /// Writes a record into the next cell.
+    fn write_next(&mut self, record: &Record, serial: u16) -> Result<(), FlashError> {
+        let region = self.region;
         let Some(active) = self.active.as_mut().filter(|active| active.next < Self::CELLS) else {
-            return self.compact(record, live);
+            return Err(FlashError::OutOfBounds);
         };
-        let (bank, cell) = (active.bank, active.next);
+        let (bank, cell, shows) = (active.bank, active.next, active.shows);
         // Whatever becomes of the operation, the cell is used.
         active.next += 1;
         active.is_firm = false;
-        self.write_cell(bank, cell, &record.encode(serial))?;
-        if let Some(active) = &mut self.active {
-            active.counted.insert(cell);
-            active.newest = Some(Newest {
-                cell,
-                serial,
-                record: *record,
-            });
-            active.is_firm = true;
+        if !shows {
+            Self::mark(region, bank, cell - 1)?;
         }
+        active.shows = false;
+        Self::write_cell(region, bank, cell, &record.encode(serial))?;
+        active.shows = true;
+        active.is_firm = true;
+        active.counted.insert(cell);
+        active.newest = Some(Newest {
+            cell,
+            serial,
+            record: *record,
+        });
         Ok(())
     }
 
     /// Programs a cell, reads it back, and marks it.
-    fn write_cell(&self, bank: u32, cell: u32, bytes: &[u8; RECORD_BYTES]) -> Result<(), FlashError> {
+    fn write_cell(
+        region: Region<'_, F>,
+        bank: u32,
+        cell: u32,
+        bytes: &[u8; RECORD_BYTES],
+    ) -> Result<(), FlashError> {
         let mut there = [0; RECORD_BYTES];
-        let mark = [0; RECORD_BYTES];
         let at = Self::cell_at(bank, cell);
-        self.region.program(at, bytes)?;
-        self.region.read(at, &mut there)?;
+        region.program(at, bytes)?;
+        region.read(at, &mut there)?;
         if there != *bytes {
             return Err(FlashError::Device(NorFlashErrorKind::Other));
         }
-        self.region
-            .program(at + RECORD_BYTES as u32, &mark[..F::WRITE_SIZE])?;
-        if Self::has_mark(self.region, bank, cell)? {
+        Self::mark(region, bank, cell)
+    }
+
+    /// Programs the mark of a cell and reads it back.
+    fn mark(region: Region<'_, F>, bank: u32, cell: u32) -> Result<(), FlashError> {
+        let mark = [0; RECORD_BYTES];
+        let at = Self::cell_at(bank, cell) + RECORD_BYTES as u32;
+        region.program(at, &mark[..F::WRITE_SIZE])?;
+        if Self::has_mark(region, bank, cell)? {
             Ok(())
         } else {
             Err(FlashError::Device(NorFlashErrorKind::Other))
@@ -389,10 +414,10 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
         let mut cell = 0;
         for kept in live.iter().chain([record]) {
             cell += 1;
-            self.write_cell(bank, cell, &kept.encode(cell as u16 - 1))?;
+            Self::write_cell(self.region, bank, cell, &kept.encode(cell as u16 - 1))?;
             counted.insert(cell);
         }
-        self.write_cell(bank, 0, &header(generation, cell as u16 + 1))?;
+        Self::write_cell(self.region, bank, 0, &header(generation, cell as u16 + 1))?;
         self.rival = false;
         self.active = Some(Active {
             bank,
@@ -405,6 +430,7 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
             }),
             is_firm: true,
             next: cell + 1,
+            shows: true,
         });
         Ok(())
     }
@@ -472,6 +498,7 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
             newest,
             is_firm,
             next: found.last + 2,
+            shows: false,
         })
     }
 }

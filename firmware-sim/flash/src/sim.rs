@@ -14,7 +14,8 @@
 //! - [`SimFlash::failing_torn_reads`]: of a unit with bits in flux the ECC makes an error, whatever is read of it.
 //!
 //! What is in flux is chosen by a seed, so that a run repeats itself. What code under test does against the rules is refused
-//! and counted in [`SimFlash::rules_broken`].
+//! and counted in [`SimFlash::rules_broken`]; not counted is a write-once unit refused where a cut program operation left all bits
+//! set, as nobody could see that.
 
 use core::fmt;
 use core::ops::Range;
@@ -48,6 +49,15 @@ pub enum Rewrites {
     Bitwise,
     /// Once.
     Once,
+}
+
+/// What was done to a program unit since its sector was erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Touched {
+    No,
+    /// A program operation was cut in it.
+    Torn,
+    Yes,
 }
 
 /// How far an operation came with what it left in flux. The two ends are the treacherous ones: what looks erased or programmed,
@@ -117,8 +127,8 @@ pub struct SimFlash<const PROGRAM: usize = 4, const SECTOR: usize = 4096> {
     bytes: Vec<u8>,
     /// Bits in flux, by address.
     flux: BTreeMap<u32, u8>,
-    /// Whether each unit was touched since its sector was erased; kept for parts of [`Rewrites::Once`] only.
-    touched: Vec<bool>,
+    /// What was done to each unit since its sector was erased; kept for parts of [`Rewrites::Once`] only.
+    touched: Vec<Touched>,
     rewrites: Rewrites,
     wear: Vec<u32>,
     operations: u64,
@@ -161,7 +171,7 @@ impl<const PROGRAM: usize, const SECTOR: usize> SimFlash<PROGRAM, SECTOR> {
         };
         Self {
             flux: BTreeMap::new(),
-            touched: vec![false; units],
+            touched: vec![Touched::No; units],
             rewrites,
             wear: vec![0; bytes.len() / SECTOR],
             bytes,
@@ -275,10 +285,10 @@ impl<const PROGRAM: usize, const SECTOR: usize> SimFlash<PROGRAM, SECTOR> {
         for (at, bits) in &self.flux {
             put(u64::from(*at) << 8 | u64::from(*bits));
         }
-        for touched in self.touched.chunks(64) {
+        for touched in self.touched.chunks(32) {
             put(touched
                 .iter()
-                .fold(0, |word, touched| word << 1 | u64::from(*touched)));
+                .fold(0, |word, touched| word << 2 | *touched as u64));
         }
         hash
     }
@@ -351,9 +361,9 @@ impl<const PROGRAM: usize, const SECTOR: usize> SimFlash<PROGRAM, SECTOR> {
         let was_programmed = self.bytes[at..at + done].iter().any(|byte| *byte != 0xFF);
         self.bytes[at..at + done].fill(0xFF);
         if done == SECTOR {
-            self.touch(at, SECTOR, false);
+            self.touch(at, SECTOR, Touched::No);
         } else {
-            self.touch(at, SECTOR, true);
+            self.touch(at, SECTOR, Touched::Yes);
             let extent = self.extent();
             for late in at + done..(at + done + ERASE_FRONT_BYTES).min(at + SECTOR) {
                 let zeros = !self.bytes[late];
@@ -373,7 +383,7 @@ impl<const PROGRAM: usize, const SECTOR: usize> SimFlash<PROGRAM, SECTOR> {
         }
     }
 
-    fn touch(&mut self, at: usize, length: usize, touched: bool) {
+    fn touch(&mut self, at: usize, length: usize, touched: Touched) {
         if self.rewrites == Rewrites::Once {
             self.touched[at / PROGRAM..(at + length).div_ceil(PROGRAM)].fill(touched);
         }
@@ -382,7 +392,9 @@ impl<const PROGRAM: usize, const SECTOR: usize> SimFlash<PROGRAM, SECTOR> {
     /// Whether the part would program `bytes` at `at`.
     fn check_rules(&self, at: usize, bytes: &[u8]) -> Result<(), SimFlashError> {
         if self.rewrites == Rewrites::Once
-            && self.touched[at / PROGRAM..(at + bytes.len()) / PROGRAM].contains(&true)
+            && self.touched[at / PROGRAM..(at + bytes.len()) / PROGRAM]
+                .iter()
+                .any(|touched| *touched != Touched::No)
         {
             return Err(SimFlashError::WrittenTwice);
         }
@@ -393,6 +405,18 @@ impl<const PROGRAM: usize, const SECTOR: usize> SimFlash<PROGRAM, SECTOR> {
             return Err(SimFlashError::BitNotErased);
         }
         Ok(())
+    }
+
+    /// Whether all that stands in the way of programming these units is that a cut operation began one of them and left no trace.
+    fn is_torn_unseen(&self, at: usize, length: usize) -> bool {
+        let touched = self.touched.iter().skip(at / PROGRAM).take(length / PROGRAM);
+        let mut units = touched.zip(self.bytes[at..at + length].chunks(PROGRAM));
+        self.rewrites == Rewrites::Once
+            && units.all(|(touched, bytes)| match touched {
+                Touched::No => true,
+                Touched::Torn => bytes.iter().all(|byte| *byte == 0xFF),
+                Touched::Yes => false,
+            })
     }
 
     fn program_bytes(&mut self, at: usize, bytes: &[u8]) {
@@ -451,18 +475,19 @@ impl<const PROGRAM: usize, const SECTOR: usize> NorFlash for SimFlash<PROGRAM, S
         let at = self.check(offset, bytes.len(), PROGRAM)?;
         self.check_wear(at, bytes.len())?;
         if let Err(error) = self.check_rules(at, bytes) {
-            self.rules_broken += 1;
+            self.rules_broken += u32::from(!self.is_torn_unseen(at, bytes.len()));
             return Err(error);
         }
         let torn = self.begin(bytes.len() as u32).map(|torn| torn as usize);
         let done = torn.unwrap_or(bytes.len());
         if done == bytes.len() {
             self.program_bytes(at, bytes);
-            self.touch(at, bytes.len(), true);
+            self.touch(at, bytes.len(), Touched::Yes);
         } else {
             let whole = done - done % PROGRAM;
             self.program_bytes(at, &bytes[..whole]);
-            self.touch(at, whole + PROGRAM, true);
+            self.touch(at, whole, Touched::Yes);
+            self.touch(at + whole, PROGRAM, Touched::Torn);
             let extent = self.extent();
             for (index, new) in bytes.iter().enumerate().skip(whole).take(PROGRAM) {
                 let zeros = self.bytes[at + index] & !new;

@@ -381,8 +381,8 @@ fn a_boot_cut_anywhere_is_followed_by_one_that_works() {
             },
         );
         assert_eq!(
-            operations, 2,
-            "one record and its mark say it all: an attempt or a revert"
+            operations, 3,
+            "one record and its mark say it all, an attempt or a revert; and the mark of the cell before"
         );
     }
 }

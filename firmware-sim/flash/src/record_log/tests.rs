@@ -393,6 +393,43 @@ fn a_settled_log_is_settled_without_writing() {
     }
 }
 
+/// The story: power that went away twice at the very beginning of an append, without a trace, had the same cell begun a second time.
+#[test]
+fn no_cell_is_begun_twice_however_often_an_append_is_cut() {
+    fn cut_often<const PROGRAM: usize>(rewrites: crate::sim::Rewrites, seed: u64) -> bool {
+        let mut part = SimFlash::<PROGRAM, 2_048>::part(8_192, rewrites);
+        part.seed(seed);
+        let mut was_cut_unseen = false;
+        for number in 0..40_u32 {
+            part.restart();
+            let operation = u64::from(number / 2 % 3);
+            if number >= 2 && number % 5 != 0 {
+                part.cut_power_at(crate::sim::PowerCut {
+                    operation,
+                    torn_at: 0,
+                });
+            }
+            let cell = RefCell::new(part);
+            let region = Region::new(&cell, Partition::new(0, 8_192));
+            let mut log = RecordLog::open(region).unwrap();
+            let newest = log.records().next_back().map(Result::unwrap);
+            let appended = log.append(&note(number), newest.as_slice());
+            part = cell.into_inner();
+            was_cut_unseen |= !part.is_powered() && operation == 0;
+            assert!(
+                appended.is_ok() || !part.is_powered(),
+                "seed {seed}, {number}: {appended:?}"
+            );
+            assert_eq!(part.rules_broken(), 0, "seed {seed}, {number}");
+        }
+        was_cut_unseen
+    }
+    for seed in 0..2_000 {
+        assert!(cut_often::<4>(crate::sim::Rewrites::Bitwise, seed));
+        assert!(cut_often::<8>(crate::sim::Rewrites::Once, seed));
+    }
+}
+
 /// Parts of every kind take a log, and none is asked for what it cannot do.
 #[test]
 fn a_log_lives_on_parts_of_every_geometry() {
