@@ -19,6 +19,8 @@ pub(crate) struct World {
     pub(crate) blocks: [u8; 2],
     /// The first byte of the block asked for last, of each offer, since it was accepted: all before it were staged.
     pub(crate) reached: [u32; 3],
+    /// The offer that was accepted last, until it is dropped; nobody knows where the power went away before the device said so.
+    pub(crate) job: Option<u8>,
     /// The highest sequence number that a gateway answered.
     pub(crate) contacted: u32,
     /// What the device said last that it runs.
@@ -132,6 +134,9 @@ impl World {
         if let Some(blocks) = self.blocks.get_mut(index) {
             *blocks = (*blocks + 1).min(HALF_WAY);
         }
+        if self.job.is_some_and(|job| usize::from(job) != index) {
+            return; // It still asks for what stood before, under the same path, and does not take what it gets.
+        }
         assert!(
             offset + most_again >= self.reached[index],
             "asked for byte {offset} of {path} after {} bytes were staged",
@@ -142,19 +147,19 @@ impl World {
 
     /// An offer was accepted: it begins anew, and what was staged of others is gone.
     pub(crate) fn accepted(&mut self, scenario: &Scenario, last: &Offer) {
-        if let Some((index, offer)) = self.standing(scenario, last) {
-            assert_eq!(
-                self.reached[index],
-                0,
-                "{} is begun anew",
-                offer.job.path.as_str()
-            );
+        let standing = self
+            .standing(scenario, last)
+            .map(|(index, offer)| (index, offer.job.path));
+        if let Some((index, path)) = &standing {
+            assert_eq!(self.reached[*index], 0, "{} is begun anew", path.as_str());
         }
         self.dropped();
+        self.job = standing.map(|(index, _)| index as u8);
     }
 
     /// An update was given up.
     pub(crate) fn dropped(&mut self) {
         self.reached = [0; 3];
+        self.job = None;
     }
 }
