@@ -1,7 +1,8 @@
-//! What a boot says, in words, without `core::fmt`: formatting would be a tenth of the bootloader.
+//! What a boot says, in words, without `core::fmt`.
 
 use core::fmt;
 
+use deltagate_flash::say::{say_number, show};
 use deltagate_flash::{BootLogState, Reverted, Slot, Trial};
 
 use crate::{BootEvent, Choice, Mode, VerifiedSlot};
@@ -41,14 +42,7 @@ impl BootEvent {
 /// The line, for programs that can format.
 impl fmt::Display for BootEvent {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut result = Ok(());
-        self.say(&mut |piece| {
-            result = result.and_then(|()| match str::from_utf8(piece) {
-                Ok(text) => formatter.write_str(text),
-                Err(_) => Err(fmt::Error),
-            });
-        });
-        result
+        show(|put| self.say(put), formatter)
     }
 }
 
@@ -71,20 +65,8 @@ fn say(put: &mut dyn FnMut(&[u8]), words: &[Word]) {
     for word in words {
         match *word {
             Text(text) => put(text.as_bytes()),
-            Number(number) => say_number(number, put),
+            Number(number) => say_number(number, false, put),
         }
-    }
-}
-
-/// In decimal, from the highest digit that is not zero.
-fn say_number(number: u32, put: &mut dyn FnMut(&[u8])) {
-    let mut unit = 1_000_000_000;
-    while unit > 1 && number < unit {
-        unit /= 10;
-    }
-    while unit > 0 {
-        put(&[b'0' + (number / unit % 10) as u8]);
-        unit /= 10;
     }
 }
 
@@ -138,15 +120,6 @@ mod tests {
 
     use super::*;
     use crate::{Recovery, SlotFault};
-
-    #[test]
-    fn numbers_are_decimal() {
-        for number in [0, 7, 10, 99, 100, 4_294_967_295] {
-            let mut digits = Vec::new();
-            say_number(number, &mut |piece| digits.extend_from_slice(piece));
-            assert_eq!(digits, number.to_string().as_bytes());
-        }
-    }
 
     #[test]
     fn a_technician_reads_these_lines() {

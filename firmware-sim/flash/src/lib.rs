@@ -7,6 +7,7 @@
 //! - [`Hashing`] is a SHA-256 over any part of a region, in bounded steps.
 //! - [`Provision`] is what the factory wrote: who the device is and whose signatures it believes.
 //! - [`Settings`] are the application's, safe from an image that fails its trial.
+//! - [`say`] puts lines for people in pieces, without formatting.
 //! - [`BootInfo`] is what the bootloader tells the image it starts, in RAM.
 //! - `sim` (feature `sim`) is a flash in host memory that enforces NOR physics and loses power on demand.
 //!
@@ -44,6 +45,7 @@ mod layout;
 mod provision;
 mod record_log;
 mod region;
+pub mod say;
 mod settings;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;

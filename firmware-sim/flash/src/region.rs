@@ -26,10 +26,10 @@ impl FlashError {
     #[must_use]
     pub const fn text(&self) -> &'static str {
         match self {
-            Self::OutOfBounds => "a flash range ends outside its region",
+            Self::OutOfBounds => "a flash range is outside its region",
             Self::Misaligned => "a flash range is not aligned",
-            Self::Busy => "another flash operation is under way",
-            Self::Device(_) => "the flash part reported an error",
+            Self::Busy => "the flash is busy",
+            Self::Device(_) => "the flash reported an error",
         }
     }
 }

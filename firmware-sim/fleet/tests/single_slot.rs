@@ -60,7 +60,7 @@ fn killed_at(rig: &mut Rig, words: &str, nth: u32) -> JournalState {
 fn asked() -> Rig {
     let mut rig = support::running_rig_on(Board::SingleSlot, LinkProfile::FAST);
     support::assign(&rig, "v2.bin", 2);
-    support::line(&rig, 0, "sequence 2 staged, rebooting into the updater");
+    support::line(&rig, 0, "sequence 2 staged, rebooting into updater");
     rig.machine.kill();
     rig
 }

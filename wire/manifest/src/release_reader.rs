@@ -75,7 +75,7 @@ impl ReleaseError {
         match self {
             Self::NotARelease => "the file is no signed image",
             Self::EnvelopeTooLong => "the envelope in the file is too long",
-            Self::WithoutImage => "the file has no image in it",
+            Self::WithoutImage => "no image in the file",
         }
     }
 }

@@ -471,7 +471,7 @@ fn what_is_not_for_this_device_is_refused_before_a_byte_of_flash_changes() {
             ErrorCode::NoMemory,
             "the signed size does not fit the slot",
         ),
-        (detached, ErrorCode::Invalid, "the file has no image in it"),
+        (detached, ErrorCode::Invalid, "no image in the file"),
         (longer, ErrorCode::Invalid, "the file is no signed image"),
         (image(), ErrorCode::Invalid, "the file is no signed image"),
     ] {
@@ -569,7 +569,7 @@ fn a_worn_out_slot_is_left_for_the_other() {
     let refused = client.upload(&file, 500).unwrap_err();
     assert_eq!(
         refused,
-        (ErrorCode::Unknown, "the flash part reported an error".to_string())
+        (ErrorCode::Unknown, "the flash reported an error".to_string())
     );
     assert_eq!(client.upload(&file, 500), Ok(file.len()));
     assert_eq!(boots(&flash), Ok((Slot::B, 5)));
