@@ -5,6 +5,7 @@ use crate::label::Label;
 use crate::pause::PAUSE_MAX_AGE_S;
 use crate::records::{GroupName, ImageRecord, Selector, Terms};
 use crate::units::Bytes;
+use crate::words::count;
 use core::fmt;
 use wire_checkin::DeviceId;
 
@@ -316,29 +317,33 @@ impl fmt::Display for Reply {
         match self {
             Reply::Done => f.write_str("done"),
             Reply::Unchanged => f.write_str("nothing to do"),
-            Reply::Assigned { devices } => write!(f, "assigned to {devices} devices"),
+            Reply::Assigned { devices } => write!(f, "assigned to {}", count(*devices, "device", "devices")),
             Reply::Paused { waiting, applying } => {
                 f.write_str("stopped new blocks")?;
-                match waiting {
-                    0 => {}
-                    1 => f.write_str("; 1 transfer waits and goes on after update resume")?,
-                    _ => write!(f, "; {waiting} transfers wait and go on after update resume")?,
+                if *waiting > 0 {
+                    let transfers = count(*waiting, "transfer waits and goes", "transfers wait and go");
+                    write!(f, "; {transfers} on after update resume")?;
                 }
-                match applying {
-                    0 => Ok(()),
-                    1 => f.write_str("; 1 device is applying, safe, cannot be recalled"),
-                    _ => write!(f, "; {applying} devices are applying, safe, cannot be recalled"),
+                if *applying > 0 {
+                    let devices = count(*applying, "device is", "devices are");
+                    write!(f, "; {devices} applying, safe, cannot be recalled")?;
                 }
+                Ok(())
             }
             Reply::Resumed { waiting } => {
                 f.write_str("serving blocks again")?;
-                match waiting {
-                    0 => Ok(()),
-                    1 => write!(f, "; 1 transfer goes on within {PAUSE_MAX_AGE_S} s"),
-                    _ => write!(f, "; {waiting} transfers go on within {PAUSE_MAX_AGE_S} s"),
+                if *waiting > 0 {
+                    let transfers = count(*waiting, "transfer goes", "transfers go");
+                    write!(f, "; {transfers} on within {PAUSE_MAX_AGE_S} s")?;
                 }
+                Ok(())
             }
-            Reply::Retrying { images, builds } => write!(f, "retrying {images} images and {builds} builds"),
+            Reply::Retrying { images, builds } => write!(
+                f,
+                "retrying {} and {}",
+                count(*images, "image", "images"),
+                count(*builds, "build", "builds")
+            ),
         }
     }
 }

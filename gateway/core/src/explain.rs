@@ -7,6 +7,7 @@ use crate::deferral::DeferralView;
 use crate::records::{DeviceRecord, ImageRecord, Selector};
 use crate::remedy::Remedy;
 use crate::views::{NextStep, TransferView};
+use crate::words::count;
 use wire_checkin::Format;
 use wire_coap::BlockSize;
 
@@ -158,7 +159,11 @@ fn reasons(device: &DeviceRecord, decision: &Decision<'_>) -> Vec<String> {
             }
             None => format!("the device reported \"{outcome}\", so the image is withheld"),
         },
-        Decision::NeedsBuilds { builds, .. } => format!("{} builds for it are not finished", builds.len()),
+        Decision::NeedsBuilds { builds, .. } => count(
+            builds.len(),
+            "build for it is not finished",
+            "builds for it are not finished",
+        ),
         Decision::BuildFailed { reason, .. } => format!("a build for it failed: {reason}"),
         Decision::NothingFits { target, .. } => match longer_than_slot {
             Some(slot) => format!(

@@ -15,6 +15,7 @@ use crate::journal::Journal;
 use crate::records::{ArtefactRecord, DeviceRecord, ImageRecord};
 use crate::state::State;
 use crate::units::Bytes;
+use crate::words::count;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use wire_checkin::{DeviceId, DigestPrefix};
 
@@ -298,7 +299,6 @@ fn is_used(state: &State, digest: ArtefactDigest) -> bool {
 pub(crate) fn runners(device: DeviceId, others: usize) -> String {
     match others {
         0 => format!("device {device} runs"),
-        1 => format!("device {device} and 1 other run"),
-        _ => format!("device {device} and {others} others run"),
+        _ => format!("device {device} and {} run", count(others, "other", "others")),
     }
 }

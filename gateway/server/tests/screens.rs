@@ -184,7 +184,8 @@ fn a_plan_says_what_each_device_would_be_sent_and_why_and_changes_nothing() {
         "{shown}"
     );
     assert!(
-        shown.contains("    2 builds for it are not finished\n") || shown.contains("    1 builds for it"),
+        shown.contains("    2 builds for it are not finished\n")
+            || shown.contains("    1 build for it is not finished\n"),
         "{shown}"
     );
     assert!(
@@ -239,7 +240,7 @@ fn a_plan_says_what_each_device_would_be_sent_and_why_and_changes_nothing() {
         shown.contains("    the device reported \"refused: signature\", so the image is withheld\n"),
         "{shown}"
     );
-    assert!(shown.contains("\nlink slow: 1 devices, "), "{shown}");
+    assert!(shown.contains("\nlink slow: 1 device, "), "{shown}");
     assert_is_a_screen(&shown);
 }
 

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use clap::Args;
+use gateway_core::count;
 
 use super::args::time;
 use super::commands::{Style, print_json};
@@ -95,7 +96,11 @@ fn verify(client: &Client, out: &mut dyn Write) -> Result<(), Failure> {
     })?;
     let (entries, head) = check.end();
     let head = head.map_or("none".to_owned(), |head| head.to_string());
-    writeln!(out, "{entries} entries, none altered; newest link {head}")?;
+    writeln!(
+        out,
+        "{}, none altered; newest link {head}",
+        count(entries, "entry", "entries")
+    )?;
     Ok(())
 }
 
@@ -114,7 +119,7 @@ fn show(rows: &[AuditRow], all: bool, out: &mut dyn Write) -> io::Result<()> {
         .try_for_each(|row| writeln!(out, "{}", line(row)))
 }
 
-/// `2026-11-23 11:50:49 alice (uid 1000): update-assign 52540012abcd image=3f2a: assigned to 1 devices`
+/// `2026-11-23 11:50:49 alice (uid 1000): update-assign 52540012abcd image=3f2a: assigned to 1 device`
 fn line(row: &AuditRow) -> String {
     let doubt = match row.clock.as_str() {
         "unset" => " (clock not set)",

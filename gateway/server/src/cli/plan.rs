@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use gateway_core::count;
+
 use super::commands::Style;
 use super::screen::{ROWS_MAX, bytes, duration, rows_of, short};
 use crate::report::{Plan, PlanRow};
@@ -57,9 +59,9 @@ fn totals(plan: &Plan) -> Vec<String> {
     let total = |link: &crate::report::PlanLinkRow| {
         let bound = if link.at_most { "at most " } else { "" };
         format!(
-            "link {}: {} devices, {bound}{} on the air, {} at its rate",
+            "link {}: {}, {bound}{} on the air, {} at its rate",
             link.link,
-            link.devices,
+            count(link.devices, "device", "devices"),
             bytes(link.on_air_bytes),
             time(link.airtime_ms)
         )

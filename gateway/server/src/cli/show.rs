@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use gateway_core::count;
+
 use super::commands::Style;
 use super::screen::{ago, bytes, or_dash, short, table};
 use crate::report::{Done, ImageDetail, LinkDetail, TrafficRow};
@@ -32,7 +34,11 @@ pub(super) fn image(detail: &ImageDetail, style: Style, out: &mut dyn Write) -> 
         image.key_id,
         ago(image.imported_unix_s)
     )?;
-    writeln!(out, "runs on   {} devices", detail.running_devices)?;
+    writeln!(
+        out,
+        "runs on   {}",
+        count(detail.running_devices, "device", "devices")
+    )?;
     if image.pinned {
         writeln!(out, "pinned    kept until deltagate image unpin")?;
     }
@@ -113,21 +119,26 @@ pub(super) fn link(detail: &LinkDetail, _: Style, out: &mut dyn Write) -> io::Re
     traffic("unattributed ", &link.unattributed, out)?;
     writeln!(
         out,
-        "replies       {} waiting, {} paced, {} put off, {} dropped, {} repeats ignored",
-        link.queued, link.paced, link.deferred, link.dropped, link.repeated
+        "replies       {} waiting, {} paced, {} put off, {} dropped, {} ignored",
+        link.queued,
+        link.paced,
+        link.deferred,
+        link.dropped,
+        count(link.repeated, "repeat", "repeats")
     )
 }
 
 pub(super) fn traffic(name: &str, row: &TrafficRow, out: &mut dyn Write) -> io::Result<()> {
     let seconds = |ms: u64| format!("{}.{} s", ms / 1_000, ms % 1_000 / 100);
+    let datagrams = |number| count(number, "datagram", "datagrams");
     writeln!(
         out,
-        "{name} {} down in {} ({} datagrams), {} up in {} ({} datagrams)",
+        "{name} {} down in {} ({}), {} up in {} ({})",
         bytes(row.down_bytes),
         seconds(row.down_airtime_ms),
-        row.down_datagrams,
+        datagrams(row.down_datagrams),
         bytes(row.up_bytes),
         seconds(row.up_airtime_ms),
-        row.up_datagrams
+        datagrams(row.up_datagrams)
     )
 }

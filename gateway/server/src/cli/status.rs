@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use gateway_core::count;
+
 use super::colour::{Colour, Paint};
 use super::commands::Style;
 use super::device::called;
@@ -59,11 +61,11 @@ fn summary(status: &Status, rows_max: usize, paint: Paint, out: &mut dyn Write) 
     writeln!(out, "gateway on coap://{}{running}", status.coap)?;
     writeln!(
         out,
-        "{} devices, {} unclaimed; {} images, {} payloads, {} building, {} failed",
-        status.claimed_devices,
+        "{}, {} unclaimed; {}, {}, {} building, {} failed",
+        count(status.claimed_devices, "device", "devices"),
         status.unclaimed_devices,
-        status.images,
-        status.artefacts,
+        count(status.images, "image", "images"),
+        count(status.artefacts, "payload", "payloads"),
         status.building,
         status.failed_builds
     )?;
@@ -90,10 +92,10 @@ fn summary(status: &Status, rows_max: usize, paint: Paint, out: &mut dyn Write) 
         writeln!(out, "  deltagate image list, deltagate image remove")?;
     }
     if status.unclaimed_dropped > 0 {
-        let dropped = status.unclaimed_dropped;
+        let dropped = count(status.unclaimed_dropped, "check-in", "check-ins");
         writeln!(
             out,
-            "{dropped} check-ins of strangers not listed: deltagate device list --unclaimed"
+            "{dropped} of strangers not listed: deltagate device list --unclaimed"
         )?;
     }
     needs(status, rows_max, paint, out)

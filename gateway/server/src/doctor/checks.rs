@@ -5,6 +5,8 @@ use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gateway_core::count;
+
 use super::Check;
 use super::machine::{database, free_bytes, ownership};
 use crate::admin::Ask;
@@ -29,7 +31,7 @@ pub(super) fn all(path: &Path) -> Vec<Check> {
     let (config, check) = match Config::read(path) {
         Ok(config) => {
             let links = config.links.len();
-            let found = format!("{} can stand, {links} links", path.display());
+            let found = format!("{} can stand, {}", path.display(), count(links, "link", "links"));
             (Some(config), Check::ok("configuration", found))
         }
         Err(error) => {
@@ -73,7 +75,7 @@ fn trust(paths: &[PathBuf]) -> Check {
                     ),
                     "keep it on the publisher's machine and remove it from this one",
                 ),
-                None => Check::ok("trust", format!("{} public keys", anchors.len())),
+                None => Check::ok("trust", count(anchors.len(), "public key", "public keys")),
             }
         }
     }
@@ -103,7 +105,7 @@ fn state(path: &Path) -> Vec<Check> {
     checks.extend(permissions(path));
     checks.push(disk(path));
     checks.extend(database(path).map(|found| match found {
-        Ok(rows) => Check::ok("database", format!("sound, {rows} devices")),
+        Ok(rows) => Check::ok("database", format!("sound, {}", count(rows, "device", "devices"))),
         Err(problem) => Check::bad(
             "database",
             problem,

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use clap::Args;
+use gateway_core::count;
 use serde::Serialize;
 
 use super::ProbeError;
@@ -277,9 +278,9 @@ fn resolve(text: &str) -> Result<Vec<SocketAddr>, ProbeError> {
 fn clause(fetched: &Fetched) -> String {
     let per_s = fetched.size_bytes * 1_000 / fetched.took_ms.max(1);
     format!(
-        "{} bytes are the image; {} blocks of {} in {}.{:03} s ({per_s} B/s), {} sent again, {} put off, round trip {} ms, at most {} ms",
+        "{} bytes are the image; {} of {} in {}.{:03} s ({per_s} B/s), {} sent again, {} put off, round trip {} ms, at most {} ms",
         fetched.size_bytes,
-        fetched.blocks,
+        count(fetched.blocks, "block", "blocks"),
         fetched.block_bytes,
         fetched.took_ms / 1_000,
         fetched.took_ms % 1_000,

@@ -1,5 +1,6 @@
 //! What was understood of a firmware file, for people and as JSON.
 
+use gateway_core::count;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -87,7 +88,10 @@ impl Description {
         }
         if let Some(more @ 1..) = self.gaps.len().checked_sub(GAPS_SHOWN_MAX) {
             let bytes: u64 = self.gaps.iter().skip(GAPS_SHOWN_MAX).map(|gap| gap.bytes).sum();
-            lines.push(format!("and {more} more gaps of {bytes} bytes in all"));
+            lines.push(format!(
+                "and {} of {bytes} bytes in all",
+                count(more, "more gap", "more gaps")
+            ));
         }
     }
 }

@@ -10,6 +10,8 @@
 
 use std::collections::BTreeMap;
 
+use gateway_core::count;
+
 use super::pieces::Pieces;
 use super::uf2_family::{self, Family};
 use super::{Detail, FileFormat, Firmware, FirmwareError, ReadOptions};
@@ -79,13 +81,17 @@ fn details(family: Option<u32>, others: usize, skipped: usize, has_e10: bool) ->
     if others > 0 {
         details.push(Detail::new(
             "left out",
-            format!("blocks of {others} other families"),
+            format!("blocks of {}", count(others, "other family", "other families")),
         ));
     }
     if skipped > 0 {
         details.push(Detail::new(
             "left out",
-            format!("{skipped} blocks that are not for flash"),
+            count(
+                skipped,
+                "block that is not for flash",
+                "blocks that are not for flash",
+            ),
         ));
     }
     if has_e10 {

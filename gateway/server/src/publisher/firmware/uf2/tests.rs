@@ -91,7 +91,7 @@ fn several_families_are_refused_until_one_is_chosen() {
     assert_eq!(chosen.image, [2; 300]);
     assert_eq!(
         chosen.details[1],
-        Detail::new("left out", "blocks of 1 other families")
+        Detail::new("left out", "blocks of 1 other family")
     );
     let missing = Firmware::read_with(joined, &of_family(1));
     assert!(matches!(missing, Err(FirmwareError::NotThere { .. })));
@@ -141,7 +141,7 @@ fn what_is_not_for_flash_is_left_out_and_gaps_are_erased_flash() {
     assert_eq!(firmware.gaps, [gap]);
     assert_eq!(
         firmware.details[1],
-        Detail::new("left out", "1 blocks that are not for flash")
+        Detail::new("left out", "1 block that is not for flash")
     );
 }
 
