@@ -12,7 +12,7 @@
 //! because the wall clock jumps. So a gateway that was off for a week, or whose clock was just set, calls nobody missing.
 
 use crate::config::LinkConfig;
-use crate::units::Now;
+use crate::units::{Now, WRITTEN_UNIX_S};
 
 /// A device's silence beside what was expected of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl ClockView {
     pub(crate) fn of(now: Now) -> ClockView {
         ClockView {
             now_unix_s: now.unix_s,
-            is_set: now.unix_s >= EARLIEST_UNIX_S,
+            is_set: now.unix_s >= WRITTEN_UNIX_S,
         }
     }
 }
@@ -99,7 +99,7 @@ pub(crate) fn judge(
     if last_seen_unix_s == 0 {
         return view(None, Contact::Never, None);
     }
-    let comparable = now.unix_s >= EARLIEST_UNIX_S && last_seen_unix_s >= EARLIEST_UNIX_S;
+    let comparable = now.unix_s >= WRITTEN_UNIX_S && last_seen_unix_s >= WRITTEN_UNIX_S;
     let silent_s = now.unix_s.checked_sub(last_seen_unix_s).filter(|_| comparable);
     let Some(silent_s) = silent_s else {
         return view(None, Contact::NotJudged, None);
@@ -128,16 +128,13 @@ fn tolerance_s(interval_s: u32, link: &LinkConfig) -> u32 {
 /// Check-ins that may fail in a row before a person is asked: one is a lost radio frame's, two a bad afternoon's.
 pub const MISSED_MAX: u64 = 3;
 
-/// 2026-01-01, before which no gateway ran this program.
-const EARLIEST_UNIX_S: u64 = 1_767_225_600;
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const HOUR_S: u64 = 3_600;
     const DAY_S: u32 = 24 * 3_600;
-    const NOON_UNIX_S: u64 = EARLIEST_UNIX_S + 100 * 24 * HOUR_S + 12 * HOUR_S;
+    const NOON_UNIX_S: u64 = WRITTEN_UNIX_S + 100 * 24 * HOUR_S + 12 * HOUR_S;
 
     fn silent(silent_s: u64, listening_s: u64) -> ContactView {
         let now = Now {

@@ -26,7 +26,7 @@
 //! use gateway_core::{CoreConfig, Effect, Gateway, Now};
 //!
 //! let mut gateway = Gateway::new(CoreConfig::default());
-//! gateway.handle_timeout(Now { monotonic_ms: 5, unix_s: 1_767_225_600 });
+//! gateway.handle_timeout(Now { monotonic_ms: 5, unix_s: 1_793_491_200 });
 //! while let Some(effect) = gateway.poll_effect() {
 //!     match effect {
 //!         Effect::Store(_change) => { /* one row, committed before anything is sent */ }
@@ -98,7 +98,7 @@ pub use records::{
     Offer, OfferPath, Progress, Selector, Terms, Traffic, UpdateRecord, UpdateState,
 };
 pub use remedy::Remedy;
-pub use units::{AirTime, BitsPerSecond, Bytes, Now};
+pub use units::{AirTime, BitsPerSecond, Bytes, Now, WRITTEN_UNIX_S};
 pub use views::{
     DeviceView, GroupView, ImageView, LinkView, NextStep, Stage, StatusView, TargetView, TransferView,
     UpdateView,

@@ -13,6 +13,9 @@ pub struct Now {
     pub unix_s: u64,
 }
 
+/// 2026-11-01: no gateway of this version ran before, so a clock that reads less was never set.
+pub const WRITTEN_UNIX_S: u64 = 1_793_491_200;
+
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bytes(pub u64);

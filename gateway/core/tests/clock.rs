@@ -33,7 +33,7 @@ fn the_time_to_go_is_that_of_the_blocks_whatever_the_clock_does() {
     let mut shell = Shell::ready(CoreConfig::default());
     let path = shell.check_in(1, 2, &check_in(1, 1)).job.unwrap().path;
     // It starts in 1970, is set 56 years on, and then an hour back.
-    for (number, unix_s) in [(0, 100), (1, 102), (2, 1_767_225_604), (3, 1_767_222_006)] {
+    for (number, unix_s) in [(0, 100), (1, 102), (2, 1_793_491_204), (3, 1_793_487_606)] {
         serve_block(
             &mut shell,
             path.as_str(),
@@ -50,14 +50,14 @@ fn the_time_to_go_is_that_of_the_blocks_whatever_the_clock_does() {
 fn after_a_restart_in_1970_no_time_to_go_is_made_up() {
     let mut shell = Shell::ready(CoreConfig::default());
     let path = shell.check_in(1, 2, &check_in(1, 1)).job.unwrap().path;
-    serve_block(&mut shell, path.as_str(), 0, 2_000, 1_767_225_600);
-    serve_block(&mut shell, path.as_str(), 1, 2_002, 1_767_225_602);
+    serve_block(&mut shell, path.as_str(), 0, 2_000, 1_793_491_200);
+    serve_block(&mut shell, path.as_str(), 1, 2_002, 1_793_491_202);
     shell.sleep(100_000);
     shell.restart();
     serve_block(&mut shell, path.as_str(), 2, 5, 60);
     assert_eq!(left_s(&shell), None);
     // Set again: 10 s by the clock since the first of 256 bytes.
-    serve_block(&mut shell, path.as_str(), 3, 7, 1_767_225_610);
+    serve_block(&mut shell, path.as_str(), 3, 7, 1_793_491_210);
     assert_eq!(left_s(&shell), Some(30));
 }
 
@@ -67,7 +67,7 @@ fn the_later_of_two_assignments_decides_though_the_clock_went_back() {
     shell.command(Command::Cancel(Selector::Device(id(1)))).unwrap();
     shell.import(3);
     let group = |name| GroupName::new(name).unwrap();
-    for (name, unix_s, image) in [("a", 1_767_225_600, 2), ("b", 30, 3)] {
+    for (name, unix_s, image) in [("a", 1_793_491_200, 2), ("b", 30, 3)] {
         let selector = Selector::Group(group(name));
         let commands = [
             Command::CreateGroup(group(name)),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use gateway_core::Now;
+use gateway_core::{Now, WRITTEN_UNIX_S};
 
 /// Both clocks, counted from one start.
 #[derive(Debug, Clone, Copy)]
@@ -43,23 +43,40 @@ pub fn unix_s() -> u64 {
 
 /// `2026-11-23 11:50:49`: a time of day in UTC, as RFC 3339 writes it but for the blank.
 pub fn utc(unix_s: u64) -> String {
-    let (days, second) = (unix_s / 86_400, unix_s % 86_400);
-    // Years of 365.2425 days from 1 March 0000 on, which is 719,468 days before 1970: a leap day is the last of its year.
-    let from_march = days + 719_468;
-    let (era, day) = (from_march / 146_097, from_march % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 {
-        (month + 3, 0)
-    } else {
-        (month - 9, 1)
-    };
-    let year = era * 400 + year + carry;
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
+    format!("{}:{:02}", utc_minute(unix_s), unix_s % 60)
 }
+
+/// `2026-11-23 11:50`
+pub fn utc_minute(unix_s: u64) -> String {
+    let (year, month, day) = civil(unix_s / 86_400);
+    let (hour, minute) = (unix_s / 3_600 % 24, unix_s / 60 % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}")
+}
+
+/// Year, month and day of a day since 1970-01-01, in the Gregorian calendar.
+fn civil(days: u64) -> (u64, u64, u64) {
+    // Any 400 years in a row are as long.
+    let (mut year, mut days) = (1_970 + days / DAYS_OF_400_YEARS * 400, days % DAYS_OF_400_YEARS);
+    let is_leap =
+        |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    while days >= 365 + u64::from(is_leap(year)) {
+        days -= 365 + u64::from(is_leap(year));
+        year += 1;
+    }
+    let february = 28 + u64::from(is_leap(year));
+    let mut month = 1;
+    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    (year, month, days + 1)
+}
+
+/// 97 of 400 years are leap years.
+const DAYS_OF_400_YEARS: u64 = 400 * 365 + 97;
 
 /// How far the time of day may be trusted. Nothing on the air depends on it; what is written down says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,9 +121,6 @@ impl fmt::Display for ClockState {
 /// systemd-timesyncd.service(8): touched after each synchronisation; on a file system that a restart empties.
 const TIMESYNC_MARK: &str = "/run/systemd/timesync/synchronized";
 
-/// 2026-11-01: no gateway of this version ran before.
-const WRITTEN_UNIX_S: u64 = 1_793_491_200;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,9 +131,13 @@ mod tests {
         for (unix_s, text) in [
             (0, "1970-01-01 00:00:00"),
             (951_782_399, "2000-02-28 23:59:59"),
+            (951_782_400, "2000-02-29 00:00:00"),
             (951_868_800, "2000-03-01 00:00:00"),
             (1_709_164_800, "2024-02-29 00:00:00"),
+            (1_709_251_199, "2024-02-29 23:59:59"),
+            (1_709_251_200, "2024-03-01 00:00:00"),
             (1_793_491_200, "2026-11-01 00:00:00"),
+            (1_798_761_599, "2026-12-31 23:59:59"),
             (4_107_542_399, "2100-02-28 23:59:59"),
             (4_107_542_400, "2100-03-01 00:00:00"),
         ] {

@@ -12,8 +12,8 @@ use std::net::SocketAddr;
 use wire_checkin::{DeviceId, Format};
 use wire_patch::MemoryClass;
 
-/// What the wall clock reads at the start of the simulation, in seconds since 1970: 2026-01-01.
-const UNIX_START_S: u64 = 1_767_225_600;
+/// What the wall clock reads at the start of the simulation: the least that counts as set.
+const UNIX_START_S: u64 = gateway_core::WRITTEN_UNIX_S;
 
 /// What the disk of a simulated gateway holds: what survives its restart.
 #[derive(Debug, Default)]

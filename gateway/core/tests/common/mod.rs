@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use gateway_core::{
     ArtefactDigest, ArtefactRecord, BuildKey, BuildOutcome, Bytes, Change, ClassId, Command, CoreConfig,
     Effect, File, Gateway, ImageDigest, ImageRecord, LinkName, Now, PayloadError, Payloads, Refusal, Reply,
-    Selector, Terms, Transmit, UpdateState, VendorId,
+    Selector, Terms, Transmit, UpdateState, VendorId, WRITTEN_UNIX_S,
 };
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -226,7 +226,7 @@ impl Shell {
     pub(crate) fn now(&self) -> Now {
         Now {
             monotonic_ms: self.now_ms,
-            unix_s: 1_767_225_600 + self.now_ms / 1_000,
+            unix_s: WRITTEN_UNIX_S + self.now_ms / 1_000,
         }
     }
 

@@ -5,12 +5,13 @@ use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gateway_core::count;
+use gateway_core::{WRITTEN_UNIX_S, count};
 
 use super::Check;
 use super::machine::{database, free_bytes, ownership};
 use crate::admin::Ask;
 use crate::client::{Client, ClientError};
+use crate::clock::utc_minute;
 use crate::config::{Config, ConfigError};
 use crate::error_chain::chain;
 use crate::probe::answers_ping;
@@ -22,8 +23,6 @@ use crate::udp::RECEIVE_BUFFER_BYTES;
 const DISK_BYTES_MIN: u64 = 4 * wire_manifest::IMAGE_BYTES_MAX as u64;
 /// Less than this fills up before anybody looks.
 const DISK_BYTES_ENOUGH: u64 = 16 * DISK_BYTES_MIN;
-/// 2026-01-01, before which no gateway ran this program.
-const EARLIEST_UNIX_S: u64 = 1_767_225_600;
 /// First wait for a ping on this machine.
 const PING_TIMEOUT: Duration = Duration::from_millis(200);
 
@@ -176,12 +175,12 @@ fn verdict_of_disk(free: u64) -> Check {
 
 fn clock(unix_s: u64) -> Check {
     match unix_s {
-        0..EARLIEST_UNIX_S => Check::bad(
+        0..WRITTEN_UNIX_S => Check::bad(
             "clock",
             "it was never set, so nothing can be decided by time",
             "timedatectl set-ntp true, or a battery for the clock",
         ),
-        _ => Check::ok("clock", crate::cli::screen::clock_date(unix_s)),
+        _ => Check::ok("clock", format!("{} UTC", utc_minute(unix_s))),
     }
 }
 
@@ -307,6 +306,6 @@ mod tests {
             assert_eq!(verdict_of_disk(free).verdict, verdict, "{free}");
         }
         assert_eq!(clock(120).verdict, Verdict::Bad);
-        assert_eq!(clock(EARLIEST_UNIX_S).verdict, Verdict::Ok);
+        assert_eq!(clock(WRITTEN_UNIX_S).verdict, Verdict::Ok);
     }
 }
