@@ -1,7 +1,7 @@
 //! Finding a device by what a person has at hand: a label, the sticker with an EUI, an IMEI or a serial number, a few digits of
 //! a log line.
 //!
-//! A text is compared with each of these forms of a device, without regard to case and to the punctuation of addresses:
+//! A text is compared with each of these forms of a device, by letters and digits alone: case, blanks and punctuation do not count.
 //!
 //! | form | why |
 //! |---|---|
@@ -11,7 +11,8 @@
 //! | as EUI-64 and as the EUI-48 that this was made of, with the U/L bit as it is and flipped | RFC 4291 Appendix A |
 //! | the label | what people call it |
 //!
-//! When nothing holds the text, the nearest forms by edit distance are named: a digit misread, a letter left out.
+//! When nothing holds the text, the nearest forms by edit distance are named: a digit misread, a letter left out. Of a label
+//! these are its words and any of them in a row.
 
 use gateway_core::Label;
 use wire_checkin::DeviceId;
@@ -60,21 +61,18 @@ const NEAREST_MAX: usize = 5;
 const TEXT_CHARS_MAX: usize = 64;
 
 struct Wanted {
-    /// As a label may hold it.
+    /// The words that were asked for, in any order.
+    words: Vec<String>,
+    /// All of them in a row.
     text: String,
-    /// As an address, when it can be one.
-    digits: Option<String>,
 }
 
 impl Wanted {
     fn new(text: &str) -> Wanted {
         let text: String = text.trim().chars().take(TEXT_CHARS_MAX).collect();
-        let text = text.to_lowercase();
-        let digits: String = text.chars().filter(|c| !":-. ".contains(*c)).collect();
-        let is_hex = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_hexdigit());
         Wanted {
-            text,
-            digits: is_hex.then_some(digits),
+            words: text.split_whitespace().map(bare).collect(),
+            text: bare(&text),
         }
     }
 
@@ -82,29 +80,59 @@ impl Wanted {
         if self.text.is_empty() {
             return None;
         }
-        let addresses = address_forms(id);
-        let words = label.map(|label| label.as_str().to_lowercase());
-        let texts: Vec<String> = as_text(id).into_iter().chain(words.clone()).collect();
-        let digits = self.digits.iter();
-        let in_addresses = digits.flat_map(|digits| addresses.iter().filter_map(|form| holds(form, digits)));
-        let in_texts = texts.iter().filter_map(|form| holds(form, &self.text));
-        if let Some(found) = in_addresses.chain(in_texts).min() {
+        let words: Vec<String> = label.map_or(Vec::new(), |label| {
+            label.as_str().split_whitespace().map(bare).collect()
+        });
+        let label = words.concat();
+        let mut forms = address_forms(id);
+        forms.extend(as_text(id));
+        let whole = forms.iter().chain([&label]);
+        if let Some(found) = whole.filter_map(|form| holds(form, &self.text)).min() {
             return Some(found);
         }
-        // Words in any order.
-        let label = words.unwrap_or_default();
-        if self.text.split_whitespace().all(|word| label.contains(word)) {
+        if self.words.iter().all(|word| label.contains(word)) {
             return Some(Match::Within);
         }
-        let near_address = self
-            .digits
-            .iter()
-            .filter_map(|digits| nearest(&addresses, digits));
-        let label_words = label.split_whitespace().map(str::to_owned);
-        let candidates: Vec<String> = texts.into_iter().chain(label_words).collect();
-        let near = near_address.chain(nearest(&candidates, &self.text)).min()?;
+        forms.extend(rows(&words, self.text.chars().count() + self.slip()));
+        let distance = |form: &String| strsim::osa_distance(form, &self.text);
+        let like = forms.iter().filter(|form| self.is_as_long_as(form));
+        let near = like.map(distance).min().filter(|edits| *edits <= self.slip())?;
         Some(Match::Near(near))
     }
+
+    /// So few edits are a slip: a third of the text, and never all of it.
+    fn slip(&self) -> usize {
+        let chars = self.text.chars().count();
+        (chars / 3).max(1).min(chars - 1)
+    }
+
+    /// Whether a slip could be the difference: every other form needs more edits than that.
+    fn is_as_long_as(&self, form: &str) -> bool {
+        form.chars().count().abs_diff(self.text.chars().count()) <= self.slip()
+    }
+}
+
+/// Letters and digits in lower case; of what has none, all of it.
+fn bare(text: &str) -> String {
+    let text = text.to_lowercase();
+    let bare: String = text.chars().filter(|c| c.is_alphanumeric()).collect();
+    if bare.is_empty() { text } else { bare }
+}
+
+/// Words that follow each other, in one: none longer than so many characters.
+fn rows(words: &[String], chars_max: usize) -> Vec<String> {
+    let mut rows = Vec::new();
+    for first in 0..words.len() {
+        let mut row = String::new();
+        for word in &words[first..] {
+            row.push_str(word);
+            if row.chars().count() > chars_max {
+                break;
+            }
+            rows.push(row.clone());
+        }
+    }
+    rows
 }
 
 fn holds(form: &str, text: &str) -> Option<Match> {
@@ -115,17 +143,10 @@ fn holds(form: &str, text: &str) -> Option<Match> {
     }
 }
 
-/// The least number of edits that makes one of the forms of the text, when that is few enough to be a slip: a third.
-fn nearest(forms: &[String], text: &str) -> Option<usize> {
-    let distance = |form: &String| strsim::osa_distance(form, text);
-    let slip = (text.chars().count() / 3).max(1);
-    forms.iter().map(distance).min().filter(|edits| *edits <= slip)
-}
-
 fn as_text(id: DeviceId) -> Option<String> {
     let text = std::str::from_utf8(id.as_bytes()).ok()?;
     let printable = text.chars().all(|c| c.is_ascii_graphic());
-    printable.then(|| text.to_lowercase())
+    printable.then(|| bare(text))
 }
 
 /// Hex digits of every form, the identifier itself first.
@@ -197,9 +218,13 @@ mod tests {
             ("a1234", 0, Match::Within),
             ("A1234 roof", 0, Match::Within),
             ("CELLAR", 1, Match::Whole),
+            ("roof3", 0, Match::Start),
+            ("Roof 3 SN A-1234", 0, Match::Whole),
+            ("sn-a 1234", 0, Match::Within),
             ("356938035643809", 2, Match::Start),
             ("490154203237518", 3, Match::Within),
             ("sn-00417", 4, Match::Whole),
+            ("SN 00417", 4, Match::Whole),
             ("00417", 4, Match::Within),
             ("00:1b:44:11:3a:b7", 5, Match::Whole),
             ("001b44fffe113ab7", 5, Match::Whole),
@@ -213,6 +238,11 @@ mod tests {
     fn a_slip_finds_the_nearest() {
         assert_eq!(found("525400123465"), [(0, Match::Near(1)), (1, Match::Near(2))]);
         assert_eq!(found("celar"), [(1, Match::Near(1))]);
+        for text in ["rof3", "rof 3", "Rof-3", "roof 3 sm A1234", "roof 3, sn A1243"] {
+            assert_eq!(found(text), [(0, Match::Near(1))], "{text}");
+        }
+        // A letter for a digit.
+        assert_eq!(found("52:54:OO:12:34:56")[0], (0, Match::Near(2)));
         assert_eq!(found("SN-00471"), [(4, Match::Near(1))]);
         assert_eq!(found("356938035643890")[0], (2, Match::Near(2)));
     }
