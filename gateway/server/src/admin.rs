@@ -206,7 +206,7 @@ pub enum Ask {
         /// Only what is not older.
         #[serde(default)]
         since_unix_s: u64,
-        /// Only what concerns this device, in hex.
+        /// Only what concerns this device: its identifier in hex, or its label.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         device: Option<String>,
         /// Only what has a higher number: the last one of the page before.

@@ -209,7 +209,8 @@ impl Engine {
         let Call { ask, who, answer } = call;
         let result = match ask {
             EngineAsk::Ask(ask) => {
-                let deed = Deed::of(&ask);
+                // A label may be somebody else's tomorrow, and after this question nobody's.
+                let deed = Deed::of(&ask).map(|deed| self.identified(deed));
                 let result = self.answer(ask);
                 if let (Some(deed), Some(outcome)) = (deed, outcome(&result)) {
                     let device = deed.device;

@@ -119,6 +119,52 @@ fn the_trail_is_read_by_device_and_age_and_exported_line_by_line() {
     );
 }
 
+#[test]
+fn a_device_is_the_same_in_the_trail_by_whatever_name_it_was_called() {
+    let site = Site::started();
+    site.done("device claim 525400000001");
+    site.done("device label 525400000001 roof-3");
+    let digest = site.import("v1", &firmware(1, 20_000), 1);
+    site.done(&format!("update assign {} --device ROOF-3", &digest[..8]));
+    assert_eq!(site.run("update retry --device roof-3").code, Some(1));
+    site.done("device label roof-3 --remove");
+    let deeds = [
+        "device-claim",
+        "device-label",
+        "update-assign",
+        "update-retry",
+        "device-label",
+    ];
+    let by = |name: &str| -> Vec<String> {
+        let entries = entries(&site, &format!("--device {name}"));
+        assert!(
+            entries.iter().all(|entry| entry["device"] == "525400000001"),
+            "{entries:?}"
+        );
+        entries
+            .iter()
+            .map(|entry| entry["what"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(by("525400000001"), deeds);
+    // Nobody is called so any more, and then somebody else is.
+    let gone = site.run("audit --device roof-3");
+    assert_eq!(gone.code, Some(1));
+    assert!(
+        gone.stderr.contains("hint: deltagate device find \"roof-3\""),
+        "{}",
+        gone.stderr
+    );
+    site.done("device label 525400000001 cellar");
+    assert_eq!(by("Cellar").len(), deeds.len() + 1);
+    let shown = site.done("logs CELLAR");
+    assert!(shown.lines().count() >= deeds.len(), "{shown}");
+    assert!(shown.lines().all(|line| line.contains("525400000001")), "{shown}");
+    // Who was forgotten is still in the trail.
+    site.done("device forget cellar");
+    assert_eq!(by("525400000001").last().unwrap(), "device-forget");
+}
+
 /// Whoever can write the file can lift the triggers; not unseen.
 #[test]
 fn a_trail_that_was_touched_is_found_out() {

@@ -9,7 +9,7 @@ use super::{AnswerResult, Ask};
 pub(crate) struct Deed {
     /// The command's words: `update-assign`.
     pub(crate) what: String,
-    /// The one device that it names.
+    /// The one device that it names, by identifier or label.
     pub(crate) device: Option<String>,
     /// Everything else that it names: `image=3f2a group=roof`.
     pub(crate) detail: String,
@@ -78,6 +78,11 @@ impl Deed {
 pub(super) fn spelled(device: &str) -> String {
     let id = device.parse::<wire_checkin::DeviceId>();
     id.map_or_else(|_| device.to_owned(), |id| id.to_string())
+}
+
+/// Whether a text can only be an identifier that is typed, of whatever device.
+pub(super) fn is_identifier(device: &str) -> bool {
+    device.parse::<wire_checkin::DeviceId>().is_ok()
 }
 
 fn spell(fields: &Value, words: &mut Vec<(String, String)>) {

@@ -11,7 +11,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
 use super::caller::caller;
-use super::deed::spelled;
+use super::deed::{is_identifier, spelled};
 use super::{
     Answer, AnswerResult, Ask, BODY_BYTES_MAX, CONNECTIONS_MAX, Calls, EngineAsk, LINE_BYTES_MAX,
     PROTOCOL_VERSION, Question,
@@ -193,21 +193,30 @@ impl Desk {
                 device,
                 after,
             } => {
-                self.audit(AuditQuery {
+                let device = match device {
+                    Some(text) => match device_named(&calls, &text).await {
+                        // A device that was forgotten is still in the trail.
+                        Err(refused) if !is_identifier(&text) => return refused,
+                        named => Some(named.unwrap_or_else(|_| spelled(&text))),
+                    },
+                    None => None,
+                };
+                let query = AuditQuery {
                     since_unix_s,
-                    device: device.as_deref().map(spelled),
+                    device,
                     after,
-                })
-                .await
+                };
+                self.audit(query).await
             }
-            Ask::Logs { text } => AnswerResult::ok(&Document::new(LogPage {
-                lines: self
-                    .recent
-                    .containing(&text)
-                    .iter()
-                    .filter_map(|line| serde_json::from_str(line).ok())
-                    .collect(),
-            })),
+            Ask::Logs { text } => {
+                // What is logged of a device names it by its identifier.
+                let text = device_named(&calls, &text).await.unwrap_or(text);
+                let lines = self.recent.containing(&text);
+                let lines = lines.iter().filter_map(|line| serde_json::from_str(line).ok());
+                AnswerResult::ok(&Document::new(LogPage {
+                    lines: lines.collect(),
+                }))
+            }
             ask => calls.ask(EngineAsk::Ask(ask)).await,
         }
     }
@@ -224,6 +233,17 @@ impl Desk {
             Err(error) => failed(&error),
         }
     }
+}
+
+/// The identifier of the device that is called so, or what is answered to whoever asks for it.
+async fn device_named(calls: &Calls, text: &str) -> Result<String, AnswerResult> {
+    let device = text.to_owned();
+    let answer = calls.ask(EngineAsk::Ask(Ask::DeviceShow { device })).await;
+    let id = match &answer {
+        AnswerResult::Ok(shown) => shown["device"]["device"].as_str().map(str::to_owned),
+        _ => None,
+    };
+    id.ok_or(answer)
 }
 
 /// The question and its body, or what to answer instead.

@@ -21,7 +21,7 @@ pub struct AuditArgs {
     /// Only what is not older than this, such as 90min, 24h or 7d
     #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<u32>,
-    /// Only what concerns this device
+    /// Only what concerns this device: its identifier, or its label
     #[arg(long, value_name = "ID")]
     device: Option<String>,
     /// Print every entry as one line of JSON, for keeping elsewhere

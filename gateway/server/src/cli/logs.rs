@@ -15,7 +15,7 @@ use crate::report::LogPage;
 /// `logs`
 #[derive(Debug, Args)]
 pub struct LogsArgs {
-    /// Only lines that contain this: a device, a job, an update, leading digits of a digest
+    /// Only lines that contain this: a device, which its label names, too, a job, an update, leading digits of a digest
     text: Option<String>,
 }
 

@@ -7,6 +7,7 @@ use gateway_core::{
 use wire_checkin::{DeviceId, Severity};
 
 use super::Engine;
+use crate::admin::deed::Deed;
 use crate::admin::{AnswerResult, Ask, Target};
 use crate::audit::Entry;
 use crate::find;
@@ -290,6 +291,15 @@ impl Engine {
             )
         };
         called.or(id).ok_or_else(unknown)
+    }
+
+    /// A deed with its device's identifier, where it names one that there is.
+    pub(super) fn identified(&self, deed: Deed) -> Deed {
+        let named = |text: String| self.device_named(&text).map_or(text, |id| id.to_string());
+        Deed {
+            device: deed.device.map(named),
+            ..deed
+        }
     }
 
     fn found(&self, text: &str) -> Found {
