@@ -129,6 +129,13 @@ fn images_are_pinned_and_removed_and_refusals_say_why() {
     site.done(&format!("update cancel --device {}", device.id()));
     site.done(&format!("image pin {v2}"));
     assert_eq!(site.json("image list")["images"][1]["pinned"], true);
+    let shown = site.done("image list");
+    let rows: Vec<_> = shown.lines().collect();
+    assert!(!rows[1].contains(" pinned "), "{shown}");
+    assert!(
+        rows[2].starts_with(&v2[..16]) && rows[2].contains(" pinned "),
+        "{shown}"
+    );
     assert!(
         site.run(&format!("image remove {v2}"))
             .stderr

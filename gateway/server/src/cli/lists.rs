@@ -17,13 +17,14 @@ pub(super) fn images(images: &Images, style: Style, out: &mut dyn Write) -> io::
             image.sequence_number.to_string(),
             bytes(image.size_bytes),
             image.class_id.clone(),
+            if image.pinned { "pinned" } else { "-" }.to_owned(),
             ago(image.imported_unix_s),
         ]
     };
     let rows: Vec<_> = images.images.iter().map(row).collect();
     table(
         out,
-        &["IMAGE", "VERSION", "SEQUENCE", "SIZE", "CLASS", "IMPORTED"],
+        &["IMAGE", "VERSION", "SEQUENCE", "SIZE", "CLASS", "PIN", "IMPORTED"],
         &rows,
         style.all,
     )
