@@ -1,6 +1,5 @@
 //! Why a device gets what it gets, in words: one causal chain and one next step.
 
-use crate::choice::Verdict;
 use crate::config::LinkConfig;
 use crate::decision::{Decision, PATCH_MEMORY_MIN, Target};
 use crate::deferral::DeferralView;
@@ -65,7 +64,7 @@ pub(crate) fn chain(
     }
     if let Some(deferral) = deferral {
         chain.push(Remedy::of_deferral(deferral.reason).what.into());
-        chain.push(format!("it waits for the device: {deferral}"));
+        chain.push(waits(deferral));
     }
     chain
 }
@@ -108,6 +107,11 @@ fn target_in<'d, 'a>(decision: &'d Decision<'a>) -> Option<&'d Target<'a>> {
         | Decision::Offer { target, .. } => Some(target),
         Decision::Unclaimed | Decision::Unheard | Decision::ClassConflict { .. } | Decision::NoTarget => None,
     }
+}
+
+/// The clause of an update that its device puts off.
+pub(crate) fn waits(deferral: &DeferralView) -> String {
+    format!("it waits for the device: {deferral}")
 }
 
 /// The last clause of the chain: what decided.
@@ -193,79 +197,6 @@ fn reasons(device: &DeviceRecord, decision: &Decision<'_>) -> Vec<String> {
         _ => None,
     };
     before.into_iter().chain([reason]).collect()
-}
-
-/// The one thing to do.
-pub(crate) fn next_step(
-    device: &DeviceRecord,
-    decision: &Decision<'_>,
-    deferral: Option<&DeferralView>,
-) -> Option<NextStep> {
-    let id = device.id;
-    let step = |why: &str, command: String| {
-        Some(NextStep {
-            why: why.into(),
-            command,
-        })
-    };
-    match decision {
-        Decision::Unclaimed => step("claim it if it is yours", format!("deltagate device claim {id}")),
-        Decision::ClassConflict { .. } => step(
-            "if the hardware was exchanged, forget it and claim it anew",
-            format!("deltagate device forget {id} && deltagate device claim {id}"),
-        ),
-        Decision::NoTarget => step(
-            "say what it should run",
-            format!("deltagate update assign <image> --device {id}"),
-        ),
-        Decision::WrongKind(_) => step(
-            "assign it an image of its own class",
-            format!("deltagate update cancel --device {id}"),
-        ),
-        Decision::NotNewer { .. } => step(
-            "sign the image with a higher sequence number and import it",
-            "deltagate image sign --help".into(),
-        ),
-        Decision::Distrusted(_) => step(
-            "import and assign an image signed with a key that is; or add the key's .pub file to `trust` in gateway.toml",
-            "deltagate image list".into(),
-        ),
-        Decision::NoWay { .. } => step(
-            "import the release in between; the assignment may stay",
-            "deltagate image import <file>".into(),
-        ),
-        Decision::Withheld { target, outcome, .. } => step(
-            &format!(
-                "{}; then let the image be offered again",
-                Remedy::of_outcome(*outcome).next
-            ),
-            format!(
-                "deltagate update retry --device {id} --image {}",
-                target.image.digest.short_hex()
-            ),
-        ),
-        Decision::BuildFailed { .. } => step(
-            "find the cause in the log; then build again",
-            format!("deltagate update retry --device {id}"),
-        ),
-        Decision::NothingFits { candidates, .. } => step(
-            match candidates.first().map(|candidate| candidate.verdict) {
-                Some(Verdict::Room { .. }) => "make the image smaller: the device has no room for it",
-                _ => "see what each artefact needs and the device lacks",
-            },
-            "deltagate image list".into(),
-        ),
-        Decision::Offer { target, .. } if deferral.is_some_and(DeferralView::is_overdue) => step(
-            &match deferral.map(|deferral| Remedy::of_deferral(deferral.reason).next) {
-                Some(next) => format!("{next}, or take the update back: its author lets it wait on"),
-                None => String::new(),
-            },
-            format!("deltagate update cancel --{}", option(&target.by.selector)),
-        ),
-        Decision::Unheard | Decision::UpToDate(_) | Decision::NeedsBuilds { .. } | Decision::Offer { .. } => {
-            None
-        }
-    }
 }
 
 /// A selector as the option that names it.

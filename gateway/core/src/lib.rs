@@ -17,7 +17,7 @@
 //! | `links`, `shaper`, `replies` | rate, queue, 5.03; the window of answered check-ins |
 //! | `passage` | smaller blocks for a device that large ones do not reach |
 //! | `meter` | bytes, airtime and progress, counted at once and stored coarsely |
-//! | `overview`, `explain`, `remedy`, `words`, `views` | what an operator is shown, why, and what helps |
+//! | `overview`, `explain`, `stand`, `remedy`, `words`, `views` | what an operator is shown, why, and what helps |
 //!
 //! Left out: the raw bytes of images and artefacts (the shell's, read through [`Payloads`]), signature checks (done at
 //! import by the shell with `wire-manifest`), DTLS and OSCORE.
@@ -72,6 +72,7 @@ mod replies;
 mod request;
 mod resources;
 mod shaper;
+mod stand;
 mod state;
 mod units;
 mod views;

@@ -1,12 +1,13 @@
 //! Which devices need a person: where waiting does not help, in the words of the decision that a check-in acts on.
 
 use crate::contact::{self, ClockView, Contact, ContactView};
-use crate::decision::{self, Decision};
+use crate::decision;
 use crate::deferral::DeferralView;
 use crate::explain;
 use crate::gateway::Gateway;
 use crate::label::Label;
 use crate::records::DeviceRecord;
+use crate::stand::Stand;
 use crate::units::Now;
 use crate::views::NextStep;
 use wire_checkin::DeviceId;
@@ -69,25 +70,16 @@ impl Gateway {
         let link = self.links.of_device(device);
         let decision = decision::decide(self.journal.state(), device, link);
         let deferral = DeferralView::in_decision(device, &decision);
-        let why = match &decision {
-            Decision::ClassConflict { .. }
-            | Decision::WrongKind(_)
-            | Decision::NotNewer { .. }
-            | Decision::NoWay { .. }
-            | Decision::Withheld { .. }
-            | Decision::BuildFailed { .. }
-            | Decision::NothingFits { .. } => explain::end(device, &decision),
-            Decision::Offer { .. } if deferral.is_some_and(|deferral| deferral.is_overdue()) => deferral
-                .map_or(String::new(), |deferral| {
-                    format!("it waits for the device: {deferral}")
-                }),
-            _ => return self.missing(now, device),
+        let Stand::Stuck(step) = Stand::of(device, &decision, deferral.as_ref()) else {
+            return self.missing(now, device);
         };
-        let step = explain::next_step(device, &decision, deferral.as_ref())?;
         Some(NeedView {
             device: device.id,
             label: self.label(device.id),
-            why,
+            why: match deferral {
+                Some(deferral) => explain::waits(&deferral),
+                None => explain::end(device, &decision),
+            },
             step,
         })
     }

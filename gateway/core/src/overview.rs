@@ -14,6 +14,7 @@ use crate::pause;
 use crate::records::{
     DeviceRecord, GroupName, ImageRecord, Offer, OfferPath, Progress, Selector, UpdateState,
 };
+use crate::stand::Stand;
 use crate::state::State;
 use crate::units::Bytes;
 use crate::views::{
@@ -150,7 +151,8 @@ impl Gateway {
         );
         let small = self.passage.limit(device.id, link.block_size());
         chain.extend(small.map(explain::small_blocks));
-        let next_step = explain::next_step(device, &decision, deferral.as_ref())
+        let next_step = Stand::of(device, &decision, deferral.as_ref())
+            .next_step()
             .or_else(|| pause::next_step(state, &decision, transfer.as_ref()));
         DeviceView {
             label: state.labels.get(&device.id).cloned(),
@@ -359,6 +361,14 @@ fn stage(decision: &Decision<'_>, transfer: Option<&TransferView>, paused: bool)
             Some(transfer) if transfer.progress.served_to > Bytes(0) => Stage::Transferring,
             Some(_) => Stage::Offered,
         },
-        _ => Stage::Blocked,
+        Decision::Unclaimed
+        | Decision::ClassConflict { .. }
+        | Decision::NoTarget
+        | Decision::WrongKind(_)
+        | Decision::NotNewer { .. }
+        | Decision::Distrusted(_)
+        | Decision::NoWay { .. }
+        | Decision::BuildFailed { .. }
+        | Decision::NothingFits { .. } => Stage::Blocked,
     }
 }

@@ -43,7 +43,12 @@ fn what_a_revoked_key_signed_is_withdrawn_and_offered_to_nobody() {
         last.contains("0707070707070707") && last.contains("not trusted here any more"),
         "{last}"
     );
-    assert!(view.next_step.unwrap().why.contains("`trust` in gateway.toml"));
+    let step = view.next_step.unwrap();
+    assert!(step.why.contains("`trust` in gateway.toml"));
+    let [need] = &shell.gateway.needs(shell.now())[..] else {
+        panic!("one device needs a person");
+    };
+    assert_eq!((&need.why, &need.step), (last, &step));
 
     restart_trusting(&mut shell, &[[8; 8], KEY]);
     assert!(shell.check_in(1, 5, &check_in(1, 1)).job.is_some());

@@ -100,7 +100,7 @@ fn without_a_stone_nothing_is_offered_and_the_missing_one_is_named() {
         "that image may only follow sequence number 4 or higher: an image with a sequence number from 4 to 6 that may \
          follow 1 is needed in between, and none is imported"
     );
-    assert_eq!(told.next_step.unwrap().command, "deltagate image import <file>");
+    assert_eq!(told.next_step.unwrap().command, "deltagate image import FILE");
     assert_eq!(shell.gateway.status().updates[0].stage, Stage::Blocked);
     // Nothing else is needed: the assignment stands, and the next check-in goes on.
     import(&mut shell, 5, 1);

@@ -151,7 +151,7 @@ fn why_ends_in_one_action_whatever_the_matter_is() {
         &retry,
     );
     site.done(&format!("update cancel --device {id}"));
-    why(&site, "late, not failed", "deltagate update assign <image>");
+    why(&site, "late, not failed", "deltagate update assign IMAGE");
     let unknown = site.run("why 525400000009");
     assert_eq!(unknown.code, Some(1));
     assert!(unknown.stderr.contains("is not known\nhint: "), "{unknown:?}");
