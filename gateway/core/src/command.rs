@@ -1,5 +1,6 @@
 //! What an operator may ask, and how the core refuses.
 
+use crate::explain;
 use crate::identity::{ClassId, ImageDigest, VendorId};
 use crate::label::Label;
 use crate::pause::PAUSE_MAX_AGE_S;
@@ -153,6 +154,8 @@ pub enum Refusal {
         device: DeviceId,
         /// Sequence number it runs.
         running: u64,
+        /// The lowest that the next release of the class can have.
+        next: u64,
     },
     /// The same image was imported before under another class, vendor or sequence number.
     #[error(
@@ -186,6 +189,8 @@ pub enum Refusal {
         sequence_number: u64,
         /// The image that has it.
         by: ImageDigest,
+        /// The lowest that the next release of the class can have.
+        next: u64,
     },
     /// The envelope is too long to be served.
     #[error("envelope of {length} bytes is longer than {max} bytes")]
@@ -288,15 +293,14 @@ impl Refusal {
             Refusal::WrongClassOfDevice { device, .. } | Refusal::WrongVendor { device, .. } => {
                 format!("deltagate device show {device}")
             }
-            Refusal::ImageKnownOtherwise { .. } => "deltagate image list".into(),
-            Refusal::NotNewer { .. }
-            | Refusal::SequenceNumberTaken { .. }
-            | Refusal::EnvelopeTooLong { .. } => "deltagate image sign --help".into(),
+            Refusal::ImageKnownOtherwise { image, .. } => format!("deltagate image show {}", image.short_hex()),
+            Refusal::NotNewer { next, .. } | Refusal::SequenceNumberTaken { next, .. } => explain::sign(*next),
+            Refusal::EnvelopeTooLong { .. } => "deltagate image sign --help".into(),
             Refusal::LongerThanSlot { device, .. } => {
                 format!("make the image smaller; what the device said: deltagate device show {device}")
             }
             Refusal::ImagePinned(image) => format!("deltagate image unpin {}", image.short_hex()),
-            Refusal::ImageAssigned { by, .. } => format!("deltagate update cancel --{}", crate::explain::option(by)),
+            Refusal::ImageAssigned { by, .. } => format!("deltagate update cancel --{}", explain::option(by)),
             Refusal::ImageRuns { device, .. }
             | Refusal::ImageOnTheWay { device, .. }
             | Refusal::ImageFetched { device, .. } => {

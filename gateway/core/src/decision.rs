@@ -29,8 +29,12 @@ pub(crate) enum Decision<'a> {
     UpToDate(Target<'a>),
     /// The target is for another class or vendor; possible when it was assigned before the device was ever heard.
     WrongKind(Target<'a>),
-    /// It runs the same or a higher sequence number.
-    NotNewer { target: Target<'a>, running: u64 },
+    /// It runs the same or a higher sequence number; the next release of its class could have `next`.
+    NotNewer {
+        target: Target<'a>,
+        running: u64,
+        next: u64,
+    },
     /// The key that signed the target is not trusted any more.
     Distrusted(Target<'a>),
     /// The target may not follow what it runs, and neither may any image that would lead there.
@@ -103,6 +107,7 @@ pub(crate) fn decide<'a>(state: &'a State, device: &DeviceRecord, link: &LinkCon
         return Decision::NotNewer {
             target,
             running: report.sequence_number,
+            next: state.next_sequence(image.class, report.sequence_number),
         };
     }
     if !state.trusts(image) {

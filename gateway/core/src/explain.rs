@@ -199,6 +199,13 @@ fn reasons(device: &DeviceRecord, decision: &Decision<'_>) -> Vec<String> {
     before.into_iter().chain([reason]).collect()
 }
 
+/// How the next release is signed, on its publisher's machine; what only the publisher knows is in capitals.
+pub(crate) fn sign(sequence_number: u64) -> String {
+    format!(
+        "deltagate image sign FILE --sequence {sequence_number} --version VERSION --vendor DOMAIN --class NAME --key FILE --out FILE"
+    )
+}
+
 /// A selector as the option that names it.
 pub(crate) fn option(selector: &Selector) -> String {
     match selector {

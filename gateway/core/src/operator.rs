@@ -116,6 +116,7 @@ impl Operator<'_> {
                 class: image.class,
                 sequence_number: image.sequence_number,
                 by: other.digest,
+                next: self.state().next_sequence(image.class, image.sequence_number),
             }),
         }
     }
@@ -264,7 +265,7 @@ impl Operator<'_> {
             Selector::Device(id) => {
                 let device = self.device(*id)?;
                 check_kind(device, image)?;
-                check_newer(device, image)?;
+                self.check_newer(device, image)?;
                 check_fits(device, image)?;
                 self.check_claimable(*id)
             }
@@ -283,6 +284,24 @@ impl Operator<'_> {
                 class: *class,
             }),
             Selector::Class(_) => Ok(()),
+        }
+    }
+
+    fn check_newer(&self, device: &DeviceRecord, image: &ImageRecord) -> Result<(), Refusal> {
+        match &device.report {
+            Some(report)
+                if image.sequence_number <= report.sequence_number
+                    && !report.running.matches(&image.digest.0) =>
+            {
+                Err(Refusal::NotNewer {
+                    image: image.digest,
+                    image_sequence: image.sequence_number,
+                    device: device.id,
+                    running: report.sequence_number,
+                    next: self.state().next_sequence(image.class, report.sequence_number),
+                })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -451,23 +470,6 @@ fn check_kind(device: &DeviceRecord, image: &ImageRecord) -> Result<(), Refusal>
             device: device.id,
             vendor: report.vendor,
         }),
-        _ => Ok(()),
-    }
-}
-
-fn check_newer(device: &DeviceRecord, image: &ImageRecord) -> Result<(), Refusal> {
-    match &device.report {
-        Some(report)
-            if image.sequence_number <= report.sequence_number
-                && !report.running.matches(&image.digest.0) =>
-        {
-            Err(Refusal::NotNewer {
-                image: image.digest,
-                image_sequence: image.sequence_number,
-                device: device.id,
-                running: report.sequence_number,
-            })
-        }
         _ => Ok(()),
     }
 }

@@ -49,9 +49,9 @@ impl Stand {
                 "take that assignment away from it, and assign it an image of its own class",
                 without(&target.by.selector, id),
             )),
-            Decision::NotNewer { .. } => Stand::Stuck(step(
-                "sign the image with a higher sequence number and import it",
-                "deltagate image sign --help".into(),
+            Decision::NotNewer { next, .. } => Stand::Stuck(step(
+                &format!("sign a release with sequence number {next} or higher; import and assign that"),
+                explain::sign(*next),
             )),
             Decision::Distrusted(_) => Stand::Stuck(step(
                 "import and assign an image signed with a key that is; or add the key's .pub file to `trust` in gateway.toml",

@@ -218,6 +218,13 @@ impl State {
         images.find(|image| image.class == class && image.sequence_number == sequence_number)
     }
 
+    /// The lowest sequence number above this one that is above every image's of the class, too: what the next release can have.
+    pub(crate) fn next_sequence(&self, class: ClassId, above: u64) -> u64 {
+        let images = self.images.values().filter(|image| image.class == class);
+        let highest = images.map(|image| image.sequence_number).max();
+        highest.unwrap_or(0).max(above).saturating_add(1)
+    }
+
     /// How many devices are claimed.
     pub(crate) fn claimed_count(&self) -> usize {
         self.claimed

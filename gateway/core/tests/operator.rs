@@ -141,14 +141,24 @@ fn an_older_image_is_not_assigned_to_a_device() {
         digest(1),
         Terms::default(),
     ));
-    assert!(matches!(
-        refused,
-        Err(Refusal::NotNewer {
+    let Err(
+        refused @ Refusal::NotNewer {
             image_sequence: 1,
             running: 2,
+            next: 3,
             ..
-        })
-    ));
+        },
+    ) = refused
+    else {
+        panic!("{refused:?}");
+    };
+    assert!(
+        refused
+            .hint()
+            .starts_with("deltagate image sign FILE --sequence 3 --version "),
+        "{}",
+        refused.hint()
+    );
     assert!(
         shell
             .command(Command::Assign(
@@ -397,10 +407,17 @@ fn two_images_of_a_class_never_have_the_same_sequence_number() {
             image: digest(3),
             class: CLASS,
             sequence_number: 2,
-            by: digest(2)
+            by: digest(2),
+            next: 3,
         }
     );
-    assert_eq!(refused.hint(), "deltagate image sign --help");
+    assert!(
+        refused
+            .hint()
+            .starts_with("deltagate image sign FILE --sequence 3 --version "),
+        "{}",
+        refused.hint()
+    );
     assert_eq!(shell.changes.len(), before);
     let of_another_class = ImageRecord {
         class: OTHER_CLASS,

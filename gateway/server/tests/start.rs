@@ -337,7 +337,7 @@ fn every_refusal_names_what_was_asked_for_and_the_command_that_helps() {
             "image {image} has sequence number 1, but device {} runs sequence number 7",
             newer.id()
         ),
-        "deltagate image sign --help",
+        "deltagate image sign FILE --sequence 8 --version VERSION --vendor DOMAIN --class NAME --key FILE --out FILE",
     );
     let mut stranger = Device::running(2, b"other", 1);
     stranger.check_in.class_id = [0xC1; 16];

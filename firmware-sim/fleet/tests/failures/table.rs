@@ -273,7 +273,7 @@ rows! {
         happens: "An operator assigns an image that is older than the one that runs.",
         device: "Is offered nothing, and would refuse it: no way leads below the number it confirmed.",
         shows: ["has sequence number 1, but device", "it already runs sequence number 2"],
-        told: "sign the image with a higher sequence number and import it",
+        told: "sign a release with sequence number 3 or higher; import and assign that",
         ends: Blocked,
         also: [
             (LESSONS, "mcuboot_1708_no_way_leads_back_to_an_older_image"),

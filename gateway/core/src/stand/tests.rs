@@ -113,7 +113,7 @@ fn what_needs_a_person_is_told_with_one_next_action() {
         NoTarget: Decision::NoTarget => Open,
         UpToDate: Decision::UpToDate(target()) => Waits,
         WrongKind: Decision::WrongKind(target()) => Stuck,
-        NotNewer: Decision::NotNewer { target: target(), running: 7 } => Stuck,
+        NotNewer: Decision::NotNewer { target: target(), running: 7, next: 8 } => Stuck,
         Distrusted: Decision::Distrusted(target()) => Stuck,
         NoWay: Decision::NoWay { target: target(), missing } => Stuck,
         Withheld: Decision::Withheld { target: target(), outcome: Outcome::RevertedFault, detail: None } => Stuck,
