@@ -4,6 +4,7 @@ use crate::explain;
 use crate::identity::{ClassId, ImageDigest, VendorId};
 use crate::label::Label;
 use crate::pause::PAUSE_MAX_AGE_S;
+use crate::plan::LeftOut;
 use crate::records::{GroupName, ImageRecord, Selector, Terms};
 use crate::units::Bytes;
 use crate::words::count;
@@ -56,10 +57,12 @@ pub enum Reply {
     Done,
     /// It was so already.
     Unchanged,
-    /// Assigned; how many claimed devices it covers now.
+    /// Assigned, to whoever the selector covers now.
     Assigned {
         /// Claimed devices that the selector covers.
         devices: usize,
+        /// Those of them that do not get it, however long they wait: by reason, the most frequent first.
+        left_out: Vec<LeftOut>,
     },
     /// No block is served any more.
     Paused {
@@ -321,7 +324,18 @@ impl fmt::Display for Reply {
         match self {
             Reply::Done => f.write_str("done"),
             Reply::Unchanged => f.write_str("nothing to do"),
-            Reply::Assigned { devices } => write!(f, "assigned to {}", count(*devices, "device", "devices")),
+            Reply::Assigned { devices, left_out } => {
+                write!(f, "assigned to {}", count(*devices, "device", "devices"))?;
+                let out: usize = left_out.iter().map(|row| row.devices).sum();
+                match (out, devices) {
+                    (0, _) => Ok(()),
+                    (_, 1) => f.write_str(", which does not get it as things stand"),
+                    _ => {
+                        let of_them = count(out, "of them does", "of them do");
+                        write!(f, "; {of_them} not get it as things stand")
+                    }
+                }
+            }
             Reply::Paused { waiting, applying } => {
                 f.write_str("stopped new blocks")?;
                 if *waiting > 0 {

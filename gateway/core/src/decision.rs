@@ -157,7 +157,8 @@ fn target<'a>(state: &'a State, device: &DeviceRecord, report: &DeviceReport) ->
 }
 
 /// Waits until every build is settled, so that the choice is the same whichever ends first. A failed patch is not
-/// silently replaced by a full image: airtime is what an operator wants to be asked about.
+/// silently replaced by a full image: airtime is what an operator wants to be asked about. What is longer than the slot needs
+/// no builds: however it is encoded, it becomes the image.
 fn artefact<'a>(
     state: &'a State,
     target: Target<'a>,
@@ -166,6 +167,18 @@ fn artefact<'a>(
     update: Option<&UpdateRecord>,
 ) -> Decision<'a> {
     let running = target.running.map(|image| image.digest);
+    let keep = match update.map(|update| update.state) {
+        Some(UpdateState::Offered { path }) => state.offers.get(&path).map(|offer| offer.artefact),
+        _ => None,
+    };
+    let candidates = || {
+        let artefacts = state.artefacts_of(target.image.digest);
+        choice::choose(target.image, running, artefacts, report, link, keep)
+    };
+    if target.image.size > report.slot_capacity {
+        let candidates = candidates();
+        return Decision::NothingFits { target, candidates };
+    }
     let keys = builds(target.image.digest, running, report);
     let unsettled = |key: &&BuildKey| !state.built.contains(key) && !state.failed_builds.contains_key(key);
     let missing: Vec<BuildKey> = keys.iter().filter(unsettled).copied().collect();
@@ -181,12 +194,7 @@ fn artefact<'a>(
     {
         return Decision::BuildFailed { target, reason };
     }
-    let keep = match update.map(|update| update.state) {
-        Some(UpdateState::Offered { path }) => state.offers.get(&path).map(|offer| offer.artefact),
-        _ => None,
-    };
-    let artefacts = state.artefacts_of(target.image.digest);
-    let candidates = choice::choose(target.image, running, artefacts, report, link, keep);
+    let candidates = candidates();
     let chosen = candidates
         .iter()
         .find(|candidate| is_chosen(candidate))

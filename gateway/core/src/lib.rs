@@ -93,7 +93,7 @@ pub use identity::{ArtefactDigest, ClassId, ImageDigest, VendorId};
 pub use label::{LABEL_CHARS_MAX, Label};
 pub use needs::NeedView;
 pub use pause::PAUSE_MAX_AGE_S;
-pub use plan::{PlanView, PlannedPayload};
+pub use plan::{LeftOut, PlanView, PlannedPayload};
 pub use records::{
     ArtefactRecord, Assignment, Counters, DeviceRecord, DeviceReport, GroupName, ImageRecord, LinkEvents,
     Offer, OfferPath, Progress, Selector, Terms, Traffic, UpdateRecord, UpdateState,

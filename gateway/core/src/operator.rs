@@ -13,6 +13,7 @@ use crate::label::Label;
 use crate::links::Links;
 use crate::offers;
 use crate::pause;
+use crate::plan;
 use crate::records::{
     Assignment, DeviceRecord, GroupName, ImageRecord, Selector, Terms, UpdateRecord, UpdateState,
 };
@@ -238,7 +239,7 @@ impl Operator<'_> {
         if known.is_none_or(|known| (known.image, known.terms) != (digest, terms)) {
             let assigned_unix_s = self.later_than_others();
             self.journal.record(Change::Assigned(Assignment {
-                selector,
+                selector: selector.clone(),
                 image: digest,
                 assigned_unix_s,
                 terms,
@@ -247,6 +248,7 @@ impl Operator<'_> {
         self.retarget(&devices);
         Ok(Reply::Assigned {
             devices: devices.len(),
+            left_out: plan::left_out(self.state(), self.links, &selector, &devices),
         })
     }
 

@@ -12,11 +12,15 @@ use crate::gateway::Gateway;
 use crate::identity::ImageDigest;
 use crate::journal::Journal;
 use crate::label::Label;
+use crate::links::Links;
 use crate::operator;
 use crate::overview;
 use crate::records::{DeviceRecord, Selector, Terms};
+use crate::stand::Stand;
 use crate::state::State;
 use crate::units::{AirTime, Bytes, Now};
+use crate::views::NextStep;
+use std::collections::BTreeMap;
 use wire_checkin::{DeviceId, Format};
 
 /// What one device would be sent.
@@ -49,6 +53,69 @@ pub struct PlannedPayload {
     pub air_time: AirTime,
     /// Whether that is an upper bound, because a delta is not built yet.
     pub is_bound: bool,
+}
+
+/// Devices that do not get what was assigned to them, for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The reason, in one clause.
+    pub why: String,
+    /// How many devices.
+    pub devices: usize,
+    /// The first of them.
+    pub first: DeviceId,
+    /// What helps it.
+    pub step: NextStep,
+}
+
+/// Who of those that a selector covers is left out of its assignment, the most frequent reason first.
+pub(crate) fn left_out(
+    state: &State,
+    links: &Links,
+    selector: &Selector,
+    covered: &[DeviceId],
+) -> Vec<LeftOut> {
+    let mut rows: BTreeMap<String, LeftOut> = BTreeMap::new();
+    for device in covered.iter().filter_map(|id| state.devices.get(id)) {
+        let Some((why, step)) = obstacle(state, links, selector, device) else {
+            continue;
+        };
+        let row = rows.entry(why.clone()).or_insert(LeftOut {
+            why,
+            devices: 0,
+            first: device.id,
+            step,
+        });
+        row.devices += 1;
+    }
+    let mut rows: Vec<LeftOut> = rows.into_values().collect();
+    rows.sort_by_key(|row| core::cmp::Reverse(row.devices));
+    rows
+}
+
+fn obstacle(
+    state: &State,
+    links: &Links,
+    selector: &Selector,
+    device: &DeviceRecord,
+) -> Option<(String, NextStep)> {
+    let by = &assign::assignment(state, device)?.selector;
+    if by != selector {
+        let step = NextStep {
+            why: "end that assignment, if this one is to decide".into(),
+            command: format!("deltagate update cancel --{}", explain::option(by)),
+        };
+        let why = match by {
+            Selector::Device(_) => "an assignment to the device itself decides".into(),
+            other => format!("the assignment to {other} decides"),
+        };
+        return Some((why, step));
+    }
+    let decision = decision::decide(state, device, links.of_device(device));
+    match Stand::of(device, &decision, None) {
+        Stand::Stuck(step) => Some((explain::end(device, &decision), step)),
+        Stand::Waits | Stand::Open(_) => None,
+    }
 }
 
 impl Gateway {

@@ -3,7 +3,7 @@
 //! `status`, `device show`, `why` and what is said of an assignment all read it here. What is [`Stand::Stuck`] has its next step
 //! by construction, so a device that `status` counts among those that need a person is never without one.
 
-use crate::choice::{Candidate, Verdict};
+use crate::choice::Verdict;
 use crate::decision::Decision;
 use crate::deferral::DeferralView;
 use crate::explain;
@@ -75,7 +75,20 @@ impl Stand {
                 "find the cause in the log; then build again",
                 format!("deltagate update retry --device {id}"),
             )),
-            Decision::NothingFits { candidates, .. } => Stand::Stuck(nothing_fits(id, candidates)),
+            Decision::NothingFits { target, candidates } => {
+                let slot = device.report.as_ref().map(|report| report.slot_capacity);
+                let room = candidates
+                    .first()
+                    .is_some_and(|candidate| matches!(candidate.verdict, Verdict::Room { .. }));
+                let is_too_long = room || slot.is_some_and(|slot| target.image.size > slot);
+                Stand::Stuck(step(
+                    match is_too_long {
+                        true => "make the image smaller: the device has no room for it",
+                        false => "see what each payload needs and the device lacks",
+                    },
+                    format!("deltagate device show {id} --all"),
+                ))
+            }
             Decision::Offer { target, .. } => match deferral.filter(|deferral| deferral.is_overdue()) {
                 Some(deferral) => Stand::Stuck(step(
                     &format!(
@@ -116,14 +129,6 @@ fn without(by: &Selector, id: DeviceId) -> String {
             format!("deltagate update cancel --{}", explain::option(by))
         }
     }
-}
-
-fn nothing_fits(id: DeviceId, candidates: &[Candidate]) -> NextStep {
-    let why = match candidates.first().map(|candidate| candidate.verdict) {
-        Some(Verdict::Room { .. }) => "make the image smaller: the device has no room for it",
-        _ => "see what each payload needs and the device lacks",
-    };
-    step(why, format!("deltagate device show {id} --all"))
 }
 
 #[cfg(test)]

@@ -48,6 +48,34 @@ pub struct Done {
     /// The image that was imported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageRow>,
+    /// Those that do not get what was assigned to them, the most frequent reason first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOutRow>,
+}
+
+impl Done {
+    /// Of a command that says no more than that.
+    pub fn new(done: impl Into<String>) -> Done {
+        Done {
+            done: done.into(),
+            image: None,
+            left_out: Vec::new(),
+        }
+    }
+}
+
+/// Devices that do not get what was assigned to them, for one reason.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LeftOutRow {
+    /// The reason, in one clause.
+    pub why: String,
+    /// How many.
+    pub devices: usize,
+    /// One of them.
+    pub first: String,
+    /// What helps that one.
+    pub next_step: Step,
 }
 
 /// `audit`

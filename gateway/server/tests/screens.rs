@@ -245,6 +245,32 @@ fn a_plan_says_what_each_device_would_be_sent_and_why_and_changes_nothing() {
 }
 
 #[test]
+fn an_assignment_names_whom_it_leaves_out_and_what_helps() {
+    let site = Site::started();
+    site.import("v1", &firmware(1, 30_000), 1);
+    let digest = site.import("v2", &firmware(2, 30_000), 2);
+    site.done("group create roof");
+    for (number, sequence) in [(1, 1), (2, 7)] {
+        let mut device = Device::running(number, b"somebody's own", sequence);
+        device.check_in(site.address());
+        site.done(&format!("group add roof {}", device.id()));
+    }
+    let shown = site.done(&format!("update assign {} --group roof", &digest[..16]));
+    assert_eq!(
+        shown,
+        "assigned to 2 devices; 1 of them does not get it as things stand\n  525400000002: it already runs sequence number 7 and would refuse one that is not higher\n    \
+         sign a release with sequence number 8 or higher; import and assign that: \
+         deltagate image sign FILE --sequence 8 --version VERSION --vendor DOMAIN --class NAME --key FILE --out FILE\n"
+    );
+    assert_is_a_screen(&shown);
+    assert!(
+        site.done("audit")
+            .ends_with("1 of them does not get it as things stand\n"),
+        "one clause of it is kept"
+    );
+}
+
+#[test]
 fn a_pause_says_what_it_stopped_and_what_it_cannot_and_lasts() {
     let mut devices: Vec<Device> = (1..=3).map(device).collect();
     let (mut site, _) = site_with(&mut devices);

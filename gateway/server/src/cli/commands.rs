@@ -290,7 +290,7 @@ fn update(
             }),
             style,
             out,
-            done,
+            show::assigned,
         ),
         UpdateCommand::Cancel { to } => {
             print(client.ask(Ask::UpdateCancel { to: target(to) }), style, out, done)

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use gateway_core::count;
 
 use super::commands::Style;
-use super::screen::{ago, bytes, or_dash, short, table};
+use super::screen::{ROWS_MAX, ago, bytes, or_dash, rows_of, short, table};
 use crate::report::{Done, ImageDetail, LinkDetail, TrafficRow};
 
 /// Rows of any one part of a screen, so that the parts together stay within 24 lines.
@@ -97,6 +97,34 @@ pub(super) fn imported(done: &Done, _: Style, out: &mut dyn Write) -> io::Result
         "next step: deltagate update assign {} --device ID",
         short(&image.digest)
     )
+}
+
+/// What was assigned, and who is left out, with what helps the first of each kind.
+pub(super) fn assigned(done: &Done, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}", done.done)?;
+    let mut room = if style.all { usize::MAX } else { ROWS_MAX };
+    for (shown, row) in done.left_out.iter().enumerate() {
+        let who = match row.devices {
+            1 => row.first.clone(),
+            devices => format!("{devices} devices, such as {}", row.first),
+        };
+        let lines = [
+            format!("  {who}: {}", row.why),
+            format!("    {}: {}", row.next_step.why, row.next_step.command),
+        ];
+        let taken = lines.iter().map(|line| rows_of(line)).sum();
+        let Some(left) = room.checked_sub(taken) else {
+            let more = done.left_out.len() - shown;
+            return writeln!(
+                out,
+                "  … {}; --all shows them",
+                count(more, "more reason", "more reasons")
+            );
+        };
+        room = left;
+        lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+    }
+    Ok(())
 }
 
 pub(super) fn link(detail: &LinkDetail, _: Style, out: &mut dyn Write) -> io::Result<()> {

@@ -52,8 +52,8 @@ impl Engine {
                 };
                 self.audit(Entry::now(who, "image-import", detail, done));
                 AnswerResult::ok(&Document::new(Done {
-                    done: done.to_owned(),
                     image: Some(row),
+                    ..Done::new(done)
                 }))
             }
             Err(refusal) => {
@@ -179,9 +179,13 @@ impl Engine {
     fn command(&mut self, command: Command) -> Result<AnswerResult, Refused> {
         let now = self.parts.clock.now();
         let reply = self.parts.core.handle_command(now, command)?;
+        let left_out = match &reply {
+            Reply::Assigned { left_out, .. } => left_out.iter().map(Into::into).collect(),
+            _ => Vec::new(),
+        };
         Ok(document(Done {
-            done: reply.to_string(),
-            image: None,
+            left_out,
+            ..Done::new(reply.to_string())
         }))
     }
 

@@ -2,13 +2,13 @@
 
 use gateway_core::{
     ArtefactRecord, BuildKey, Candidate, Contact, ContactView, Counters, DeferralView, DeviceView, GroupView,
-    ImageRecord, ImageView, LinkView, NeedView, NextStep, Stage, TransferView, UpdateRecord, UpdateState,
-    UpdateView, Verdict,
+    ImageRecord, ImageView, LeftOut, LinkView, NeedView, NextStep, Stage, TransferView, UpdateRecord,
+    UpdateState, UpdateView, Verdict,
 };
 
 use super::{
     ArtefactRow, CandidateRow, ContactRow, DeferralRow, DeviceDetail, DeviceRow, GroupRow, HistoryRow,
-    ImageDetail, ImageRow, LinkRow, NeedRow, Step, TrafficRow, TransferRow, UpdateRow,
+    ImageDetail, ImageRow, LeftOutRow, LinkRow, NeedRow, Step, TrafficRow, TransferRow, UpdateRow,
 };
 
 impl From<&ImageRecord> for ImageRow {
@@ -146,6 +146,17 @@ impl From<&ContactView> for ContactRow {
                 _ => 0,
             },
             next_unix_s: view.next_unix_s,
+        }
+    }
+}
+
+impl From<&LeftOut> for LeftOutRow {
+    fn from(row: &LeftOut) -> LeftOutRow {
+        LeftOutRow {
+            why: row.why.clone(),
+            devices: row.devices,
+            first: row.first.to_string(),
+            next_step: (&row.step).into(),
         }
     }
 }
