@@ -1,5 +1,6 @@
 //! What the operator configures: timings, limits and links.
 
+use crate::deferral::PATIENCE_S;
 use crate::units::{BitsPerSecond, Bytes};
 use core::fmt;
 use core::net::IpAddr;
@@ -21,6 +22,9 @@ pub struct CoreConfig {
     pub unclaimed_max: usize,
     /// Claimed devices.
     pub claimed_max: usize,
+    /// For how many seconds a device may put an update off before it counts among those that need a person, where its assignment
+    /// does not say.
+    pub deferral_patience_s: u32,
     /// Least seconds between two writes of the same counter, so that an SD card is not worn out.
     pub counters_interval_s: u32,
     /// Ids of the publishers' keys that are trusted now; `None`: every key that was at import. What another key signed
@@ -40,6 +44,7 @@ impl Default for CoreConfig {
             building_interval_s: 10,
             unclaimed_max: 256,
             claimed_max: 20_000,
+            deferral_patience_s: PATIENCE_S,
             counters_interval_s: 60,
             trusted_keys: None,
             disk_bytes_max: None,

@@ -1,7 +1,7 @@
 //! An update that its device puts off: for how long, and whether that is longer than its operator asked.
 
 use crate::decision::Decision;
-use crate::records::{DeviceRecord, Terms};
+use crate::records::DeviceRecord;
 use core::fmt;
 use wire_checkin::{Deferral, DeferralReason, DeferralStage};
 
@@ -16,19 +16,20 @@ pub struct DeferralView {
     pub seconds: u32,
     /// How long the assignment lets it wait; `None`: as long as the device's own bounds allow.
     pub longest_s: Option<u32>,
+    /// How long it may wait before a person is asked, where the assignment does not say.
+    pub patience_s: u32,
 }
 
 impl DeferralView {
     /// What the device waits for, where it was offered something.
-    pub(crate) fn in_decision(device: &DeviceRecord, decision: &Decision<'_>) -> Option<DeferralView> {
-        match decision {
-            Decision::Offer { target, .. } => DeferralView::of(device, &target.by.terms),
-            _ => None,
-        }
-    }
-
-    /// What a device said of the update that these terms are of.
-    pub(crate) fn of(device: &DeviceRecord, terms: &Terms) -> Option<DeferralView> {
+    pub(crate) fn in_decision(
+        device: &DeviceRecord,
+        decision: &Decision<'_>,
+        patience_s: u32,
+    ) -> Option<DeferralView> {
+        let Decision::Offer { target, .. } = decision else {
+            return None;
+        };
         let Deferral {
             stage,
             reason,
@@ -38,18 +39,19 @@ impl DeferralView {
             stage,
             reason,
             seconds,
-            longest_s: terms.defer_s_max,
+            longest_s: target.by.terms.defer_s_max,
+            patience_s,
         })
     }
 
-    /// Whether the device waits longer than it was asked, or, where nobody said for how long, than [`PATIENCE_S`]: its author's
-    /// bounds allow it, and only a person helps.
+    /// Whether the device waits longer than it was asked, or, where nobody said for how long, than the gateway is patient: its
+    /// author's bounds allow it, and only a person helps.
     pub fn is_overdue(&self) -> bool {
-        self.seconds > self.longest_s.unwrap_or(PATIENCE_S)
+        self.seconds > self.longest_s.unwrap_or(self.patience_s)
     }
 }
 
-/// Three days: a weekend, and longer than any night that a battery needs the sun of the next day for. Less than the week for which
+/// What is meant where nobody says otherwise. Three days: a weekend, and longer than any night that a battery needs the sun of the next day for. Less than the week for which
 /// an agent lets updates be put off unless its author says otherwise, so that somebody hears of it before the device just goes on.
 pub const PATIENCE_S: u32 = 3 * 86_400;
 
@@ -61,6 +63,7 @@ impl fmt::Display for DeferralView {
             reason,
             seconds,
             longest_s,
+            patience_s: _,
         } = self;
         write!(f, "{reason}, {stage}, for {}", Span(*seconds))?;
         match longest_s {
@@ -97,6 +100,7 @@ mod tests {
             reason: DeferralReason::Battery,
             seconds,
             longest_s,
+            patience_s: PATIENCE_S,
         };
         for (view, text) in [
             (

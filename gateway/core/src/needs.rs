@@ -69,7 +69,7 @@ impl Gateway {
     fn need(&self, now: Now, device: &DeviceRecord) -> Option<NeedView> {
         let link = self.links.of_device(device);
         let decision = decision::decide(self.journal.state(), device, link);
-        let deferral = DeferralView::in_decision(device, &decision);
+        let deferral = DeferralView::in_decision(device, &decision, self.config.deferral_patience_s);
         let Stand::Stuck(step) = Stand::of(device, &decision, deferral.as_ref()) else {
             return self.missing(now, device);
         };

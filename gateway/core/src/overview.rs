@@ -139,7 +139,7 @@ impl Gateway {
         let (target, running) = (target_of(state, device), running(state, device));
         let transfer = self.transfer(device, link);
         let counters = state.device_counters.get(&device.id).copied().unwrap_or_default();
-        let deferral = DeferralView::in_decision(device, &decision);
+        let deferral = DeferralView::in_decision(device, &decision, self.config.deferral_patience_s);
         let mut chain = explain::chain(
             state.paused_unix_s.is_some(),
             running,
@@ -208,7 +208,7 @@ impl Gateway {
         let link = self.links.of_device(device);
         let transfer = self.transfer(device, link);
         let decision = decision::decide(state, device, link);
-        let deferral = DeferralView::in_decision(device, &decision);
+        let deferral = DeferralView::in_decision(device, &decision, self.config.deferral_patience_s);
         let stage = match deferral {
             Some(_) => Stage::Deferred,
             None => stage(&decision, transfer.as_ref(), state.paused_unix_s.is_some()),

@@ -103,3 +103,24 @@ fn every_reason_to_wait_is_explained_and_calls_somebody_when_it_lasts() {
         }
     }
 }
+
+#[test]
+fn how_long_is_too_long_is_the_operators_to_say() {
+    let mut shell = Shell::ready(CoreConfig {
+        deferral_patience_s: 3_600,
+        ..CoreConfig::default()
+    });
+    for (message_id, (seconds, overdue)) in [(3_600, 0), (3_601, 1)].into_iter().enumerate() {
+        let said = wire_checkin::CheckIn {
+            deferral: Some(Deferral {
+                stage: DeferralStage::Restart,
+                reason: DeferralReason::Battery,
+                seconds,
+            }),
+            ..check_in(1, 1)
+        };
+        shell.check_in(1, message_id as u16 + 2, &said);
+        assert_eq!(shell.gateway.status().overdue, overdue);
+        assert_eq!(shell.gateway.needs(shell.now()).len(), overdue);
+    }
+}

@@ -34,6 +34,8 @@ pub struct Config {
     pub trust: Vec<PathBuf>,
     /// What a device is told when there is nothing to do.
     pub check_in_interval_s: u32,
+    /// For how long a device may put an update off before it counts among those that need a person.
+    pub deferral_patience_s: u32,
     /// How many devices nobody has claimed are remembered.
     pub unclaimed_max: usize,
     /// Threads that compute deltas.
@@ -151,6 +153,12 @@ impl Config {
                 1,
                 2_592_000,
             )? as u32,
+            deferral_patience_s: document.within(
+                "deferral_patience_s",
+                &file.deferral_patience_s,
+                1,
+                2_592_000,
+            )? as u32,
             unclaimed_max: document.within("unclaimed_max", &file.unclaimed_max, 0, UNCLAIMED_MAX)? as usize,
             build_workers: document.within("build_workers", &file.build_workers, 1, BUILD_WORKERS_MAX)?
                 as usize,
@@ -196,6 +204,8 @@ struct File {
     trust: Vec<PathBuf>,
     #[serde(default = "default_check_in_interval_s")]
     check_in_interval_s: Spanned<u64>,
+    #[serde(default = "default_deferral_patience_s")]
+    deferral_patience_s: Spanned<u64>,
     #[serde(default = "default_unclaimed_max")]
     unclaimed_max: Spanned<u64>,
     #[serde(default = "default_build_workers")]
@@ -224,6 +234,10 @@ fn default_listen() -> Spanned<String> {
 
 fn default_check_in_interval_s() -> Spanned<u64> {
     Spanned::new(0..0, 3600)
+}
+
+fn default_deferral_patience_s() -> Spanned<u64> {
+    Spanned::new(0..0, gateway_core::PATIENCE_S.into())
 }
 
 fn default_unclaimed_max() -> Spanned<u64> {

@@ -304,6 +304,7 @@ pub fn core_config(config: &Config) -> CoreConfig {
     CoreConfig {
         links: config.links.iter().map(link_config).collect(),
         check_in_interval_s: config.check_in_interval_s,
+        deferral_patience_s: config.deferral_patience_s,
         unclaimed_max: config.unclaimed_max,
         counters_interval_s: COUNTERS_INTERVAL_S,
         disk_bytes_max: config.disk_bytes_max.map(gateway_core::Bytes),

@@ -158,6 +158,7 @@ fn whatever_a_device_waits_for_it_needs_a_person_when_it_waits_too_long() {
             reason,
             seconds,
             longest_s: Some(3_600),
+            patience_s: 0,
         };
         assert_eq!(Stand::of(&device, &decision, Some(&after(3_600))), Stand::Waits);
         let Stand::Stuck(step) = Stand::of(&device, &decision, Some(&after(3_601))) else {

@@ -120,6 +120,19 @@ pub(super) const GATEWAY: &[Key] = &[
         ],
     },
     Key {
+        name: "deferral_patience_s",
+        example: "259200",
+        is_set: true,
+        default: Without::Value("259200"),
+        expects: "1 to 2592000",
+        about: &[
+            "How long a device's application may put an update off, in seconds, before `deltagate status` names the device among",
+            "those that need a person. `update assign --defer-max` says it for one assignment, and tells the device, too; this is",
+            "for assignments that do not say. Three days are a weekend; an agent goes on by itself after a week unless its author",
+            "says otherwise.",
+        ],
+    },
+    Key {
         name: "unclaimed_max",
         example: "256",
         is_set: true,
