@@ -11,11 +11,10 @@ use super::args::{
     Cli, Command, DeviceCommand, GroupCommand, ImageCommand, KeyCommand, LinkCommand, TargetArgs,
     UpdateCommand,
 };
-use super::failure::{Failure, REFUSED, USAGE};
+use super::failure::{Failure, REFUSED};
 use super::{device, lists, locate, made, plan, show, status, watch, why};
 use crate::admin::{Ask, Target};
 use crate::client::{Client, ClientError};
-use crate::config::Config;
 use crate::publisher::cli::{check_signed, read_firmware};
 use crate::report::Done;
 
@@ -82,12 +81,13 @@ fn serve(_: &Cli) -> Result<ExitCode, Failure> {
 
 #[cfg(unix)]
 fn serve(cli: &Cli) -> Result<ExitCode, Failure> {
+    use super::failure::USAGE;
     let Some(path) = &cli.config else {
         return Err(
             Failure::new(USAGE, "serve needs a configuration").hint("deltagate serve --config gateway.toml")
         );
     };
-    let config = Config::read(path)?;
+    let config = crate::config::Config::read(path)?;
     let recent = crate::logging::start(config.log);
     crate::serve::serve(&config, recent)?;
     Ok(ExitCode::SUCCESS)
