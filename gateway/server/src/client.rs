@@ -30,6 +30,15 @@ pub enum ClientError {
         #[source]
         source: io::Error,
     },
+    /// It answers its own user and root only.
+    #[error("the gateway on {socket} is not yours to ask")]
+    NotYours {
+        /// The socket.
+        socket: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
     /// The file to send cannot be read.
     #[error("cannot read {path}")]
     File {
@@ -97,9 +106,12 @@ impl Client {
     }
 
     fn converse(&self, ask: Ask, body_bytes: u64, body: &mut dyn Read) -> Result<Value, ClientError> {
-        let mut stream = stream::connect(&self.socket).map_err(|source| ClientError::NotRunning {
-            socket: self.socket.clone(),
-            source,
+        let mut stream = stream::connect(&self.socket).map_err(|source| {
+            let socket = self.socket.clone();
+            match source.kind() {
+                io::ErrorKind::PermissionDenied => ClientError::NotYours { socket, source },
+                _ => ClientError::NotRunning { socket, source },
+            }
         })?;
         stream
             .set_read_timeout(Some(ANSWER_TIMEOUT))

@@ -102,6 +102,9 @@ impl From<ClientError> for Failure {
             ClientError::NotRunning { .. } => Failure::of(REFUSED, &error).hint(
                 "deltagate serve --config gateway.toml, or name its socket with --socket or DELTAGATE_SOCKET",
             ),
+            ClientError::NotYours { .. } => {
+                Failure::of(REFUSED, &error).hint("the same command with sudo, or as the gateway's own user")
+            }
             ClientError::File { .. } => Failure::of(USAGE, &error),
             error => Failure::of(INTERNAL, &error),
         }

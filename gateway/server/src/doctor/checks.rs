@@ -191,9 +191,9 @@ fn gateway(socket: &Path) -> (Option<Status>, Check) {
             let found = format!("runs on coap://{}", status.coap);
             (Some(status), Check::ok("gateway", found))
         }
-        Err(ClientError::NotRunning { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
+        Err(ClientError::NotYours { .. }) => {
             let found = format!("{name} is not yours to ask");
-            let remedy = "run as the gateway's own user or as root";
+            let remedy = "sudo deltagate doctor";
             (None, Check::bad("gateway", found, remedy))
         }
         Err(ClientError::NotRunning { .. }) => {
