@@ -21,6 +21,7 @@
 //! | [`artefacts`] | builds and proves what devices download |
 //! | [`admin`], [`client`], [`report`] | the owner-only socket, its caller, and the documents they exchange |
 //! | [`audit`], [`trust`] | who did what; whose images may come in |
+//! | [`supervisor`] | what systemd is told |
 //! | [`logging`], [`update_log`] | lines for people and programs; every line of an update carries its name |
 //! | [`observe`] | metrics, health and readiness over HTTP on loopback |
 //! | [`cli`] | the commands |
@@ -68,6 +69,8 @@ pub mod serve;
 pub mod state_dir;
 #[cfg(unix)]
 pub mod store;
+#[cfg(unix)]
+pub mod supervisor;
 pub mod trust;
 pub mod udp;
 pub mod update_log;

@@ -30,6 +30,7 @@ use crate::publisher::{AnchorError, load_anchors};
 use crate::restore::restorable;
 use crate::state_dir::{COAP_ADDRESS, METRICS_ADDRESS, StateDir, StateDirError};
 use crate::store::{self, Store, StoreError};
+use crate::supervisor;
 use crate::trust;
 use crate::udp::{CoapSocket, RECEIVE_BUFFER_BYTES};
 
@@ -186,7 +187,7 @@ async fn run(config: &Config, recent: Recent) -> Result<(), ServeError> {
     state.write_address(METRICS_ADDRESS, metrics_address)?;
     announce(address);
     let status = format!("serving CoAP on {address}");
-    tell_supervisor(&[NotifyState::Ready, NotifyState::Status(&status)]);
+    supervisor::tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
     tracing::info!(coap = %address, metrics = metrics_address.map(tracing::field::display), admin = %config.admin_socket.display(), rows, "listening");
     let parts = Parts {
         core,
@@ -205,6 +206,7 @@ async fn run(config: &Config, recent: Recent) -> Result<(), ServeError> {
         database: database.clone(),
         recent,
     }));
+    tokio::spawn(supervisor::feed_watchdog(observer.clone()));
     if let Some((listener, _)) = metrics {
         let pages = Pages::new(observer, state.path().to_path_buf(), address);
         tokio::spawn(listener.serve(pages));
@@ -215,7 +217,7 @@ async fn run(config: &Config, recent: Recent) -> Result<(), ServeError> {
             _ = terminate.recv() => {}
         }
         tracing::info!("stopping");
-        tell_supervisor(&[NotifyState::Stopping]);
+        supervisor::tell(&[NotifyState::Stopping]);
     };
     let result = Engine::new(parts)?.run(stop).await;
     technicians.abort();
@@ -238,13 +240,6 @@ const BUILT_MAX: usize = 64;
 fn announce(address: SocketAddr) {
     let mut stdout = io::stdout().lock();
     let _ = writeln!(stdout, "listening coap://{address}").and_then(|()| stdout.flush());
-}
-
-/// systemd's sd_notify(3); nothing without `NOTIFY_SOCKET`. That nobody listens there is no reason not to serve devices.
-fn tell_supervisor(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(%error, "the supervisor cannot be told");
-    }
 }
 
 fn warn_about_buffer(socket: &CoapSocket) {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules of the daemon: each is declared under `#[cfg(unix)]`.
-const DAEMON: [&str; 13] = [
+const DAEMON: [&str; 14] = [
     "admin/caller.rs",
     "admin/deed.rs",
     "admin/listener.rs",
@@ -20,6 +20,7 @@ const DAEMON: [&str; 13] = [
     "serve.rs",
     "state_dir.rs",
     "store.rs",
+    "supervisor.rs",
 ];
 /// Both kinds of system are seen to, line by line.
 const BOTH: [&str; 5] = [
