@@ -98,6 +98,13 @@ impl ServeError {
             ServeError::Store { source, .. } if source.is_full() => {
                 Some("make room where state_dir lies, then start it again".to_owned())
             }
+            ServeError::Store {
+                source: StoreError::Sqlite(_) | StoreError::Damaged { .. },
+                ..
+            } => Some(
+                "see what is wrong: deltagate doctor; restore gateway.db* and images/ from a backup, or name another state_dir"
+                    .to_owned(),
+            ),
             ServeError::Listen { .. } => Some("name a free address and port as `listen`".to_owned()),
             ServeError::Metrics { .. } => {
                 Some("name a free loopback address and port as `metrics`".to_owned())
