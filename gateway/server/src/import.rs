@@ -97,7 +97,7 @@ impl Importer {
 const COPIES: u64 = 3;
 
 /// What helps when the disk is full.
-const FULL_HINT: &str = "nothing changed; make room where state_dir lies, for example with deltagate image remove IMAGE, \
+const FULL_HINT: &str = "make room where state_dir lies, for example with deltagate image remove IMAGE, \
                          and set disk_bytes_max in gateway.toml so that old payloads go in time";
 
 impl Shared {

@@ -183,7 +183,7 @@ fn a_write_that_breaks_off_leaves_nothing() {
         refused.stderr
     );
     assert!(
-        refused.stderr.contains("hint: nothing changed; make room"),
+        refused.stderr.contains("nothing changed\nhint: make room"),
         "{}",
         refused.stderr
     );
@@ -235,7 +235,7 @@ fn a_disk_without_room_is_seen_before_anything_is_written() {
         refused.stderr
     );
     assert!(
-        refused.stderr.contains("hint: nothing changed; make room"),
+        refused.stderr.contains("nothing changed\nhint: make room"),
         "{}",
         refused.stderr
     );
