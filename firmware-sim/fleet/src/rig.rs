@@ -7,14 +7,15 @@ use crate::firmware::Firmware;
 use crate::gateway::{Deltagate, Gateway, GatewayConfig, Identity, Publisher};
 use crate::link::LinkProfile;
 use crate::qemu::{Machine, MachineConfig};
-use ed25519_dalek::VerifyingKey;
-use ed25519_dalek::pkcs8::DecodePublicKey;
+use crate::sim::newer_profile;
+use ed25519_dalek::pkcs8::{DecodePrivateKey, DecodePublicKey};
+use ed25519_dalek::{SigningKey, VerifyingKey};
 use sha2::{Digest, Sha256};
 use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
-use wire_manifest::{ENVELOPE_BYTES_MAX, Envelope, sever_text};
+use wire_manifest::{ENVELOPE_BYTES_MAX, Envelope, Release, sever_text};
 
 /// The vendor of the emulated devices.
 pub const VENDOR: &str = "example.com";
@@ -88,7 +89,7 @@ impl Rig {
         let directory = folder()?;
         let publisher = Publisher::generate(&config.deltagate, directory.path(), "publisher")?;
         let flash = directory.path().join("flash.img");
-        ship(&config, &publisher, "v1.bin", directory.path(), &flash)?;
+        ship(&config, &publisher, &[], "v1.bin", directory.path(), &flash)?;
         let gateway = Gateway::start(
             &config.deltagate,
             &directory.path().join("gateway"),
@@ -127,6 +128,11 @@ impl Rig {
     /// The device's id as commands take it.
     pub fn device_id(&self) -> String {
         self.config.device.id_text()
+    }
+
+    /// The same in bytes.
+    pub fn device_mac(&self) -> [u8; 6] {
+        self.config.device.mac()
     }
 
     /// What the device is.
@@ -180,24 +186,73 @@ impl Rig {
     /// Signs what a firmware file does as another image, which may follow sequence numbers from `follows` on only. Gives the signed
     /// file, and the digest by which commands name the image.
     pub fn sign_after(&self, image: &str, sequence: u32, follows: u32) -> Result<(PathBuf, String), Failure> {
-        let name = format!("{sequence}-after-{follows}-{image}");
-        let (raw, to) = (
-            self.directory.path().join(&name),
-            self.directory.path().join(format!("{name}.suit")),
-        );
+        self.sign_other(&self.publisher, image, sequence, Some(follows))
+    }
+
+    /// Signs what a firmware file does as another image; see [`Rig::sign_bytes`].
+    pub fn sign_other(
+        &self,
+        publisher: &Publisher,
+        image: &str,
+        sequence: u32,
+        follows: Option<u32>,
+    ) -> Result<(PathBuf, String), Failure> {
         // A word that nothing reads: another digest, and the same program.
         let bytes = [&self.image(image)?[..], &sequence.to_le_bytes()].concat();
-        std::fs::write(&raw, &bytes)?;
+        self.sign_bytes(publisher, &format!("other-{image}"), &bytes, sequence, follows)
+    }
+
+    /// Signs these bytes as an image of the device's class, which may follow any sequence number, or those from `follows` on only.
+    /// Gives the signed file, and the digest by which commands name the image.
+    pub fn sign_bytes(
+        &self,
+        publisher: &Publisher,
+        name: &str,
+        bytes: &[u8],
+        sequence: u32,
+        follows: Option<u32>,
+    ) -> Result<(PathBuf, String), Failure> {
+        let raw = self.directory.path().join(format!("{sequence}-{name}"));
+        let to = raw.with_added_extension("suit");
+        std::fs::write(&raw, bytes)?;
         let version = format!("{sequence}.0.0");
         let identity = Identity {
             vendor: VENDOR,
             class: self.class(),
             version: &version,
             sequence,
-            follows: Some(follows),
+            follows,
         };
-        self.publisher.sign(&raw, &identity, &to)?;
-        Ok((to, digest(&bytes)))
+        publisher.sign(&raw, &identity, &to)?;
+        Ok((to, digest(bytes)))
+    }
+
+    /// Signs a firmware file with a manifest of a profile that does not exist yet.
+    pub fn sign_newer_profile(&self, image: &str, sequence: u32) -> Result<PathBuf, Failure> {
+        let signed = std::fs::read(self.sign(image, sequence)?)?;
+        let mut buffer = [0; ENVELOPE_BYTES_MAX];
+        let envelope = sever_text(&signed, &mut buffer)?;
+        let manifest = Envelope::parse(envelope)?.interpret()?;
+        let manifest = manifest.dangerous_unverified();
+        let release = Release {
+            sequence_number: manifest.sequence_number,
+            vendor_id: manifest.vendor_id,
+            class_id: manifest.class_id,
+            image_digest: manifest.image_digest,
+            image_size: manifest.image_size,
+            predecessor_min: manifest.predecessor_min,
+            text: None,
+            image: None,
+        };
+        let key = std::fs::read_to_string(self.publisher.private_key())?;
+        let key =
+            SigningKey::from_pkcs8_pem(&key).map_err(|error| format!("reading the private key: {error}"))?;
+        let to = self
+            .directory
+            .path()
+            .join(format!("{sequence}-newer-profile.suit"));
+        std::fs::write(&to, newer_profile(&release, &key))?;
+        Ok(to)
     }
 
     /// A firmware file's bytes.
@@ -212,9 +267,15 @@ impl Rig {
 
     /// Makes the device, which is switched off, one that left the factory with this firmware file.
     pub fn ship_instead(&self, image: &str) -> Result<(), Failure> {
+        self.ship_trusting(&[], image)
+    }
+
+    /// Makes the device, which is switched off, one that left the factory with this firmware file and trusts these publishers besides.
+    pub fn ship_trusting(&self, others: &[&Publisher], image: &str) -> Result<(), Failure> {
         ship(
             &self.config,
             &self.publisher,
+            others,
             image,
             self.directory.path(),
             self.machine.flash(),
@@ -234,13 +295,20 @@ impl Rig {
         Ok(gateway)
     }
 
-    /// Makes a key that the device does not trust.
+    /// Makes a key that the device does not trust, unless it is shipped trusting it.
     pub fn stranger(&self) -> Result<Publisher, Failure> {
         Ok(Publisher::generate(
             &self.config.deltagate,
             self.directory.path(),
             "stranger",
         )?)
+    }
+
+    /// Kills the gateway, and starts it again otherwise.
+    pub fn reconfigure(&mut self, change: impl FnOnce(&mut GatewayConfig)) -> Result<(), Failure> {
+        self.gateway.kill();
+        self.gateway.configure(change);
+        self.restart_gateway()
     }
 
     /// Restarts the killed gateway and makes the device find it at its new port.
@@ -281,6 +349,8 @@ fn gateway_config(config: &RigConfig, trust: Vec<PathBuf>) -> GatewayConfig {
         rate_bits_per_second: config.profile.rate_down.0,
         ack_timeout_ms: config.ack_timeout_ms,
         mtu: config.profile.mtu_bytes,
+        clock: None,
+        disk: None,
     }
 }
 
@@ -305,10 +375,11 @@ fn sign(
     Ok(to)
 }
 
-/// Signs a firmware file under number 1 and writes the flash of a device that runs it.
+/// Signs a firmware file under number 1 and writes the flash of a device that runs it, and trusts others besides.
 fn ship(
     config: &RigConfig,
     publisher: &Publisher,
+    others: &[&Publisher],
     image: &str,
     directory: &Path,
     flash: &Path,
@@ -319,15 +390,26 @@ fn ship(
     let envelope = sever_text(&signed, &mut buffer)?;
     let manifest = Envelope::parse(envelope)?.interpret()?;
     let manifest = manifest.dangerous_unverified();
-    let anchor = VerifyingKey::from_public_key_pem(&std::fs::read_to_string(publisher.public_key())?)
-        .map_err(|error| format!("reading the public key: {error}"))?;
+    let anchors = std::iter::once(&publisher)
+        .chain(others)
+        .map(|publisher| anchor(publisher));
+    let anchors = anchors.collect::<Result<Vec<_>, Failure>>()?;
     let shipped = Shipped {
         vendor_id: manifest.vendor_id,
         class_id: manifest.class_id,
-        trust_anchors: &[anchor.to_bytes()],
+        trust_anchors: &anchors,
         envelope,
         image: &firmware.read(image)?,
         sequence: 1,
     };
     Ok(factory::write_flash_file(flash, board, &shipped)?)
+}
+
+/// The key by which a device knows a publisher.
+fn anchor(publisher: &Publisher) -> Result<[u8; 32], Failure> {
+    let text = std::fs::read_to_string(publisher.public_key())?;
+    let key = VerifyingKey::from_public_key_pem(&text);
+    Ok(key
+        .map_err(|error| format!("reading the public key: {error}"))?
+        .to_bytes())
 }

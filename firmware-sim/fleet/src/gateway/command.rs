@@ -119,6 +119,11 @@ impl Publisher {
         &self.public_key
     }
 
+    /// The private key's file.
+    pub fn private_key(&self) -> &Path {
+        &self.private_key
+    }
+
     /// Signs `image` into the file `to`.
     pub fn sign(&self, image: &Path, identity: &Identity<'_>, to: &Path) -> Result<(), CommandFailed> {
         let (image, key) = (

@@ -4,9 +4,11 @@
 //! tested is what they use.
 
 mod command;
+mod host;
 mod inventory;
 mod process;
 
 pub use command::{CommandFailed, Deltagate, Identity, Publisher};
+pub use host::{FakedClock, SmallDisk};
 pub use inventory::{DeviceSummary, Running, UpdateSummary, device};
 pub use process::{Gateway, GatewayConfig};

@@ -1,6 +1,7 @@
 //! One gateway: its configuration, its state directory, its process.
 
 use super::command::{CommandFailed, Deltagate};
+use super::host::{FakedClock, SmallDisk};
 use crate::lines::{HARNESS, Lines};
 use serde::de::DeserializeOwned;
 use std::io;
@@ -29,6 +30,10 @@ pub struct GatewayConfig {
     pub ack_timeout_ms: u32,
     /// Its largest IP packet.
     pub mtu: usize,
+    /// The clock of the day that the process sees, if not the machine's.
+    pub clock: Option<FakedClock>,
+    /// The disk that its state lies on, if not the machine's.
+    pub disk: Option<SmallDisk>,
 }
 
 impl GatewayConfig {
@@ -38,8 +43,10 @@ impl GatewayConfig {
             .iter()
             .map(|path| format!("{:?}", path.display().to_string()))
             .collect();
+        // Commands find it wherever the state lies.
         format!(
-            "listen = \"127.0.0.1:0\"\nstate_dir = \"state\"\ntrust = [{}]\ncheck_in_interval_s = {}\n\n\
+            "listen = \"127.0.0.1:0\"\nstate_dir = \"state\"\nadmin_socket = \"admin.sock\"\ntrust = [{}]\n\
+             check_in_interval_s = {}\n\n\
              [[link]]\nname = \"emulated\"\nprefixes = [\"127.1.0.0/16\"]\nrate_bits_per_second = {}\n\
              ack_timeout_ms = {}\nblock_size_max = 1024\nmtu = {}\n",
             trust.join(", "),
@@ -55,7 +62,8 @@ impl GatewayConfig {
 #[derive(Debug)]
 pub struct Gateway {
     deltagate: Deltagate,
-    config: PathBuf,
+    directory: PathBuf,
+    config: GatewayConfig,
     log: Lines,
     running: Option<Running>,
 }
@@ -71,11 +79,10 @@ impl Gateway {
     /// Writes the configuration into `directory` and starts the gateway there.
     pub fn start(deltagate: &Deltagate, directory: &Path, config: &GatewayConfig) -> io::Result<Self> {
         std::fs::create_dir_all(directory)?;
-        let path = directory.join("gateway.toml");
-        std::fs::write(&path, config.toml())?;
         let mut gateway = Self {
             deltagate: deltagate.clone(),
-            config: path,
+            directory: directory.to_owned(),
+            config: config.clone(),
             log: Lines::open(&directory.join("gateway.log"))?,
             running: None,
         };
@@ -83,9 +90,15 @@ impl Gateway {
         Ok(gateway)
     }
 
+    /// Changes what its next start reads.
+    pub fn configure(&mut self, change: impl FnOnce(&mut GatewayConfig)) {
+        change(&mut self.config);
+    }
+
     /// Starts it again after [`Gateway::kill`]. It listens at another port then.
     pub fn restart(&mut self) -> io::Result<SocketAddr> {
         self.kill();
+        std::fs::write(self.config_path(), self.config.toml())?;
         let mark = self.log.mark();
         let mut child = self.spawn()?;
         let output = child.stderr.take();
@@ -120,18 +133,44 @@ impl Gateway {
     }
 
     fn spawn(&self) -> io::Result<Child> {
-        let serve = |command: &mut Command| {
-            command
-                .args(["serve", "--config"])
-                .arg(&self.config)
-                .env("RUST_LOG", "info")
-                .env("NO_COLOR", "1")
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::piped())
-                .spawn()
+        let mut command = match &self.config.disk {
+            None => Command::new(self.deltagate.binary()),
+            Some(disk) => {
+                // Where the disk is mounted.
+                std::fs::create_dir_all(self.state())?;
+                disk.command(&self.state(), self.deltagate.binary())
+            }
         };
-        serve(&mut Command::new(self.deltagate.binary()))
+        if let Some(clock) = &self.config.clock {
+            command.envs(clock.environment());
+        }
+        command
+            .args(["serve", "--config"])
+            .arg(self.config_path())
+            .env("RUST_LOG", "info")
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+    }
+
+    fn config_path(&self) -> PathBuf {
+        self.directory.join("gateway.toml")
+    }
+
+    /// The directory of its state.
+    pub fn state(&self) -> PathBuf {
+        self.directory.join("state")
+    }
+
+    /// The same as the running process sees it: on a [`SmallDisk`] nobody else does.
+    pub fn seen_state(&self) -> Option<PathBuf> {
+        let id = self.running.as_ref()?.child.id();
+        Some(PathBuf::from(format!(
+            "/proc/{id}/root{}",
+            self.state().display()
+        )))
     }
 
     /// `kill -9`. Returns when the process is gone.
@@ -154,7 +193,7 @@ impl Gateway {
 
     /// Runs a technician's command against this gateway and gives what it printed.
     pub fn run(&self, arguments: &[&str]) -> Result<String, CommandFailed> {
-        let config = self.config.display().to_string();
+        let config = self.config_path().display().to_string();
         let mut all = arguments.to_vec();
         all.extend(["--config", &config]);
         self.deltagate.run(&all)

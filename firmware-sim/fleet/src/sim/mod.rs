@@ -20,5 +20,5 @@ mod world;
 
 pub use device::{BOOTS_MAX, DECODER_MEMORY_BYTES, Hardware, LAYOUT, Moment};
 pub use gateway::GatewaySide;
-pub use release::{Behaviour, CLASS_ID, Publisher, SignedImage, VENDOR_ID, similar_images};
+pub use release::{Behaviour, CLASS_ID, Publisher, SignedImage, VENDOR_ID, newer_profile, similar_images};
 pub use world::{Fault, Scenario, Stopped, World};

@@ -79,36 +79,45 @@ impl Publisher {
         }
     }
 
-    /// Signs an image with a manifest of version 2, which does not exist yet: everything about it is right but that nobody
-    /// knows what it means.
+    /// Signs an image with a manifest of version 2; see [`newer_profile`].
     pub fn sign_newer_profile(&self, sequence: u32, image: Vec<u8>) -> SignedImage {
-        let mut signed = self.sign(sequence, image, Behaviour::Good);
-        let envelope = &mut signed.envelope;
-        let length = envelope.len();
-        // Member 3 is the last: a byte string of one length byte, and in it a map that begins with `1: 1`, the version.
-        let at = (0..length - 6)
-            .find(|&at| envelope[at..at + 2] == [3, 0x58] && usize::from(envelope[at + 2]) == length - at - 3)
-            .expect("the manifest of a release ends its envelope");
-        let digest: [u8; 32] = Sha256::digest(&envelope[at + 1..]).into();
-        assert_eq!(envelope[at + 4..at + 6], [1, 1], "manifest-version 1");
-        envelope[at + 5] = 2;
-        let newer: [u8; 32] = Sha256::digest(&envelope[at + 1..]).into();
-        let mut to_be_signed = Vec::new();
-        let (release, key_id) = (signed.release(), wire_manifest::KeyId(signed.key_id));
-        let mut buffer = [0; ENVELOPE_BYTES_MAX];
-        let mut old = [0; 64];
-        let encoded = release.encode(&mut buffer, key_id, |bytes| {
-            to_be_signed = bytes.to_vec();
-            old = self.key.sign(bytes).to_bytes();
-            old
-        });
-        encoded.expect("it was encoded before");
-        replace(&mut to_be_signed, &digest, &newer);
-        let signature = self.key.sign(&to_be_signed).to_bytes();
-        replace(&mut signed.envelope, &digest, &newer);
-        replace(&mut signed.envelope, &old, &signature);
-        signed
+        let signed = self.sign(sequence, image, Behaviour::Good);
+        SignedImage {
+            envelope: newer_profile(&signed.release(), &self.key),
+            ..signed
+        }
     }
+}
+
+/// Signs a release with a manifest of version 2, which does not exist yet: everything about it is right but that nobody knows what it
+/// means.
+pub fn newer_profile(release: &Release<'_>, key: &SigningKey) -> Vec<u8> {
+    let anchor = Anchor {
+        key: key.verifying_key().to_bytes(),
+    };
+    let (mut buffer, mut to_be_signed, mut old) = ([0; ENVELOPE_BYTES_MAX], Vec::new(), [0; 64]);
+    let mut envelope = release
+        .encode(&mut buffer, anchor.key_id(), |bytes| {
+            to_be_signed = bytes.to_vec();
+            old = key.sign(bytes).to_bytes();
+            old
+        })
+        .expect("an envelope without text and image fits")
+        .to_vec();
+    let length = envelope.len();
+    // Member 3 is the last: a byte string of one length byte, and in it a map that begins with `1: 1`, the version.
+    let at = (0..length - 6)
+        .find(|&at| envelope[at..at + 2] == [3, 0x58] && usize::from(envelope[at + 2]) == length - at - 3)
+        .expect("the manifest of a release ends its envelope");
+    let digest: [u8; 32] = Sha256::digest(&envelope[at + 1..]).into();
+    assert_eq!(envelope[at + 4..at + 6], [1, 1], "manifest-version 1");
+    envelope[at + 5] = 2;
+    let newer: [u8; 32] = Sha256::digest(&envelope[at + 1..]).into();
+    replace(&mut to_be_signed, &digest, &newer);
+    let signature = key.sign(&to_be_signed).to_bytes();
+    replace(&mut envelope, &digest, &newer);
+    replace(&mut envelope, &old, &signature);
+    envelope
 }
 
 /// Replaces the one place where `old` stands.
