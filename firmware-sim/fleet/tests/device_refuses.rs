@@ -9,6 +9,10 @@
 )]
 
 mod support;
+#[path = "failures/table.rs"]
+mod table;
+#[path = "failures_on_qemu/witness.rs"]
+mod witness;
 
 use fleet::compromised::{Bait, CompromisedGateway};
 use fleet::link::LinkProfile;
@@ -97,7 +101,13 @@ fn a_gateway_that_trusts_the_stranger_learns_that_the_device_does_not() {
     assert_eq!(observed.offers_of(2), 1);
     let inventory = fleet::gateway::device(&gateway, &rig.device_id()).unwrap();
     assert!(inventory.runs(1), "{inventory:?}");
-    let update = inventory.update(2).expect("the gateway remembers the update");
-    let outcome = update.outcome.clone().unwrap_or_default();
-    assert!(outcome.contains("signature"), "{outcome}");
+    let told = witness::shown_by(&gateway, &rig.device_id());
+    table::row("the_key_is_unknown_to_the_device").check(&told);
+}
+
+#[test]
+fn a_manifest_of_a_newer_profile_is_refused() {
+    let rig = support::running_rig(LinkProfile::FAST);
+    let signed = rig.sign_newer_profile("v2.bin", 2).unwrap();
+    refused(&rig, &signed, 2, 1, Outcome::RefusedUnsupported);
 }

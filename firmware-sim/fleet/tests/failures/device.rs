@@ -3,7 +3,8 @@
 use crate::simulated::{
     HOUR_US, LINK, SECOND_US, assign, hardware, long_scenario, releases, settled, shipped, tiny_blocks,
 };
-use crate::story::{Ending, Told, Witness, confirmed, offered};
+use crate::story::{Witness, confirmed, offered};
+use crate::table::{Ending, Told};
 use deltagate_agent::Event;
 use deltagate_flash::Slot;
 use fleet::link::LinkProfile;

@@ -3,7 +3,8 @@
 use crate::simulated::{
     HOUR_US, LINK, SECOND_US, assign, hardware, long_scenario, releases, settled, tiny_blocks,
 };
-use crate::story::{Told, Witness, confirmed, offered};
+use crate::story::{Witness, confirmed, offered};
+use crate::table::Told;
 use fleet::link::LinkProfile;
 use fleet::sim::{Behaviour, Fault, Moment};
 

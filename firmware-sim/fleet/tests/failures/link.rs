@@ -1,7 +1,8 @@
 //! Rows of the link.
 
 use crate::simulated::{HOUR_US, LINK, SECOND_US, hardware, long_scenario, releases, scenario, tiny_blocks};
-use crate::story::{Told, Witness, confirmed, offered};
+use crate::story::{Witness, confirmed, offered};
+use crate::table::Told;
 use deltagate_agent::Event;
 use fleet::link::{BitsPerSecond, Bursts, LinkProfile, PerMillion, Traffic};
 use fleet::sim::{Behaviour, Fault, World};

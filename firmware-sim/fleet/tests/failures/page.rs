@@ -1,7 +1,7 @@
 //! `docs/failures.md`, made of the table.
 
-use crate::story::Ending;
-use crate::table::{ROWS, Row};
+use crate::STORIES;
+use crate::table::{Ending, Named, ROWS, Row, Runs, row};
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -12,42 +12,81 @@ fn checkout() -> PathBuf {
 fn page() -> String {
     let mut page = String::from(HEAD);
     for (area, title) in AREAS {
+        writeln!(page, "| **{title}** | | |").unwrap();
+        for row in of(area) {
+            let title = title_of(row);
+            let (simulated, qemu) = (short(&row.simulated), short(&row.qemu));
+            let anchor = title.replace(' ', "-");
+            writeln!(page, "| [{title}](#{anchor}) | {simulated} | {qemu} |").unwrap();
+        }
+    }
+    for (area, title) in AREAS {
         write!(page, "\n## {title}\n").unwrap();
-        for row in ROWS.iter().filter(|row| row.area == area) {
+        for row in of(area) {
             section(&mut page, row);
         }
     }
-    page.push_str(OTHERS_HEAD);
-    for (happens, does, file, name) in OTHERS {
-        writeln!(page, "| {happens} | {does} | `{name}` in `{file}` |").unwrap();
-    }
     page
+}
+
+fn of(area: &str) -> impl Iterator<Item = &'static Row> {
+    ROWS.iter().filter(move |row| row.area == area)
+}
+
+fn title_of(row: &Row) -> String {
+    row.name.replace('_', " ")
+}
+
+/// A cell of the overview.
+const fn short(runs: &Runs) -> &'static str {
+    match runs {
+        Runs::Here | Runs::In(_) => "yes",
+        Runs::Scaled(_) => "scaled",
+        Runs::Not(_) => "no",
+    }
 }
 
 fn section(page: &mut String, row: &Row) {
     let quoted: Vec<String> = row.shows.iter().map(|words| format!("“… {words} …”")).collect();
     let ends = match row.ends {
-        Ending::Updated => "the device runs the new image, confirmed",
+        Ending::Updated => "the device runs the image that was assigned, confirmed",
         Ending::Withheld => "the device runs what it ran; the image is withheld from it until `update retry`",
         Ending::Blocked => "the device runs what it ran, and is offered nothing until somebody acts",
+        Ending::Open => "it is not over",
     };
-    let title = row.name.replace('_', " ");
     write!(
         page,
-        "\n### {title}\n\n{}\n\n- **Device:** {}\n- **`device show`:** {}\n- **Next step:** {}\n- **Ends:** {ends}.\n",
+        "\n### {}\n\n{}\n\n- **Device:** {}\n- **Gateway shows:** {}\n- **Next step:** {}\n- **Ends:** {ends}.\n",
+        title_of(row),
         row.happens,
         row.device,
         quoted.join(", "),
         row.told,
     )
     .unwrap();
-    let tests = row
-        .also
+    runs(page, "On virtual time", row.name, &row.simulated);
+    runs(page, "On QEMU", row.name, &row.qemu);
+    if !row.also.is_empty() {
+        writeln!(page, "- **Also:** {}", named(row.also)).unwrap();
+    }
+}
+
+fn runs(page: &mut String, world: &str, name: &str, runs: &Runs) {
+    let how = match runs {
+        Runs::Here => format!("`{name}`"),
+        Runs::Scaled(how) => format!("`{name}`: {how}"),
+        Runs::In(tests) => named(tests),
+        Runs::Not(why) => format!("not, for {why}"),
+    };
+    writeln!(page, "- **{world}:** {how}").unwrap();
+}
+
+fn named(tests: &[Named]) -> String {
+    let tests: Vec<String> = tests
         .iter()
-        .map(|(file, name)| format!("`{name}` in `{file}`"));
-    let own = std::iter::once(format!("`{}`", row.name));
-    let tests: Vec<String> = own.chain(tests).collect();
-    writeln!(page, "- **Tests:** {}", tests.join("; ")).unwrap();
+        .map(|(file, name)| format!("`{name}` in `{file}`"))
+        .collect();
+    tests.join("; ")
 }
 
 const AREAS: [(&str, &str); 4] = [
@@ -60,76 +99,30 @@ const AREAS: [(&str, &str); 4] = [
 const HEAD: &str = "\
 # What goes wrong, and what becomes of it
 
-Each entry is a test that ran to this end: the real agent, bootloader and gateway core on virtual time, in
-`firmware-sim/fleet/tests/failures/`. The test holds device, gateway and ending to what stands here, word for word where
-there are quotation marks. Names that begin with a project and a number are after the thread in which somebody had the
-trouble. Made from the table in `table.rs`; a test compares the two:
+Each entry is a test that ran to this end, in one of two worlds or in both: on virtual time with the real agent, bootloader and
+gateway core (`firmware-sim/fleet/tests/failures/`), and on QEMU with the real firmware and the real gateway's process, killed with
+`kill -9` where it says so (`firmware-sim/fleet/tests/failures_on_qemu/`). The tests hold gateway and ending to what stands here, word
+for word where there are quotation marks; on QEMU those are the words that `deltagate device show` prints, or the command that was
+refused. Names that begin with a project and a number are after the thread in which somebody had the trouble. Keys and manifests do not
+expire, for devices have no clock: a key that is no longer trusted is taken out of `trust`.
+
+Made from the table in `firmware-sim/fleet/tests/failures/table.rs`; a test compares the two:
 
 ```
 DELTAGATE_WRITE_DOCS=1 cargo test -p fleet --test failures page
 ```
+
+“scaled” is a story with other numbers than the row's, named there.
+
+| what goes wrong | on virtual time | on QEMU |
+|---|---|---|
 ";
-
-/// What needs the real process and has tests of its own, which assert the messages.
-const OTHERS: &[(&str, &str, &str, &str)] = &[
-    (
-        "two gateways by mistake on one database",
-        "the second does not start: “state directory … is used by another gateway”, hint: `deltagate status`; the first goes on",
-        "gateway/server/tests/start.rs",
-        "a_second_gateway_on_the_same_state_is_refused_and_the_first_goes_on",
-    ),
-    (
-        "a database of an older version",
-        "it is taken over at the start, row by row as it was meant",
-        "gateway/server/src/store/tests.rs",
-        "a_database_of_the_first_version_is_taken_over",
-    ),
-    (
-        "a database of a newer version",
-        "the gateway does not start, and names both versions",
-        "gateway/server/tests/start.rs",
-        "a_newer_database_is_refused",
-    ),
-    (
-        "the disk is full when an image is imported",
-        "the import is refused before anything is written, with what it needs and what is free; nothing of it is stored",
-        "gateway/server/tests/disk.rs",
-        "a_disk_without_room_is_seen_before_anything_is_written",
-    ),
-    (
-        "somebody else fills the disk",
-        "the gateway goes on in room that it holds for its database, says so, and holds it again when there is room",
-        "gateway/server/tests/disk.rs",
-        "a_disk_that_others_fill_stops_nothing_and_is_used_again_when_there_is_room",
-    ),
-    (
-        "a damaged row in the database",
-        "an error and not a guess",
-        "gateway/server/src/store/tests.rs",
-        "a_damaged_row_is_an_error_and_not_a_guess",
-    ),
-    (
-        "an image of an unknown key is imported",
-        "refused, with an audit line and nothing kept; hint: the key's file into `trust`",
-        "gateway/server/tests/import.rs",
-        "an_image_signed_by_a_stranger_leaves_an_audit_line_and_nothing_else",
-    ),
-    (
-        "artefacts lost with a disk",
-        "they are built again, and the transfer in the middle goes on",
-        "gateway/server/tests/update.rs",
-        "artefacts_that_were_lost_are_built_again_and_the_transfer_goes_on",
-    ),
-];
-
-const OTHERS_HEAD: &str =
-    "\n## Of the gateway's process\n\n| what happens | what the gateway does | test |\n|---|---|---|\n";
 
 #[test]
 fn page_is_what_the_tests_say() {
     let path = checkout().join("docs/failures.md");
     if std::env::var_os("DELTAGATE_WRITE_DOCS").is_some() {
-        ROWS.iter().for_each(Row::check);
+        STORIES.iter().for_each(|(name, story)| row(name).check(&story()));
         std::fs::write(&path, page()).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
@@ -139,17 +132,36 @@ fn page_is_what_the_tests_say() {
     );
 }
 
-/// A test that is named and does not exist proves nothing.
+/// A test that is named and does not exist proves nothing, and one that does not know of its row holds nobody to it.
 #[test]
 fn every_test_that_is_named_exists() {
-    let of_rows = ROWS.iter().flat_map(|row| row.also);
-    let others = OTHERS.iter().map(|(_, _, file, name)| (*file, *name));
-    for (file, name) in of_rows.copied().chain(others) {
-        let text =
-            std::fs::read_to_string(checkout().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-        let is_there = text.contains(&format!("fn {name}()"));
-        assert!(is_there, "{file} has no test {name}");
+    for row in ROWS {
+        for (file, name) in row.also {
+            assert!(
+                text(file).contains(&format!("fn {name}()")),
+                "{file} has no test {name}"
+            );
+        }
+        for runs in [&row.simulated, &row.qemu] {
+            let Runs::In(tests) = runs else { continue };
+            for (file, name) in *tests {
+                let text = text(file);
+                assert!(
+                    text.contains(&format!("fn {name}()")),
+                    "{file} has no test {name}"
+                );
+                assert!(
+                    text.contains(&format!("\"{}\"", row.name)),
+                    "{file} does not know {}",
+                    row.name
+                );
+            }
+        }
     }
+}
+
+fn text(file: &str) -> String {
+    std::fs::read_to_string(checkout().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use crate::simulated::{
     HOUR_US, LINK, SECOND_US, assign, hardware, long_scenario, releases, settled, shipped,
 };
-use crate::story::{Told, Witness, confirmed, offered};
+use crate::story::{Witness, confirmed, offered};
+use crate::table::Told;
 use deltagate_agent::Event;
 use fleet::sim::{Behaviour, Fault, Hardware, Publisher};
 use std::collections::BTreeSet;

@@ -1,40 +1,14 @@
 //! A story: one device, one failure, and what device and gateway have to say.
 
 use crate::simulated::{HOUR_US, assign, settled};
+use crate::table::{Ending, Told};
 use deltagate_agent::Event;
 use fleet::sim::{Hardware, Moment, Scenario, SignedImage, World};
 use gateway_core::{DeviceView, Stage};
 use wire_checkin::DeviceId;
 
-/// How a row ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The device runs the image that was assigned, confirmed.
-    Updated,
-    /// The device runs what it ran; the image is withheld from it.
-    Withheld,
-    /// The device runs what it ran, and nothing is offered to it until somebody acts.
-    Blocked,
-}
-
-/// What a run came to.
-#[derive(Debug)]
-pub struct Told {
-    /// How it ended.
-    pub ending: Ending,
-    /// What the gateway printed while it lasted.
-    pub printed: String,
-    /// What the technician was told to do.
-    pub told: String,
-}
-
 /// What `device show` prints of these views: the chain, and the next step.
 pub fn printed(view: &DeviceView) -> Told {
-    let stop = |stage| match stage {
-        Stage::UpToDate => Ending::Updated,
-        Stage::Withheld => Ending::Withheld,
-        _ => Ending::Blocked,
-    };
     let told = match &view.next_step {
         Some(step) => format!("{}: {}", step.why, step.command),
         None => "none, waiting is enough".to_owned(),
@@ -45,7 +19,7 @@ pub fn printed(view: &DeviceView) -> Told {
         .map(|candidate| candidate.verdict.to_string());
     let lines: Vec<String> = view.chain.iter().cloned().chain(candidates).collect();
     Told {
-        ending: stop(Stage::Blocked),
+        ending: Ending::Open,
         printed: lines.join("\n"),
         told,
     }
@@ -71,7 +45,8 @@ impl Witness for World<'_> {
         let ending = match stage {
             Some(Stage::UpToDate) => Ending::Updated,
             Some(Stage::Withheld) => Ending::Withheld,
-            _ => Ending::Blocked,
+            Some(Stage::Blocked) => Ending::Blocked,
+            _ => Ending::Open,
         };
         Told {
             ending,

@@ -1,34 +1,82 @@
-//! The table: what people read in `docs/failures.md`, and what each test holds its story to.
+//! The table: what people read in `docs/failures.md`, and what every story is held to, on virtual time and on QEMU.
 
-use crate::story::{Ending, Told};
-use crate::{device, gateway, link, publisher};
+#![allow(dead_code, reason = "each test program uses its own part")]
+#![allow(unreachable_pub, reason = "the module is private to each test program")]
 
 /// One failure.
 pub struct Row {
     /// Where it happens.
     pub area: &'static str,
-    /// The test's name.
+    /// The name of its tests.
     pub name: &'static str,
     /// What happens, in a sentence.
     pub happens: &'static str,
     /// What the device does.
     pub device: &'static str,
-    /// Words that the gateway prints of the device while it lasts; when nothing is amiss, when it is over.
+    /// Words that the gateway prints, with `device show` where nothing else is said, while it lasts; when nothing is amiss, when
+    /// it is over.
     pub shows: &'static [&'static str],
     /// Words of the next step that the technician is told.
     pub told: &'static str,
     /// How it ends.
     pub ends: Ending,
-    /// The story.
-    pub run: fn() -> Told,
+    /// Its story on virtual time: agent, bootloader and gateway core. `tests/failures/`.
+    pub simulated: Runs,
+    /// Its story with the real firmware on QEMU and the real gateway's process. `tests/failures_on_qemu/`.
+    pub qemu: Runs,
     /// Other tests of the same matter, as file and name.
-    pub also: &'static [(&'static str, &'static str)],
+    pub also: &'static [Named],
+}
+
+/// A test, by its file and its name.
+pub type Named = (&'static str, &'static str);
+
+/// How a row ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The device runs the image that was assigned, confirmed.
+    Updated,
+    /// The device runs what it ran; the image is withheld from it.
+    Withheld,
+    /// The device runs what it ran, and nothing is offered to it until somebody acts.
+    Blocked,
+    /// It is not over yet: the end of no row.
+    Open,
+}
+
+/// Whether, and where, a row's story runs in one of the two worlds.
+pub enum Runs {
+    /// As the test of its name.
+    Here,
+    /// As the test of its name, with other numbers than the row's.
+    Scaled(&'static str),
+    /// In the course of these tests, which hold the row to it.
+    In(&'static [Named]),
+    /// Not, and why.
+    Not(&'static str),
+}
+
+impl Runs {
+    /// Whether a test has the row's name.
+    pub fn is_here(&self) -> bool {
+        matches!(self, Self::Here | Self::Scaled(_))
+    }
+}
+
+/// What a story came to.
+#[derive(Debug)]
+pub struct Told {
+    /// How it ended.
+    pub ending: Ending,
+    /// What the gateway printed while it lasted.
+    pub printed: String,
+    /// What the technician was told to do.
+    pub told: String,
 }
 
 impl Row {
-    /// Runs the story and holds the row to it.
-    pub fn check(&self) {
-        let came = (self.run)();
+    /// Holds the row to what its story came to.
+    pub fn check(&self, came: &Told) {
         for words in self.shows {
             assert!(
                 came.printed.contains(words),
@@ -48,6 +96,12 @@ impl Row {
     }
 }
 
+/// The row of this name.
+pub fn row(name: &str) -> &'static Row {
+    let row = ROWS.iter().find(|row| row.name == name);
+    row.unwrap_or_else(|| panic!("there is no row {name}"))
+}
+
 macro_rules! rows {
     ($($area:ident :: $name:ident {
         happens: $happens:literal,
@@ -55,6 +109,8 @@ macro_rules! rows {
         shows: $shows:expr,
         told: $told:expr,
         ends: $ends:ident,
+        simulated: $simulated:expr,
+        qemu: $qemu:expr,
         also: $also:expr $(,)?
     })*) => {
         /// Every failure.
@@ -66,29 +122,51 @@ macro_rules! rows {
             shows: &$shows,
             told: $told,
             ends: Ending::$ends,
-            run: $area::$name,
+            simulated: $simulated,
+            qemu: $qemu,
             also: &$also,
         }),*];
+    };
+}
 
-        mod each {
-            $(#[test]
-            fn $name() {
-                let mut rows = super::ROWS.iter();
-                rows.find(|row| row.name == stringify!($name)).unwrap().check();
-            })*
+/// The stories of a program: a test for each, and a test that these are the ones that the table says run here.
+#[allow(unused_macros, reason = "not every program tells stories")]
+macro_rules! stories {
+    ($world:ident: $($area:ident :: $name:ident),* $(,)?) => {
+        /// Every story of this program.
+        const STORIES: &[(&str, fn() -> table::Told)] = &[$((stringify!($name), $area::$name)),*];
+
+        $(#[test]
+        fn $name() {
+            table::row(stringify!($name)).check(&$area::$name());
+        })*
+
+        #[test]
+        fn the_stories_are_those_of_the_table() {
+            let told: std::collections::BTreeSet<_> = STORIES.iter().map(|(name, _)| *name).collect();
+            let rows = table::ROWS.iter().filter(|row| row.$world.is_here());
+            assert_eq!(told, rows.map(|row| row.name).collect());
         }
     };
 }
+#[allow(unused_imports, reason = "not every program tells stories")]
+pub(crate) use stories;
 
 /// Nothing to do.
 const WAIT: &str = "none, waiting is enough";
 
+/// Why a row has no story on virtual time.
+const PROCESS: &str = "there is no process, no database and no disk there";
+
 const SIMULATION: &str = "firmware-sim/fleet/tests/simulation.rs";
 const POWER_CUTS: &str = "firmware-sim/agent/tests/power_cuts.rs";
 const KILLS: &str = "firmware-sim/fleet/tests/kills/main.rs";
-const ON_QEMU: &str = "firmware-sim/fleet/tests/failures_on_qemu.rs";
 const BAD_FIRMWARE: &str = "firmware-sim/fleet/tests/bad_firmware.rs";
 const REFUSES: &str = "firmware-sim/fleet/tests/device_refuses.rs";
+const PROCESSES: &str = "firmware-sim/fleet/tests/failures_on_qemu/process.rs";
+const START: &str = "gateway/server/tests/start.rs";
+const STORE: &str = "gateway/server/src/store/tests.rs";
+const DISK: &str = "gateway/server/tests/disk.rs";
 const LESSONS: &str = "firmware-sim/agent/tests/field_lessons.rs";
 
 rows! {
@@ -98,6 +176,8 @@ rows! {
         shows: ["it runs what it should"],
         told: WAIT,
         ends: Updated,
+        simulated: Runs::Here,
+        qemu: Runs::Here,
         also: [(SIMULATION, "twenty_percent_loss_delays_and_breaks_nothing")],
     }
     link::losses_come_in_bursts_of_forty_percent {
@@ -106,7 +186,9 @@ rows! {
         shows: ["it runs what it should"],
         told: WAIT,
         ends: Updated,
-        also: [(ON_QEMU, "losses_in_bursts_of_forty_percent_delay_an_update")],
+        simulated: Runs::Here,
+        qemu: Runs::Here,
+        also: [],
     }
     link::riot_11818_packets_arrive_twice {
         happens: "Every second packet arrives twice.",
@@ -114,6 +196,8 @@ rows! {
         shows: ["it runs what it should"],
         told: WAIT,
         ends: Updated,
+        simulated: Runs::Here,
+        qemu: Runs::Here,
         also: [
             (LESSONS, "riot_11818_a_retransmitted_block_is_written_once"),
             (SIMULATION, "duplication_and_reordering_break_nothing"),
@@ -125,6 +209,8 @@ rows! {
         shows: ["it runs what it should"],
         told: WAIT,
         ends: Updated,
+        simulated: Runs::Here,
+        qemu: Runs::Scaled("up to a second late"),
         also: [(SIMULATION, "duplication_and_reordering_break_nothing")],
     }
     link::zephyr_40107_the_link_is_out_for_an_hour {
@@ -133,9 +219,10 @@ rows! {
         shows: ["it was told to fetch /", "bytes"],
         told: WAIT,
         ends: Updated,
+        simulated: Runs::Here,
+        qemu: Runs::Scaled("until a request was given up"),
         also: [
             (LESSONS, "zephyr_40107_a_dropped_network_does_not_lock_the_download_up"),
-            (ON_QEMU, "an_outage_in_the_middle_of_a_transfer_is_waited_for"),
         ],
     }
     link::the_source_port_changes_every_30_s {
@@ -144,14 +231,18 @@ rows! {
         shows: ["it runs what it should"],
         told: WAIT,
         ends: Updated,
-        also: [(ON_QEMU, "a_source_port_that_changes_is_no_matter")],
+        simulated: Runs::Here,
+        qemu: Runs::Scaled("after every third block"),
+        also: [],
     }
     link::the_mtu_is_smaller_than_a_block {
         happens: "The path drops packets above 250 bytes without a word; the link is configured for 1,280.",
         device: "Takes the smaller blocks that it is sent after ten replies in a row did not reach it.",
         shows: ["larger replies did not reach it, so it gets blocks of 128 bytes"],
-        told: "set `mtu` of link default in gateway.toml",
+        told: "set `mtu` of link ",
         ends: Updated,
+        simulated: Runs::Here,
+        qemu: Runs::Scaled("the link is configured for 400"),
         also: [(
             "gateway/core/tests/small_blocks.rs",
             "a_block_that_is_asked_for_again_and_again_comes_smaller_and_people_are_told",
@@ -163,6 +254,8 @@ rows! {
         shows: ["it was told to fetch /"],
         told: WAIT,
         ends: Updated,
+        simulated: Runs::Here,
+        qemu: Runs::Not("there an hour takes an hour"),
         also: [(
             "gateway/core/tests/transfer.rs",
             "a_whole_transfer_survives_restarts_of_the_gateway",
@@ -175,11 +268,14 @@ rows! {
         shows: ["it runs what it should"],
         told: WAIT,
         ends: Updated,
+        simulated: Runs::Here,
+        qemu: Runs::In(&[
+            (KILLS, "a_cortex_m3_survives_kills_in_every_phase"),
+            (KILLS, "a_risc_v_survives_kills_in_every_phase"),
+        ]),
         also: [
             (POWER_CUTS, "words_of_4_bytes_and_sectors_of_4096"),
             (LESSONS, "aws_ota_206_the_state_of_a_download_outlives_power_cuts"),
-            (KILLS, "a_cortex_m3_survives_kills_in_every_phase"),
-            (KILLS, "a_risc_v_survives_kills_in_every_phase"),
         ],
     }
     device::the_device_has_no_clock {
@@ -188,6 +284,8 @@ rows! {
         shows: ["it runs what it should"],
         told: WAIT,
         ends: Updated,
+        simulated: Runs::Here,
+        qemu: Runs::Here,
         also: [("firmware-sim/agent/tests/deep_sleep.rs", "an_agent_ended_after_every_block_fetches_none_twice")],
     }
     device::sdk_nrf_29040_a_staged_patch_of_another_job_is_found {
@@ -196,6 +294,8 @@ rows! {
         shows: ["it runs what it should"],
         told: WAIT,
         ends: Updated,
+        simulated: Runs::Here,
+        qemu: Runs::Here,
         also: [
             (LESSONS, "sdk_nrf_29040_a_resume_never_continues_the_image_of_another_job"),
             ("firmware-sim/agent/tests/refusals.rs", "a_staged_patch_of_another_job_is_not_continued"),
@@ -207,6 +307,8 @@ rows! {
         shows: ["the device reported \"flash failed\", so the image is withheld"],
         told: "let it try once more; if it happens again exchange the device; then let the image be offered again: deltagate update retry",
         ends: Withheld,
+        simulated: Runs::Here,
+        qemu: Runs::Not("its flash has no way to fail in one slot only"),
         also: [(
             "firmware-sim/agent/tests/flaky_flash.rs",
             "a_flash_that_keeps_failing_ends_the_update_and_is_reported",
@@ -218,6 +320,8 @@ rows! {
         shows: ["bytes, and the device's slot holds", "bytes of flash, device has"],
         told: "make the image smaller: the device has no room for it",
         ends: Blocked,
+        simulated: Runs::Here,
+        qemu: Runs::Here,
         also: [(
             "firmware-sim/agent/tests/refusals.rs",
             "what_does_not_fit_is_refused_and_so_is_a_patch_that_leaves_no_room_for_the_image",
@@ -229,6 +333,8 @@ rows! {
         shows: ["it gives a decoder 2048 bytes of memory, and the smallest patch needs 4096", "full with"],
         told: WAIT,
         ends: Updated,
+        simulated: Runs::Here,
+        qemu: Runs::Not("all firmware there gives its decoder 16 KiB"),
         also: [("firmware-sim/agent/tests/refusals.rs", "a_patch_that_needs_more_memory_costs_one_block")],
     }
     device::hawkbit_331_the_running_image_is_unknown {
@@ -237,6 +343,8 @@ rows! {
         shows: ["that was never imported here", "no patch can be made against an image that is not known"],
         told: WAIT,
         ends: Updated,
+        simulated: Runs::Here,
+        qemu: Runs::Here,
         also: [("gateway/core/tests/check_in.rs", "a_device_on_an_unknown_image_gets_no_patch")],
     }
     device::the_new_image_hangs {
@@ -245,10 +353,12 @@ rows! {
         shows: ["the device reported \"reverted: watchdog\", so the image is withheld"],
         told: "deltagate update retry",
         ends: Withheld,
-        also: [
+        simulated: Runs::Here,
+        qemu: Runs::In(&[
             (BAD_FIRMWARE, "an_image_that_hangs_is_reverted_by_the_watchdog"),
             (BAD_FIRMWARE, "a_risc_v_image_that_hangs_is_reverted_by_the_watchdog"),
-        ],
+        ]),
+        also: [],
     }
     device::the_new_image_faults {
         happens: "The new image crashes when it starts.",
@@ -256,10 +366,12 @@ rows! {
         shows: ["the device reported \"reverted: fault\", so the image is withheld"],
         told: "deltagate update retry",
         ends: Withheld,
-        also: [
+        simulated: Runs::Here,
+        qemu: Runs::In(&[
             (BAD_FIRMWARE, "an_image_that_faults_is_reverted"),
             (BAD_FIRMWARE, "a_risc_v_image_that_faults_is_reverted"),
-        ],
+        ]),
+        also: [],
     }
     device::the_new_image_has_no_network {
         happens: "The new image runs, and cannot reach the gateway.",
@@ -267,7 +379,9 @@ rows! {
         shows: ["the device reported \"reverted: no contact\", so the image is withheld"],
         told: "deltagate update retry",
         ends: Withheld,
-        also: [(BAD_FIRMWARE, "an_image_with_a_dead_network_is_reverted_for_want_of_contact")],
+        simulated: Runs::Here,
+        qemu: Runs::In(&[(BAD_FIRMWARE, "an_image_with_a_dead_network_is_reverted_for_want_of_contact")]),
+        also: [],
     }
     device::mcuboot_1708_an_older_image_is_assigned {
         happens: "An operator assigns an image that is older than the one that runs.",
@@ -275,6 +389,8 @@ rows! {
         shows: ["has sequence number 1, but device", "it already runs sequence number 2"],
         told: "sign a release with sequence number 3 or higher; import and assign that",
         ends: Blocked,
+        simulated: Runs::Here,
+        qemu: Runs::Here,
         also: [
             (LESSONS, "mcuboot_1708_no_way_leads_back_to_an_older_image"),
             (LESSONS, "mcuboot_2282_the_counter_rises_with_the_confirmation_and_not_before"),
@@ -288,6 +404,8 @@ rows! {
         shows: ["it runs what it should"],
         told: WAIT,
         ends: Updated,
+        simulated: Runs::Here,
+        qemu: Runs::Here,
         also: [
             ("firmware-sim/fleet/tests/gateway_killed.rs", "a_transfer_goes_on_after_the_gateway_was_killed_and_started_again"),
             ("gateway/server/tests/update.rs", "the_rest_of_a_payload_comes_from_a_gateway_that_was_killed_in_the_middle"),
@@ -300,6 +418,8 @@ rows! {
         shows: ["it runs what it should"],
         told: WAIT,
         ends: Updated,
+        simulated: Runs::Here,
+        qemu: Runs::Here,
         also: [("gateway/core/tests/operator.rs", "another_image_withdraws_the_offer_of_the_first")],
     }
     gateway::the_clock_starts_in_1970_and_jumps {
@@ -308,6 +428,8 @@ rows! {
         shows: ["it was told to fetch /"],
         told: WAIT,
         ends: Updated,
+        simulated: Runs::Here,
+        qemu: Runs::Here,
         also: [
             ("gateway/core/tests/clock.rs", "the_time_to_go_is_that_of_the_blocks_whatever_the_clock_does"),
             ("gateway/core/tests/clock.rs", "after_a_restart_in_1970_no_time_to_go_is_made_up"),
@@ -320,7 +442,79 @@ rows! {
         shows: ["a build for it failed: "],
         told: "find the cause in the log; then build again: deltagate update retry",
         ends: Blocked,
+        simulated: Runs::Here,
+        qemu: Runs::Here,
         also: [("gateway/core/tests/check_in.rs", "a_failed_patch_does_not_become_a_full_image_in_silence")],
+    }
+    gateway::two_gateways_on_one_database {
+        happens: "A second gateway is started on the state directory of one that runs.",
+        device: "Notices nothing: the second does not start, the first goes on.",
+        shows: ["state directory", "is used by another gateway"],
+        told: "ask the one that runs: deltagate status",
+        ends: Updated,
+        simulated: Runs::Not(PROCESS),
+        qemu: Runs::Here,
+        also: [(START, "a_second_gateway_on_the_same_state_is_refused_and_the_first_goes_on")],
+    }
+    gateway::the_database_is_of_an_older_version {
+        happens: "The gateway is started on a database of the first version.",
+        device: "Is what it was: claimed, and in its group.",
+        shows: ["it runs what it should"],
+        told: WAIT,
+        ends: Updated,
+        simulated: Runs::Not(PROCESS),
+        qemu: Runs::Here,
+        also: [(STORE, "a_database_of_the_first_version_is_taken_over")],
+    }
+    gateway::the_database_is_of_a_newer_version {
+        happens: "An older gateway is started on the database of a newer one, in the middle of a transfer; then the newer one again.",
+        device: "Asks again until somebody answers, and goes on with the block it was at.",
+        shows: ["database is of version 1000, this program knows versions up to"],
+        told: "start the newer deltagate again, or name another state_dir",
+        ends: Updated,
+        simulated: Runs::Not(PROCESS),
+        qemu: Runs::Here,
+        also: [(START, "a_newer_database_is_refused")],
+    }
+    gateway::a_row_of_the_database_is_damaged {
+        happens: "The gateway is started on a database with a row that means nothing, in the middle of a transfer; then on a backup.",
+        device: "Asks again until somebody answers, and goes on with the block it was at.",
+        shows: ["cannot use database"],
+        told: "restore gateway.db* and images/ from a backup, or name another state_dir",
+        ends: Updated,
+        simulated: Runs::Not(PROCESS),
+        qemu: Runs::Here,
+        also: [(STORE, "a_damaged_row_is_an_error_and_not_a_guess")],
+    }
+    gateway::the_disk_has_no_room_for_an_image {
+        happens: "An image is imported for which the disk has no room.",
+        device: "Notices nothing: the import is refused before anything is written, other updates go on.",
+        shows: ["the disk has no room: 12582912 bytes are needed"],
+        told: "make room where state_dir lies",
+        ends: Updated,
+        simulated: Runs::Not(PROCESS),
+        qemu: Runs::In(&[(PROCESSES, "a_device_is_updated_whatever_fills_the_disk")]),
+        also: [(DISK, "a_disk_without_room_is_seen_before_anything_is_written")],
+    }
+    gateway::somebody_else_fills_the_disk {
+        happens: "Another program fills the disk in the middle of a transfer, and an image is imported.",
+        device: "Notices nothing: the gateway has held room for its own notes; only the import is refused.",
+        shows: ["the disk has no room", "and 0 may be used"],
+        told: "make room where state_dir lies",
+        ends: Updated,
+        simulated: Runs::Not(PROCESS),
+        qemu: Runs::In(&[(PROCESSES, "a_device_is_updated_whatever_fills_the_disk")]),
+        also: [(DISK, "a_disk_that_others_fill_stops_nothing_and_is_used_again_when_there_is_room")],
+    }
+    gateway::artefacts_are_lost_with_a_disk {
+        happens: "The gateway is killed in the middle of a transfer, and everything that it has built is gone.",
+        device: "Asks again until the patch is built again, which is the same, and goes on with the block it was at.",
+        shows: ["it runs what it should"],
+        told: WAIT,
+        ends: Updated,
+        simulated: Runs::Not(PROCESS),
+        qemu: Runs::Here,
+        also: [("gateway/server/tests/update.rs", "artefacts_that_were_lost_are_built_again_and_the_transfer_goes_on")],
     }
 
     publisher::the_key_is_rotated {
@@ -329,6 +523,8 @@ rows! {
         shows: ["it runs what it should"],
         told: WAIT,
         ends: Updated,
+        simulated: Runs::Here,
+        qemu: Runs::Here,
         also: [],
     }
     publisher::the_key_is_revoked {
@@ -337,6 +533,8 @@ rows! {
         shows: ["that signed that image is not trusted here any more, so it is offered to nobody"],
         told: "import and assign an image signed with a key that is; or add the key's .pub file to `trust`",
         ends: Blocked,
+        simulated: Runs::Here,
+        qemu: Runs::Here,
         also: [
             ("gateway/core/tests/distrust.rs", "what_a_revoked_key_signed_is_withdrawn_and_offered_to_nobody"),
             ("gateway/core/tests/distrust.rs", "a_device_may_go_on_running_what_a_revoked_key_signed"),
@@ -348,10 +546,9 @@ rows! {
         shows: ["the device reported \"refused: signature\", so the image is withheld"],
         told: "deltagate update retry",
         ends: Withheld,
-        also: [
-            (REFUSES, "a_gateway_that_trusts_the_stranger_learns_that_the_device_does_not"),
-            ("gateway/server/tests/import.rs", "an_image_signed_by_a_stranger_leaves_an_audit_line_and_nothing_else"),
-        ],
+        simulated: Runs::Here,
+        qemu: Runs::In(&[(REFUSES, "a_gateway_that_trusts_the_stranger_learns_that_the_device_does_not")]),
+        also: [],
     }
     publisher::the_manifest_is_of_a_newer_profile {
         happens: "The manifest is signed by a trusted key, and of a version that the device does not know.",
@@ -359,6 +556,30 @@ rows! {
         shows: ["the device reported \"refused: unsupported manifest or format\", so the image is withheld"],
         told: "deltagate update retry",
         ends: Withheld,
+        simulated: Runs::Here,
+        qemu: Runs::Not("the gateway there knows no newer profile either; the device's refusal alone is the test below"),
+        also: [(REFUSES, "a_manifest_of_a_newer_profile_is_refused")],
+    }    publisher::the_key_is_unknown_to_the_gateway {
+        happens: "An image is imported that somebody else signed.",
+        device: "Notices nothing: nothing of the image is kept.",
+        shows: ["no signature is by a trusted key"],
+        told: "if the publisher is yours, add its .pub file to `trust` in gateway.toml",
+        ends: Blocked,
+        simulated: Runs::Not(PROCESS),
+        qemu: Runs::Here,
+        also: [
+            ("gateway/server/tests/import.rs", "an_image_signed_by_a_stranger_leaves_an_audit_line_and_nothing_else"),
+            (REFUSES, "an_image_signed_by_a_stranger_is_refused"),
+        ],
+    }
+    publisher::the_manifest_is_newer_than_the_gateway {
+        happens: "An image is imported whose manifest is of a version that the gateway does not know.",
+        device: "Notices nothing: nothing of the image is kept.",
+        shows: ["unsupported: manifest-version 2"],
+        told: "docs/manifest.md says what a manifest may hold",
+        ends: Blocked,
+        simulated: Runs::Not(PROCESS),
+        qemu: Runs::Here,
         also: [],
     }
 }

@@ -17,9 +17,13 @@
 )]
 
 mod phase;
+#[path = "../failures_on_qemu/witness.rs"]
+mod shown;
 mod story;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../failures/table.rs"]
+mod table;
 mod witness;
 
 use fleet::board::Board;
@@ -37,6 +41,7 @@ fn survives(board: Board, kills: u32, seed: u64) {
     }
     println!("{}", story.table());
     assert_eq!(story.missed(), [], "phases without a kill");
+    table::row("aws_ota_206_the_power_is_cut_in_every_phase").check(&story.shown());
 }
 
 /// A pair of updates has 15 kills at least.

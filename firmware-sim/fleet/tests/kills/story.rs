@@ -11,7 +11,9 @@ use fleet::rig::{Rig, VENDOR, digest};
 use fleet::rng::Rng;
 
 use super::phase::{Phase, Update, of_store, told_by};
+use super::shown;
 use super::support::{self, PATIENCE, SMALL_BLOCKS};
+use super::table::Told;
 use super::witness::{Found, Witness};
 
 /// The phases of an update that holds in which the device is killed, in their order. Of three boots on trial the last must be
@@ -302,6 +304,11 @@ impl Story {
             );
         }
         table + &format!("{:12} {:6}", "all", self.kills())
+    }
+
+    /// What the gateway shows of the device.
+    pub(crate) fn shown(&self) -> Told {
+        shown::shown(&self.rig)
     }
 
     /// The phases that were left out.

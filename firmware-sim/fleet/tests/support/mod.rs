@@ -10,7 +10,7 @@
 use fleet::board::Board;
 use fleet::bridge::DeviceNumber;
 use fleet::firmware::Firmware;
-use fleet::gateway::{Deltagate, Gateway};
+use fleet::gateway::{Deltagate, Gateway, Publisher};
 use fleet::link::LinkProfile;
 use fleet::rig::{Rig, RigConfig};
 use fleet::tap::Observed;
@@ -34,12 +34,53 @@ pub fn blocks(observed: &Observed) -> u32 {
 
 /// Assigns version 2 and cuts the link when `replies` blocks were answered. Returns when they were.
 pub fn caught_after(rig: &Rig, replies: u32) {
+    assign_behind_its_back(rig, || assign(rig, "v2.bin", 2));
+    cut_after(rig, replies);
+    wait_for_replies(rig, replies);
+}
+
+/// Assigns what the device is to get as a patch, and cuts the link until it is built: a device that asks in between is told to come
+/// again much later. The link stays cut.
+pub fn assign_behind_its_back(rig: &Rig, assign: impl FnOnce()) {
+    let mark = rig.gateway.log().mark();
+    rig.bridge.cut_when(|_| true);
+    assign();
+    let ready = rig.gateway.log().wait_for(mark, PATIENCE, is_patch_ready);
+    ready.expect("the patch is built");
+}
+
+/// Returns when no build is under way. Each question takes its time, so this does not spin; their number bounds it.
+pub fn wait_until_built(rig: &Rig) {
+    #[derive(serde::Deserialize)]
+    struct Status {
+        building: u32,
+    }
+    let is_built = |_: &u32| {
+        let status: Status = rig
+            .gateway
+            .json(&["status"])
+            .unwrap_or_else(|failed| panic!("{failed}"));
+        status.building == 0
+    };
+    assert!((0..2_000).any(|n| is_built(&n)), "builds do not end");
+}
+
+/// Whether this line of a gateway's log says that a patch can be offered.
+pub fn is_patch_ready(line: &str) -> bool {
+    line.contains("artefact is ready") && line.contains("format=patch")
+}
+
+/// Cuts the link when `replies` blocks were answered.
+pub fn cut_after(rig: &Rig, replies: u32) {
     rig.bridge
         .cut_when(move |observed| observed.counts.payload_replies >= replies);
-    assign(rig, "v2.bin", 2);
+}
+
+/// Returns when `replies` blocks were answered.
+pub fn wait_for_replies(rig: &Rig, replies: u32) {
     rig.bridge
         .wait_until(PATIENCE, |seen| seen.observed.counts.payload_replies >= replies)
-        .expect("the transfer began");
+        .expect("the transfer goes on");
 }
 
 /// RFC 7252 ACK_TIMEOUT where packets are lost on purpose: the tests wait for it.
@@ -115,6 +156,38 @@ pub fn assign(rig: &Rig, image: &str, sequence: u32) {
     let signed = rig.sign(image, sequence).unwrap();
     import(&rig.gateway, &signed);
     assign_imported(rig, &rig.gateway, image);
+}
+
+/// Signs what version 1 does as another image, imports it and assigns it to the device.
+pub fn assign_other(rig: &Rig, sequence: u32) {
+    assign_other_as(rig, &rig.publisher, sequence);
+}
+
+/// As [`assign_other`], signed by this publisher.
+pub fn assign_other_as(rig: &Rig, publisher: &Publisher, sequence: u32) {
+    let (signed, digest) = rig.sign_other(publisher, "v1.bin", sequence, None).unwrap();
+    import(&rig.gateway, &signed);
+    assign_digest(rig, &rig.gateway, &digest);
+}
+
+/// What `image list --json` says of an image that is asked here.
+#[derive(Debug, serde::Deserialize, PartialEq, Eq)]
+pub struct Image {
+    pub digest: String,
+    pub class_id: String,
+}
+
+/// Every image that the gateway has.
+pub fn images(rig: &Rig) -> Vec<Image> {
+    #[derive(serde::Deserialize)]
+    struct List {
+        images: Vec<Image>,
+    }
+    let list: List = rig
+        .gateway
+        .json(&["image", "list"])
+        .unwrap_or_else(|failed| panic!("{failed}"));
+    list.images
 }
 
 /// Assigns an imported image to the device.
