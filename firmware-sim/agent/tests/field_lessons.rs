@@ -10,6 +10,9 @@
 //! | aws/ota-for-aws-iot-embedded-sdk #206 | the state of a download does not outlive a power cut | `aws_ota_206_…` |
 //! | zephyrproject-rtos/zephyr #70591 | block 0 must begin the transfer anew | `zephyr_70591_…` |
 //! | zephyrproject-rtos/zephyr #40107 | a network drop locks the download up | `zephyr_40107_…` |
+//! | zephyrproject-rtos/zephyr PR #118136, openthread #12143, chrysn/aiocoap #246 | blocks of two representations mixed, for want of comparing the tag | `zephyr_118136_…` |
+//! | zephyrproject-rtos/zephyr #72764 | a failure reported as success | `zephyr_72764_…` |
+//! | golioth/golioth-firmware-sdk #904 | a restart while actuators move | `golioth_904_…` |
 //! | RIOT-OS/RIOT PR #22281 | an image without its boot header | `riot_22281_…` |
 //! | RIOT-OS/RIOT #11818 | a retransmitted block corrupts what is written | `riot_11818_…` |
 
@@ -19,12 +22,12 @@ mod support;
 
 use std::cell::RefCell;
 
-use deltagate_agent::Event;
+use deltagate_agent::{DeferralReason, Event, Gate, Verdict};
 use deltagate_bootloader::Recovery;
 use deltagate_flash::sim::PowerCut;
 use deltagate_flash::{BootLog, BootRecord, ImageOffset, Region, Slot, SlotRegion};
 use support::{Device, Gateway, LAYOUT, Link, Offer, Release, Request, Vendor, image};
-use wire_checkin::Outcome;
+use wire_checkin::{Format, Job, Outcome};
 
 const IMAGE_BYTES: usize = 5_003;
 const HOUR_MS: u64 = 3_600_000;
@@ -182,6 +185,65 @@ fn zephyr_40107_a_dropped_network_does_not_lock_the_download_up() {
     device.link = Link::perfect();
     device.run_until(confirmed(2));
     assert!(device.gateway.blocks().len() <= IMAGE_BYTES.div_ceil(128) + 3);
+}
+
+/// From the middle on the blocks are those of another image, under the same path: the first of them ends the transfer.
+#[test]
+fn zephyr_118136_a_block_with_another_tag_is_no_part_of_the_payload() {
+    let mut device = offered(Offer::full(&release(2)));
+    device.run_until(|device| device.gateway.blocks().len() == 10);
+    let (mine, other) = (Offer::full(&release(2)), Offer::full(&release(3)));
+    device.gateway.requests.clear();
+    device.gateway.offer = Some(Offer {
+        payload: other.payload,
+        job: Job {
+            artefact_digest: other.job.artefact_digest,
+            ..mine.job
+        },
+        ..mine.clone()
+    });
+    device.run_until(|device| device.said(|event| matches!(event, Event::Dropped { .. })) == 1);
+    assert_eq!(device.gateway.blocks().len(), 1);
+    device.gateway.offer = Some(mine);
+    device.run_until(confirmed(2));
+    assert_eq!(image_in(&device, Slot::B), release(2).image);
+}
+
+/// Whatever goes wrong between the offer and the first start, the word for it is no success, and the old image runs.
+#[test]
+fn zephyr_72764_a_failure_is_never_reported_as_a_success() {
+    let (one, two) = (release(1), release(2));
+    let of_another = Offer::new(&two, Format::Patch, support::patch(&one.image, &release(3).image));
+    let mut garbled = Offer::patch(&one, &two);
+    garbled.payload[40..].fill(0x55);
+    let garbled = Offer::new(&two, Format::Patch, garbled.payload);
+    let longer = Offer::new(&two, Format::Full, [&two.image[..], &[0]].concat());
+    for offer in [of_another, garbled, longer] {
+        let mut device = offered(offer);
+        device.run_until(|device| device.said(|event| matches!(event, Event::Reported { .. })) == 1);
+        let check_ins = device.gateway.check_ins();
+        let told = check_ins.iter().find_map(|check_in| check_in.last_update);
+        assert_ne!(told.unwrap().outcome, Outcome::Confirmed);
+        assert!(check_ins.iter().all(|check_in| check_in.sequence_number == 1));
+        assert_eq!(device.boot_log().confirmed, Some(1));
+        assert_eq!(boot(&device), Ok(1));
+    }
+}
+
+/// The application says when: until then the image waits, verified, and nothing restarts.
+#[test]
+fn golioth_904_the_restart_waits_until_the_actuators_are_still() {
+    let moving = Gate {
+        restart: Verdict::Deferred(DeferralReason::Application),
+        ..Gate::CLEAR
+    };
+    let mut device = offered(Offer::patch(&release(1), &release(2)));
+    device.gate = moving;
+    device.gates = vec![(2 * HOUR_MS, Gate::CLEAR)];
+    device.run_until(|device| device.now_ms >= 2 * HOUR_MS - 60_000);
+    assert_eq!(device.boot_log().trial, None);
+    assert_eq!(device.boots.len(), 1, "no restart");
+    device.run_until(confirmed(2));
 }
 
 #[test]

@@ -10,7 +10,7 @@
 mod simulated;
 
 use deltagate_agent::Event;
-use fleet::link::{BitsPerSecond, LinkProfile, PerMillion};
+use fleet::link::{LinkProfile, PerMillion};
 use fleet::rng::Rng;
 use fleet::sim::{Behaviour, Fault, Moment, Publisher, SignedImage, similar_images};
 use simulated::{
@@ -292,21 +292,6 @@ fn a_good_image_follows_a_bad_one() {
         .unwrap_or_else(|stopped| panic!("{stopped}"));
     assign(&mut world, &releases[2]);
     run_until_confirmed(&mut world, 3, 24 * HOUR_US);
-}
-
-#[test]
-fn fifty_devices_cost_one_build() {
-    let wide = LinkProfile {
-        rate_up: BitsPerSecond(10_000_000),
-        rate_down: BitsPerSecond(10_000_000),
-        ..LINK
-    };
-    let (publisher, releases) = releases(700, &[Behaviour::Good]);
-    let mut hardware = hardware(&publisher, &releases[0], 50);
-    let mut world = settled(scenario(700, wide), &mut hardware, &releases);
-    assign(&mut world, &releases[1]);
-    run_until_confirmed(&mut world, 2, HOUR_US);
-    assert_eq!(world.delta_builds(), 1);
 }
 
 #[test]

@@ -109,6 +109,27 @@ fn any_client_gets_an_image_by_its_digest_alone() {
     assert_eq!(code(&unknown), Code::NOT_FOUND);
 }
 
+/// However large the block that is asked for, or without one: what comes fits the link's packets.
+#[test]
+fn coap_rs_69_an_answer_larger_than_a_datagram_comes_in_blocks() {
+    for mtu in [128, 300, 576, 1_280] {
+        let mut config = CoreConfig::default();
+        config.default_link.mtu = mtu;
+        let room = usize::from(mtu - config.default_link.header_bytes);
+        let mut shell = Shell::ready(config);
+        let name = digest(2).short_hex();
+        for asked in [None, block(0, BlockSize::B1024), block(0, BlockSize::B16)] {
+            let reply = shell.ask(peer(9), &get(1, &["i", &name], asked));
+            assert!(reply.len() <= room, "{} bytes for {room}", reply.len());
+            assert!(Message::parse(&reply).unwrap().block2().unwrap().unwrap().more);
+        }
+        assert_eq!(
+            fetch(&mut shell, &["i", &name], plan(BlockSize::B1024), 50),
+            raw(2)
+        );
+    }
+}
+
 #[test]
 fn an_image_that_is_not_built_yet_is_built_once_and_asked_for_later() {
     let mut shell = Shell::ready(CoreConfig::default());
@@ -132,7 +153,7 @@ fn an_image_that_is_not_built_yet_is_built_once_and_asked_for_later() {
 }
 
 #[test]
-fn every_block_carries_the_tag_and_the_first_one_the_size() {
+fn aiocoap_246_300_every_block_carries_the_tag_and_the_first_one_the_size() {
     let mut shell = Shell::ready(CoreConfig::default());
     let (path, payload) = offered(&mut shell);
     let tag = shell

@@ -24,7 +24,7 @@ fn large() -> (Vec<u8>, Vec<u8>) {
 }
 
 #[test]
-fn an_image_of_two_mebibytes_is_imported_and_comes_as_a_delta() {
+fn californium_889_an_image_of_two_mebibytes_is_imported_and_comes_as_a_delta() {
     let site = Site::started();
     let (v1, v2) = large();
     site.import("v1", &v1, 1);
