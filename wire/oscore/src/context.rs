@@ -1,0 +1,217 @@
+//! The security context: keys and ids of two endpoints (RFC 8613 §3).
+
+use core::fmt;
+
+use hkdf::Hkdf;
+use sha2::Sha256;
+use zeroize::Zeroize;
+
+use crate::ccm::{KEY_BYTES, NONCE_BYTES};
+use crate::id::{Id, IdContext};
+use crate::sequence::PartialIv;
+
+/// COSE's number for AES-CCM-16-64-128 (RFC 9053 §4.2), the algorithm that every implementation has.
+pub(crate) const ALGORITHM: u8 = 10;
+
+/// What two endpoints share: both keys, the Common IV, and who is who. Wiped when it goes.
+///
+/// Immutable. What changes is beside it: [`crate::SenderSequence`] and [`crate::ReplayWindow`].
+#[derive(Clone)]
+pub struct Context {
+    keys: Keys,
+    sender_id: Id,
+    recipient_id: Id,
+    id_context: Option<IdContext>,
+    announces: bool,
+}
+
+/// What RFC 8613 §3.2.1 derives. A device may store these and leave HKDF out; see [`Context::from_keys`].
+///
+/// Wiped when they go. Nothing shows them: there is no `Debug`.
+#[derive(Clone)]
+pub struct Keys {
+    /// Protects what this side sends.
+    pub sender_key: [u8; KEY_BYTES],
+    /// Protects what the other side sends.
+    pub recipient_key: [u8; KEY_BYTES],
+    /// What nonces are made of, the same on both sides.
+    pub common_iv: [u8; NONCE_BYTES],
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        self.sender_key.zeroize();
+        self.recipient_key.zeroize();
+        self.common_iv.zeroize();
+    }
+}
+
+/// Both ids are the same, and so both keys would be: every nonce would be used twice. Misuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SameIds;
+
+impl fmt::Display for SameIds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sender id and recipient id are the same")
+    }
+}
+
+impl core::error::Error for SameIds {}
+
+impl Context {
+    /// Derives the keys from what the endpoints share (RFC 8613 §3.2.1), with HKDF-SHA-256 for AES-CCM-16-64-128.
+    ///
+    /// The other side derives with the ids exchanged. The four of master secret, master salt, ID Context and Sender ID must
+    /// be unique (§3.3), or nonces are not: a secret for each device sees to it.
+    ///
+    /// # Errors
+    /// [`SameIds`].
+    pub fn derive(
+        master_secret: &[u8],
+        master_salt: &[u8],
+        id_context: Option<IdContext>,
+        sender_id: Id,
+        recipient_id: Id,
+    ) -> Result<Context, SameIds> {
+        let expander = Hkdf::<Sha256>::new(Some(master_salt), master_secret);
+        let mut keys = Keys {
+            sender_key: [0; KEY_BYTES],
+            recipient_key: [0; KEY_BYTES],
+            common_iv: [0; NONCE_BYTES],
+        };
+        expand(
+            &expander,
+            sender_id.as_bytes(),
+            id_context,
+            "Key",
+            &mut keys.sender_key,
+        );
+        expand(
+            &expander,
+            recipient_id.as_bytes(),
+            id_context,
+            "Key",
+            &mut keys.recipient_key,
+        );
+        expand(&expander, &[], id_context, "IV", &mut keys.common_iv);
+        Context::from_keys(keys, id_context, sender_id, recipient_id)
+    }
+
+    /// The context of keys that were derived elsewhere and stored: a device needs no HKDF then.
+    ///
+    /// # Errors
+    /// [`SameIds`].
+    pub fn from_keys(
+        keys: Keys,
+        id_context: Option<IdContext>,
+        sender_id: Id,
+        recipient_id: Id,
+    ) -> Result<Context, SameIds> {
+        if sender_id == recipient_id {
+            return Err(SameIds);
+        }
+        Ok(Context {
+            keys,
+            sender_id,
+            recipient_id,
+            id_context,
+            announces: false,
+        })
+    }
+
+    /// The same, with the ID Context in every request (`kid context`, RFC 8613 §5.1): for servers that have several contexts
+    /// with this client's id. It costs its bytes and one more in each.
+    #[must_use]
+    pub const fn announcing(mut self) -> Context {
+        self.announces = true;
+        self
+    }
+
+    /// The keys, for whoever stores them.
+    #[must_use]
+    pub const fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Who this side is: the kid of its requests.
+    #[must_use]
+    pub const fn sender_id(&self) -> &Id {
+        &self.sender_id
+    }
+
+    /// Who the other side is: the kid of what it asks.
+    #[must_use]
+    pub const fn recipient_id(&self) -> &Id {
+        &self.recipient_id
+    }
+
+    /// What tells this context from others with the same ids.
+    #[must_use]
+    pub const fn id_context(&self) -> Option<&IdContext> {
+        self.id_context.as_ref()
+    }
+
+    /// The kid context of requests, if they have one.
+    pub(crate) const fn announced(&self) -> Option<&IdContext> {
+        if self.announces { self.id_context() } else { None }
+    }
+
+    /// RFC 8613 §5.2: `generator` is the id of whoever counted `partial_iv`.
+    ///
+    /// ```text
+    /// length of the id u8 │ id, zeros in front [7] │ Partial IV, zeros in front [5]    all XOR Common IV
+    /// ```
+    pub(crate) fn nonce(&self, generator: &Id, partial_iv: PartialIv) -> [u8; NONCE_BYTES] {
+        let mut nonce = self.keys.common_iv;
+        let id = generator.as_bytes();
+        let [length, rest @ ..] = &mut nonce;
+        *length ^= id.len() as u8;
+        let (id_place, partial_iv_place) = rest.split_at_mut(Id::BYTES_MAX);
+        for (place, byte) in id_place.iter_mut().rev().zip(id.iter().rev()) {
+            *place ^= byte;
+        }
+        for (place, byte) in partial_iv_place.iter_mut().zip(partial_iv.padded()) {
+            *place ^= byte;
+        }
+        nonce
+    }
+}
+
+/// Shows who, and never a key.
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("sender_id", &self.sender_id)
+            .field("recipient_id", &self.recipient_id)
+            .field("id_context", &self.id_context)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One output of HKDF-Expand with
+///
+/// ```text
+/// info = [ id: bstr, id_context: bstr / nil, alg_aead: 10, type: tstr, L: uint ]
+/// ```
+fn expand(expander: &Hkdf<Sha256>, id: &[u8], id_context: Option<IdContext>, kind: &str, output: &mut [u8]) {
+    const NIL: u8 = 0xf6;
+    let context = id_context.as_ref().map_or(&[][..], IdContext::as_bytes);
+    let info = [
+        // Array of five, then byte strings of less than 24 bytes, whose heads have one byte.
+        &[0x85, 0x40 | id.len() as u8],
+        id,
+        &[if id_context.is_some() {
+            0x40 | context.len() as u8
+        } else {
+            NIL
+        }],
+        context,
+        &[ALGORITHM, 0x60 | kind.len() as u8],
+        kind.as_bytes(),
+        &[output.len() as u8],
+    ];
+    // It fails only for more than 255 hashes of output.
+    let expanded = expander.expand_multi_info(&info, output);
+    debug_assert!(expanded.is_ok());
+}
+const _: () = assert!(Id::BYTES_MAX < 24 && IdContext::BYTES_MAX < 24 && KEY_BYTES < 24);
