@@ -116,8 +116,8 @@ pub struct ImageOffset(pub u32);
 ///
 /// A bank is a sector, or several small ones: [`log_bank_bytes`]. So is a header: [`slot_header_bytes`].
 ///
-/// What else the part holds, such as the application's [`Settings`](crate::Settings), has no place here: bootloader and agent need
-/// not know it. That it is out of their way, [`Layout::leaves_free`] says.
+/// What else the part holds, such as the application's [`Settings`](crate::Settings) and the device's
+/// [`Credentials`](crate::Credentials), has no place here: the bootloader need not know it. That it is out of their way, [`Layout::leaves_free`] says.
 ///
 /// A part with room to spare may have a staging area behind the slots; then nothing is staged in a slot, and an image may
 /// fill it.

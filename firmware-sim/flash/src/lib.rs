@@ -6,6 +6,7 @@
 //! - [`SlotRegion`] is a firmware slot: a header sector with the signed envelope, the image, a free tail.
 //! - [`Hashing`] is a SHA-256 over any part of a region, in bounded steps.
 //! - [`Provision`] is what the factory wrote: who the device is and whose signatures it believes.
+//! - [`Credentials`] are what it was given to prove that, and [`SequenceLog`] counts what it sends with them.
 //! - [`Settings`] are the application's, safe from an image that fails its trial.
 //! - [`say`] puts lines for people in pieces, without formatting.
 //! - [`BootInfo`] is what the bootloader tells the image it starts, in RAM.
@@ -40,12 +41,14 @@ extern crate std;
 
 mod boot_info;
 mod boot_log;
+mod credentials;
 mod hashing;
 mod layout;
 mod provision;
 mod record_log;
 mod region;
 pub mod say;
+mod sequence_log;
 mod settings;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
@@ -57,6 +60,7 @@ pub use boot_log::{
     BootLog, BootLogState, BootRecord, FAILED_TRIALS_MAX, FailedTrials, RevertReason, Reverted,
     TRIAL_BOOTS_MAX, Trial,
 };
+pub use credentials::{CREDENTIALS_BYTES, Credentials, Name, credentials_behind, credentials_bytes};
 pub use hashing::{Hash, Hashing};
 pub use layout::{ImageOffset, Layout, Partition, Slot, SlotOffset, log_bank_bytes, slot_header_bytes};
 pub use provision::{PROVISION_BYTES, Provision, ProvisionFault, TRUST_ANCHORS_MAX};
@@ -64,6 +68,7 @@ pub use record_log::{
     AppendError, RECORD_BYTES, RECORD_LIVE_MAX, RECORD_PAYLOAD_BYTES_MAX, Record, RecordLog, Records,
 };
 pub use region::{FlashError, Region};
+pub use sequence_log::{SEQUENCE_CHUNK, SequenceLog};
 pub use settings::{SETTING_BYTES_MAX, SETTINGS_MAX, Setting, Settings};
 pub use slot::{ENVELOPE_BYTES_MAX, SlotHeaderFault, SlotRegion};
 pub use torn::TornAsZeros;
