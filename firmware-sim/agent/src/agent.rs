@@ -200,9 +200,9 @@ impl<'m, F: NorFlash> Agent<'m, F> {
         self.step(now_ms, &mut |core, state| core.resume(now_ms, state).map(|_| ()));
     }
 
-    /// Takes a datagram from the gateway. Anything at all may be in it.
+    /// Takes a datagram from the gateway. Anything at all may be in it. What is encrypted is decrypted where it is.
     #[inline(never)]
-    pub fn handle_datagram(&mut self, now_ms: u64, datagram: &[u8]) {
+    pub fn handle_datagram(&mut self, now_ms: u64, datagram: &mut [u8]) {
         match self.core.client.handle_datagram(now_ms, datagram) {
             Incoming::Nothing => {}
             Incoming::Response(message) => {

@@ -152,7 +152,7 @@ impl Client {
     }
 
     /// Judges a datagram.
-    pub(crate) fn handle_datagram<'d>(&mut self, now_ms: u64, datagram: &'d [u8]) -> Incoming<'d> {
+    pub(crate) fn handle_datagram<'d>(&mut self, now_ms: u64, datagram: &'d mut [u8]) -> Incoming<'d> {
         self.stats.datagrams_received = self.stats.datagrams_received.saturating_add(1);
         self.stats.bytes_received = self.stats.bytes_received.saturating_add(datagram.len() as u32);
         let Ok(message) = Message::parse(datagram) else {

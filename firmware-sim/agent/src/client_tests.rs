@@ -36,13 +36,16 @@ fn an_answered_request_is_sent_once_and_measured() {
     assert_eq!(sent(&mut client), None);
     let answer = answer(&request, Kind::Acknowledgement, id_of(&request), None);
     assert!(matches!(
-        client.handle_datagram(800, &answer),
+        client.handle_datagram(800, &mut answer.clone()),
         Incoming::Response(_)
     ));
     assert_eq!(client.round_trip_ms(), 800);
     assert_eq!(client.poll_timeout(), None);
     assert!(
-        matches!(client.handle_datagram(810, &answer), Incoming::Nothing),
+        matches!(
+            client.handle_datagram(810, &mut answer.clone()),
+            Incoming::Nothing
+        ),
         "a duplicate is nobody's"
     );
     assert_eq!(client.stats().retransmissions, 0);
@@ -81,10 +84,13 @@ fn a_separate_response_is_acknowledged_and_so_is_its_copy() {
     client.post_check_in(0, &[]).unwrap();
     let request = sent(&mut client).unwrap();
     let empty = wire_coap::empty_acknowledgement(id_of(&request));
-    assert!(matches!(client.handle_datagram(10, &empty), Incoming::Nothing));
+    assert!(matches!(
+        client.handle_datagram(10, &mut empty.clone()),
+        Incoming::Nothing
+    ));
     let separate = answer(&request, Kind::Confirmable, MessageId(900), None);
     assert!(matches!(
-        client.handle_datagram(5_000, &separate),
+        client.handle_datagram(5_000, &mut separate.clone()),
         Incoming::Response(_)
     ));
     assert_eq!(
@@ -92,7 +98,7 @@ fn a_separate_response_is_acknowledged_and_so_is_its_copy() {
         Some(wire_coap::empty_acknowledgement(MessageId(900)).to_vec())
     );
     assert!(matches!(
-        client.handle_datagram(5_100, &separate),
+        client.handle_datagram(5_100, &mut separate.clone()),
         Incoming::Nothing
     ));
     assert_eq!(
@@ -107,10 +113,16 @@ fn a_reset_ends_the_request_and_strangers_are_reset() {
     client.post_check_in(0, &[]).unwrap();
     let request = sent(&mut client).unwrap();
     let ping = wire_coap::ping(MessageId(5));
-    assert!(matches!(client.handle_datagram(1, &ping), Incoming::Nothing));
+    assert!(matches!(
+        client.handle_datagram(1, &mut ping.clone()),
+        Incoming::Nothing
+    ));
     assert_eq!(sent(&mut client), Some(wire_coap::reset(MessageId(5)).to_vec()));
     let reset = wire_coap::reset(id_of(&request));
-    assert!(matches!(client.handle_datagram(2, &reset), Incoming::Rejected));
+    assert!(matches!(
+        client.handle_datagram(2, &mut reset.clone()),
+        Incoming::Rejected
+    ));
 }
 
 #[test]
@@ -124,7 +136,10 @@ fn a_response_with_an_unknown_critical_option_is_rejected() {
         MessageId(1),
         Some(OptionNumber(65_001)),
     );
-    assert!(matches!(client.handle_datagram(2, &odd), Incoming::Rejected));
+    assert!(matches!(
+        client.handle_datagram(2, &mut odd.clone()),
+        Incoming::Rejected
+    ));
     assert_eq!(sent(&mut client), Some(wire_coap::reset(MessageId(1)).to_vec()));
 }
 
@@ -136,13 +151,16 @@ fn another_token_or_message_id_is_no_answer() {
         .unwrap();
     let request = sent(&mut client).unwrap();
     let wrong_id = answer(&request, Kind::Acknowledgement, id_of(&request).next(), None);
-    assert!(matches!(client.handle_datagram(1, &wrong_id), Incoming::Nothing));
+    assert!(matches!(
+        client.handle_datagram(1, &mut wrong_id.clone()),
+        Incoming::Nothing
+    ));
     client
         .get(2, "abc", true, BlockValue::first(wire_coap::BlockSize::B64))
         .unwrap();
     let late = answer(&request, Kind::NonConfirmable, id_of(&request), None);
     assert!(
-        matches!(client.handle_datagram(3, &late), Incoming::Nothing),
+        matches!(client.handle_datagram(3, &mut late.clone()), Incoming::Nothing),
         "the token of the request before"
     );
 }

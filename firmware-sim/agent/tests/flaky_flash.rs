@@ -91,8 +91,8 @@ fn update(flash: &RefCell<Flaky>, gateway: &mut Gateway, replacement: Option<&Of
         }
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
         if let Some(length) = agent.poll_transmit(&mut buffer) {
-            for reply in gateway.handle(&buffer[..length]) {
-                agent.handle_datagram(now_ms, &reply);
+            for mut reply in gateway.handle(&buffer[..length]) {
+                agent.handle_datagram(now_ms, &mut reply);
             }
         } else if let Some(at_ms) = agent.poll_timeout() {
             now_ms = now_ms.max(at_ms);
@@ -224,8 +224,8 @@ fn a_flash_that_keeps_failing_ends_the_update_and_is_reported() {
             }
             let mut buffer = [0; DATAGRAM_BYTES_MAX];
             if let Some(length) = agent.poll_transmit(&mut buffer) {
-                for reply in gateway.handle(&buffer[..length]) {
-                    agent.handle_datagram(now_ms, &reply);
+                for mut reply in gateway.handle(&buffer[..length]) {
+                    agent.handle_datagram(now_ms, &mut reply);
                 }
             } else if let Some(at_ms) = agent.poll_timeout() {
                 now_ms = now_ms.max(at_ms);

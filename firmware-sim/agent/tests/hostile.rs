@@ -125,8 +125,8 @@ fn run(flash: &RefCell<SimFlash>, gateway: &mut Gateway, treatments: &[Treatment
                 } else {
                     100
                 };
-                for datagram in treated(treatment, reply) {
-                    agent.handle_datagram(now_ms, &datagram);
+                for mut datagram in treated(treatment, reply) {
+                    agent.handle_datagram(now_ms, &mut datagram);
                 }
             }
         }
@@ -165,7 +165,7 @@ fn ten_thousand_random_datagrams_leave_the_flash_alone() {
             // Most of them get past the version and token length.
             *first = 0x40 | *first & 0x34;
         }
-        agent.handle_datagram(10, &datagram);
+        agent.handle_datagram(10, &mut datagram);
     }
     assert!(flash.borrow().bytes() == before);
 }

@@ -335,8 +335,8 @@ fn left_alone(
             }
         }
         if let Some(length) = agent.poll_transmit(&mut buffer) {
-            if let Some(reply) = answer(&Message::parse(&buffer[..length]).unwrap()) {
-                agent.handle_datagram(now_ms, &reply);
+            if let Some(mut reply) = answer(&Message::parse(&buffer[..length]).unwrap()) {
+                agent.handle_datagram(now_ms, &mut reply);
             }
             continue;
         }

@@ -50,7 +50,7 @@ pub(crate) fn run() -> Option<()> {
         if let Some(frame) = board
             .ethernet
             .receive(received)
-            .and_then(|bytes| received.get(..bytes))
+            .and_then(|bytes| received.get_mut(..bytes))
         {
             agent.handle_datagram(now_ms, frame);
         }

@@ -145,7 +145,7 @@ fn run(mut board: Board) -> Result<Never, &'static str> {
         let now_ms = board.clock.now_ms();
         network.poll(now_ms);
         while let Some(length) = network.receive(datagram) {
-            agent.handle_datagram(now_ms, &datagram[..length]);
+            agent.handle_datagram(now_ms, &mut datagram[..length]);
         }
         if !black_box(cfg!(behaviour = "idle-agent")) {
             agent.handle_timeout(now_ms);

@@ -335,8 +335,8 @@ impl<const PROGRAM: usize, const SECTOR: usize> Device<'_, PROGRAM, SECTOR> {
                     return Ended::Done;
                 }
                 drop(forks);
-                for reply in replies {
-                    agent.handle_datagram(*now_ms, &reply);
+                for mut reply in replies {
+                    agent.handle_datagram(*now_ms, &mut reply);
                 }
                 continue;
             }

@@ -347,10 +347,10 @@ impl Device {
             agent.handle_timeout(self.now_ms);
             return false;
         }
-        let (_, (end, datagram)) = self.on_way.pop_first().unwrap();
+        let (_, (end, mut datagram)) = self.on_way.pop_first().unwrap();
         match end {
             End::Device => {
-                agent.handle_datagram(self.now_ms, &datagram);
+                agent.handle_datagram(self.now_ms, &mut datagram);
                 return true;
             }
             End::Gateway => {

@@ -151,7 +151,7 @@ impl<'h> Device<'h> {
             since_us,
         } = &mut self.running
         {
-            agent.handle_datagram(uptime_ms(now_us, *since_us), datagram);
+            agent.handle_datagram(uptime_ms(now_us, *since_us), &mut datagram.to_vec());
         }
         Ok(self.act(now_us))
     }
