@@ -7,11 +7,12 @@ use deltagate_flash::{
     BootInfo, BootLog, ENVELOPE_BYTES_MAX, FlashError, Provision, Region, SlotHeaderFault, SlotRegion,
 };
 use deltagate_services::{Services, SignedImage};
-use embedded_storage::nor_flash::NorFlash;
+use embedded_storage::nor_flash::{NorFlash, NorFlashErrorKind};
 use wire_checkin::DeferralStage;
 use wire_coap::Message;
 
 use crate::accept::authenticate;
+use crate::channel::Channel;
 use crate::client::{Client, Incoming};
 use crate::config::Config;
 use crate::core::{Core, Effects, FlashFailed, Setbacks, TrialLimit};
@@ -148,6 +149,7 @@ impl<'m, F: NorFlash> Agent<'m, F> {
             .count_start()
             .and_then(|()| journal.restart_deferral(now_ms));
         let seed = seed_of_start(seed, journal.state().starts);
+        let channel = Channel::open(flash, &config).map_err(|FlashFailed| NO_CHANNEL)?;
         let link = journal.state().link;
         let ack_timeout_ms = link.map_or(config.ack_timeout_ms, |link| link.ack_timeout_ms);
         let mut core = Core {
@@ -158,7 +160,12 @@ impl<'m, F: NorFlash> Agent<'m, F> {
             spare: boot.slot.other(),
             boot_log,
             journal,
-            client: Client::new(ack_timeout_ms, link.map_or(0, |link| link.round_trip_ms), seed),
+            client: Client::new(
+                channel,
+                ack_timeout_ms,
+                link.map_or(0, |link| link.round_trip_ms),
+                seed,
+            ),
             effects: Effects::NONE,
             memory_bytes: match &config.in_place {
                 Some(in_place) => in_place.memory_bytes(),
@@ -211,6 +218,8 @@ impl<'m, F: NorFlash> Agent<'m, F> {
                 });
             }
             Incoming::Rejected => self.core.handle_no_answer(now_ms, &mut self.state),
+            #[cfg(feature = "oscore")]
+            Incoming::Again => self.core.ask_again(now_ms, &mut self.state),
         }
     }
 
@@ -381,6 +390,18 @@ impl<'m, F: NorFlash> Core<'m, F> {
         }
     }
 
+    /// What was asked is due again.
+    #[cfg(feature = "oscore")]
+    fn ask_again(&self, now_ms: u64, state: &mut State<'m>) {
+        match state {
+            State::Fetching { transfer, .. } | State::FetchingManifest { transfer, .. } => {
+                transfer.paused_until_ms = Some(now_ms);
+            }
+            State::CheckingIn { .. } => state.idle_until(now_ms),
+            _ => {}
+        }
+    }
+
     fn handle_due(&mut self, now_ms: u64, state: &mut State<'m>) {
         match state {
             State::Idle { .. } => self.check_in(now_ms, state),
@@ -394,6 +415,9 @@ impl<'m, F: NorFlash> Core<'m, F> {
         }
     }
 }
+
+/// The count of what was sent cannot be read, or not be settled: nothing may be sent.
+const NO_CHANNEL: StartError = StartError::Flash(FlashError::Device(NorFlashErrorKind::Other));
 
 /// RFC 7252 §4.4: a message id is not used again within EXCHANGE_LIFETIME, restarts or not; a gateway would take the
 /// request for a copy and repeat its old answer. 65,536 starts in a row begin at different ids, because the step is odd;

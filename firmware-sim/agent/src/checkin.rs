@@ -43,8 +43,8 @@ impl<'m, F: NorFlash> Core<'m, F> {
         let mut buffer = [0; CHECK_IN_BYTES_MAX];
         // Both buffers hold any check-in. Were that not so, a later one may fit, and a panic would be worse.
         let sent = match check_in.encode(&mut buffer) {
-            Ok(body) => self.client.post_check_in(now_ms, body).is_ok(),
-            Err(_) => false,
+            Ok(body) if self.may_send() => self.client.post_check_in(now_ms, body).is_ok(),
+            _ => false,
         };
         match sent {
             true => *state = State::CheckingIn { reporting },

@@ -5,10 +5,13 @@ use wire_coap::{
     TimeoutAction, Token, TransmissionParameters, WriteError, Writer,
 };
 
+use crate::channel::{Channel, Unread};
 use crate::event::Stats;
 
 /// The longest request: header and token 8, Uri-Path `c` 2, Content-Format 2, payload marker 1 and a check-in.
-const REQUEST_BYTES_MAX: usize = 8 + 2 + 2 + 1 + wire_checkin::CHECK_IN_BYTES_MAX;
+pub(crate) const PLAIN_BYTES_MAX: usize = 8 + 2 + 2 + 1 + wire_checkin::CHECK_IN_BYTES_MAX;
+/// The same on the link.
+const REQUEST_BYTES_MAX: usize = PLAIN_BYTES_MAX + Channel::OVERHEAD_BYTES_MAX;
 
 /// Bounds of what the gateway may make ACK_TIMEOUT, ms: nobody authenticated it, and it must neither make the device
 /// flood its link nor fall silent. Five minutes with RFC 7252's back-off is a give-up after less than 4 hours.
@@ -25,6 +28,9 @@ pub(crate) enum Incoming<'d> {
     Response(Message<'d>),
     /// The request was rejected, or its response cannot be understood. It is over.
     Rejected,
+    /// The gateway wants the same request again, with what it said: it restarted, and cannot tell replays.
+    #[cfg(feature = "oscore")]
+    Again,
     /// Nothing for the agent: an acknowledgement, a duplicate, or not for us at all.
     Nothing,
 }
@@ -46,11 +52,12 @@ pub(crate) struct Client {
     separate: Option<(MessageId, Token)>,
     round_trip_ms: u32,
     stats: Stats,
+    pub(crate) channel: Channel,
 }
 
 impl Client {
     /// `round_trip_ms` is an estimate from before, 0 for none.
-    pub(crate) fn new(ack_timeout_ms: u32, round_trip_ms: u32, seed: u64) -> Self {
+    pub(crate) fn new(channel: Channel, ack_timeout_ms: u32, round_trip_ms: u32, seed: u64) -> Self {
         let mut client = Self {
             parameters: TransmissionParameters::DEFAULT,
             seed,
@@ -64,6 +71,7 @@ impl Client {
             separate: None,
             round_trip_ms,
             stats: Stats::default(),
+            channel,
         };
         client.set_ack_timeout_ms(ack_timeout_ms);
         client
@@ -95,10 +103,9 @@ impl Client {
 
     /// Requests `POST /c` with a check-in as body, in place of any request before.
     pub(crate) fn post_check_in(&mut self, now_ms: u64, body: &[u8]) -> Result<(), WriteError> {
-        self.request(now_ms, Code::POST, &mut |writer| {
+        self.request(now_ms, Code::POST, body, &mut |writer| {
             writer.uri_path("c")?;
-            writer.content_format(ContentFormat::CBOR)?;
-            writer.payload(body)
+            writer.content_format(ContentFormat::CBOR)
         })
     }
 
@@ -110,7 +117,7 @@ impl Client {
         manifest: bool,
         block: BlockValue,
     ) -> Result<(), WriteError> {
-        self.request(now_ms, Code::GET, &mut |writer| {
+        self.request(now_ms, Code::GET, &[], &mut |writer| {
             writer.uri_path(path)?;
             if manifest {
                 writer.uri_path("m")?;
@@ -124,16 +131,22 @@ impl Client {
         &mut self,
         now_ms: u64,
         code: Code,
-        write: &mut dyn FnMut(&mut Writer<'_>) -> Result<(), WriteError>,
+        payload: &[u8],
+        write_options: &mut dyn FnMut(&mut Writer<'_>) -> Result<(), WriteError>,
     ) -> Result<(), WriteError> {
         self.cancel();
         self.message_id = self.message_id.next();
         self.requests = self.requests.wrapping_add(1);
         let seed = self.seed.wrapping_add(u64::from(self.requests));
         let token = Token::from_u32(scatter(seed));
-        let mut writer = Writer::new(&mut self.request, Kind::Confirmable, code, self.message_id, token)?;
-        write(&mut writer)?;
-        self.request_length = writer.finish().len();
+        let (id, channel) = (self.message_id, &mut self.channel);
+        self.request_length = channel.request(&mut self.request, &mut |channel, plain| {
+            let mut writer = Writer::new(plain, Kind::Confirmable, code, id, token)?;
+            write_options(&mut writer)?;
+            channel.options(&mut writer)?;
+            writer.payload(payload)?;
+            Ok(writer.finish().len())
+        })?;
         self.request_due = true;
         self.exchange = Some(Retransmission::new(
             &self.parameters,
@@ -155,9 +168,17 @@ impl Client {
     pub(crate) fn handle_datagram<'d>(&mut self, now_ms: u64, datagram: &'d mut [u8]) -> Incoming<'d> {
         self.stats.datagrams_received = self.stats.datagrams_received.saturating_add(1);
         self.stats.bytes_received = self.stats.bytes_received.saturating_add(datagram.len() as u32);
-        let Ok(message) = Message::parse(datagram) else {
-            self.reply = wire_coap::reject(datagram).or(self.reply);
-            return Incoming::Nothing;
+        let awaited = self.exchange.as_ref().map(Retransmission::token);
+        let refusal = wire_coap::reject(datagram);
+        let message = match self.channel.read(awaited, datagram) {
+            Ok(message) => message,
+            Err(Unread::Malformed) => {
+                self.reply = refusal.or(self.reply);
+                return Incoming::Nothing;
+            }
+            // As if it had not come: whoever sent it would like the request to be over.
+            #[cfg(feature = "oscore")]
+            Err(Unread::NotBelieved) => return Incoming::Nothing,
         };
         let Some(exchange) = &mut self.exchange else {
             return self.handle_stray(&message);
@@ -193,6 +214,10 @@ impl Client {
         }
         self.stats.round_trips = self.stats.round_trips.saturating_add(1);
         self.stats.update_round_trips = self.stats.update_round_trips.saturating_add(1);
+        #[cfg(feature = "oscore")]
+        if self.channel.is_challenged(&message) {
+            return Incoming::Again;
+        }
         Incoming::Response(message)
     }
 

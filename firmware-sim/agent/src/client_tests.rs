@@ -2,7 +2,7 @@ use super::*;
 use std::vec::Vec;
 
 fn client() -> Client {
-    Client::new(2_000, 0, 7)
+    Client::new(Channel::PLAIN, 2_000, 0, 7)
 }
 
 fn sent(client: &mut Client) -> Option<Vec<u8>> {

@@ -19,6 +19,10 @@ pub struct Config {
     /// Of a device with a single slot, whose updates are made in place; `None`: it has two. `layout` is then the view of it that
     /// `deltagate_updater::SingleSlot::two_slots` gives.
     pub in_place: Option<InPlace>,
+    /// Where its credentials are, [`deltagate_flash::credentials_bytes`] long and out of the layout's way
+    /// ([`Layout::leaves_free`]); `None`, or none there: messages go in the clear.
+    #[cfg(feature = "oscore")]
+    pub credentials: Option<deltagate_flash::Partition>,
     /// The largest block the device asks for.
     pub block_size_max: BlockSize,
     /// The formats the device reports and accepts, of those in [`Config::FORMATS_DECODED`].
@@ -65,6 +69,8 @@ impl Config {
             device_id,
             layout,
             in_place: None,
+            #[cfg(feature = "oscore")]
+            credentials: None,
             block_size_max: BlockSize::B1024,
             formats: Self::FORMATS_DECODED,
             program_once: false,

@@ -222,6 +222,15 @@ impl<'m, F: NorFlash> Core<'m, F> {
         written.map_err(|_| FlashFailed)
     }
 
+    /// Whether a request may be sent: not before a number for it is stored as used.
+    pub(crate) fn may_send(&mut self) -> bool {
+        let reserved = self.client.channel.reserve(self.flash, &self.config);
+        if reserved.is_err() {
+            self.effects.event(Event::FlashFailed);
+        }
+        reserved.is_ok()
+    }
+
     /// What the next check-in has to report: a revert first, for only the boot log knows of it. The running image's own is
     /// no news while it is tried again.
     pub(crate) fn pending_outcome(&self) -> Option<LastUpdate> {

@@ -217,8 +217,9 @@ impl<'m, F: NorFlash> Core<'m, F> {
     pub(crate) fn request_block(&mut self, now_ms: u64, job: &Job, manifest: bool, transfer: &mut Transfer) {
         transfer.paused_until_ms = None;
         if let Some(block) = transfer.fetch.next_request() {
-            let request = self.client.get(now_ms, job.path.as_str(), manifest, block);
-            if request.is_err() {
+            let path = job.path.as_str();
+            let sent = self.may_send() && self.client.get(now_ms, path, manifest, block).is_ok();
+            if !sent {
                 // The request buffer holds any GET; were that not so, the transfer waits instead of hanging.
                 transfer.paused_until_ms = Some(self.back_off(now_ms));
             }

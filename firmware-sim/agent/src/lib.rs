@@ -3,7 +3,10 @@
 //! Sans-IO and without a heap: a real firmware embeds [`Agent`], moves datagrams between it and its UDP socket,
 //! gives it the time and the flash, and restarts when told to. [`Agent`] says in which order to call what.
 //!
-//! Left out: the network stack, DTLS and OSCORE, and the decision *when* a restart is safe: the caller may delay
+//! With the feature `oscore` and [`Config::credentials`] everything that a device says to its gateway is encrypted and authenticated, and
+//! nothing else is believed: `docs/protocol.md`.
+//!
+//! Left out: the network stack, DTLS, and the decision *when* a restart is safe: the caller may delay
 //! [`Effect::Reboot`] as long as an actuator needs.
 //!
 //! # The states
@@ -100,11 +103,16 @@
 extern crate std;
 
 // Modules, from the outside in: `agent` (the public object), `state`, `core` (what all states share), `checkin`,
-// `download`, `update`, `trial`, `gate` (the events of those states), `accept` (the judgement of an offer), `client` (CoAP),
+// `download`, `update`, `trial`, `gate` (the events of those states), `accept` (the judgement of an offer), `client` (CoAP), `channel` (OSCORE),
 // `journal`, `staging`, `mend`, `apply` (flash), `services`, `decoder`, `in_place` (a single slot), `config`, `event`, `say`.
 mod accept;
 mod agent;
 mod apply;
+#[cfg(feature = "oscore")]
+mod channel;
+#[cfg(not(feature = "oscore"))]
+#[path = "plain.rs"]
+mod channel;
 mod checkin;
 mod client;
 mod config;

@@ -47,7 +47,7 @@ pub const fn credentials_bytes(sector_bytes: u32) -> u32 {
     sector_bytes + 2 * log_bank_bytes(sector_bytes)
 }
 
-/// A device's credentials, as stored. Its owner wipes them: this crate knows no secrets from other bytes.
+/// A device's credentials, as stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// Who the device is: its Sender ID.
@@ -67,7 +67,7 @@ pub struct Credentials {
 }
 
 /// Up to `N` bytes.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Name<const N: usize> {
     /// Bytes past `length` are zero, so that the derived equality holds.
     bytes: [u8; N],

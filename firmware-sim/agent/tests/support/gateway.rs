@@ -50,6 +50,9 @@ pub enum Request {
     Payload { path: String, block: u32 },
 }
 
+/// Stands between the link and the gateway: takes a datagram as it came, and may have plain ones answered.
+pub type Shield = Box<dyn FnMut(&[u8], &mut dyn FnMut(&[u8]) -> Vec<Vec<u8>>) -> Vec<Vec<u8>>>;
+
 /// Gives an answer in place of the gateway's own, to the `n`th request.
 pub type Tamper = Box<dyn FnMut(&Message<'_>, usize) -> Option<Vec<u8>>>;
 
@@ -65,6 +68,7 @@ pub struct Gateway {
     pub requests: Vec<Request>,
     /// Empty ACK first and the response as a Confirmable of its own.
     pub separate: bool,
+    pub shield: Option<Shield>,
     next_id: u16,
 }
 
@@ -80,6 +84,7 @@ impl Gateway {
             tamper: None,
             requests: Vec::new(),
             separate: false,
+            shield: None,
             next_id: 0x8000,
         }
     }
@@ -105,6 +110,15 @@ impl Gateway {
     }
 
     pub fn handle(&mut self, datagram: &[u8]) -> Vec<Vec<u8>> {
+        let Some(mut shield) = self.shield.take() else {
+            return self.handle_plain(datagram);
+        };
+        let replies = shield(datagram, &mut |plain| self.handle_plain(plain));
+        self.shield = Some(shield);
+        replies
+    }
+
+    fn handle_plain(&mut self, datagram: &[u8]) -> Vec<Vec<u8>> {
         let message = Message::parse(datagram).expect("the agent sends CoAP");
         if !message.code().is_request() {
             return Vec::new();
