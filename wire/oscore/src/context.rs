@@ -6,6 +6,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroize;
 
+use crate::bytes::Bytes;
 use crate::ccm::{KEY_BYTES, NONCE_BYTES};
 use crate::id::{Id, IdContext};
 use crate::sequence::PartialIv;
@@ -22,7 +23,27 @@ pub struct Context {
     sender_id: Id,
     recipient_id: Id,
     id_context: Option<IdContext>,
-    announces: bool,
+    announces: Announces,
+}
+
+/// How requests name the ID Context.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Announces {
+    Not,
+    AsItIs,
+    /// As a CBOR byte string: what Appendix B.2 does with its random ones.
+    Wrapped,
+}
+
+/// A kid context as it is sent: an ID Context, and a byte in front where it is wrapped.
+pub(crate) type KidContext = Bytes<{ 1 + IdContext::BYTES_MAX }>;
+
+/// As a CBOR byte string (Appendix B.2).
+pub(crate) fn wrapped(bytes: &[u8]) -> KidContext {
+    let mut kid_context = KidContext::new();
+    kid_context.append(&[0x40 | bytes.len() as u8]);
+    kid_context.append(bytes);
+    kid_context
 }
 
 /// What RFC 8613 §3.2.1 derives. A device may store these and leave HKDF out; see [`Context::from_keys`].
@@ -115,7 +136,7 @@ impl Context {
             sender_id,
             recipient_id,
             id_context,
-            announces: false,
+            announces: Announces::Not,
         })
     }
 
@@ -123,7 +144,20 @@ impl Context {
     /// with this client's id. It costs its bytes and one more in each.
     #[must_use]
     pub const fn announcing(mut self) -> Context {
-        self.announces = true;
+        self.announces = Announces::AsItIs;
+        self
+    }
+
+    /// The same as Appendix B.2 has it.
+    pub(crate) const fn announcing_wrapped(mut self) -> Context {
+        self.announces = Announces::Wrapped;
+        self
+    }
+
+    /// The same without the ID Context in requests: for a client whose server knows it by now.
+    #[must_use]
+    pub const fn silent(mut self) -> Context {
+        self.announces = Announces::Not;
         self
     }
 
@@ -152,8 +186,23 @@ impl Context {
     }
 
     /// The kid context of requests, if they have one.
-    pub(crate) const fn announced(&self) -> Option<&IdContext> {
-        if self.announces { self.id_context() } else { None }
+    pub(crate) fn announced(&self) -> Option<KidContext> {
+        let id_context = self.id_context.as_ref()?.as_bytes();
+        match self.announces {
+            Announces::Not => None,
+            Announces::AsItIs => {
+                let mut kid_context = KidContext::new();
+                kid_context.append(id_context);
+                Some(kid_context)
+            }
+            Announces::Wrapped => Some(wrapped(id_context)),
+        }
+    }
+
+    /// Whether a kid context is this context's, in either form.
+    pub(crate) fn is_named(&self, kid_context: &[u8]) -> bool {
+        let own = self.id_context.as_ref().map(IdContext::as_bytes);
+        own.is_some_and(|own| own == kid_context || wrapped(own).as_slice() == kid_context)
     }
 
     /// RFC 8613 §5.2: `generator` is the id of whoever counted `partial_iv`.

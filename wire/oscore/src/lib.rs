@@ -68,6 +68,7 @@
 //! | 8 processing | yes |
 //! | 10 proxies, 11 HTTP | no |
 //! | Appendix B.1.1, B.1.2 | yes: [`SenderSequence`], [`ReplayWindow::lost`], [`Challenge`] |
+//! | Appendix B.2 | yes: [`renewal`], for sides that have random numbers and the master secret |
 //! | Appendix C | every vector, byte by byte, in the tests |
 //! | Group OSCORE, EDHOC | no |
 //!
@@ -91,6 +92,7 @@ mod context;
 mod error;
 mod id;
 mod option;
+pub mod renewal;
 mod request;
 mod response;
 mod seal;

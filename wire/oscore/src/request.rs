@@ -2,6 +2,7 @@
 
 use wire_coap::{Code, Kind, Message, MessageId, OptionNumber, Token, Writer};
 
+use crate::bytes::Bytes;
 use crate::context::Context;
 use crate::error::{ProtectError, UnprotectError};
 use crate::id::Id;
@@ -53,7 +54,9 @@ impl Context {
             kid: *self.sender_id(),
             partial_iv: fresh.spend(),
         };
-        let option = option::encode(Some(bound.partial_iv), self.announced(), Some(self.sender_id()));
+        let kid_context = self.announced();
+        let kid_context = kid_context.as_ref().map(Bytes::as_slice);
+        let option = option::encode(Some(bound.partial_iv), kid_context, Some(self.sender_id()));
         let nonce = self.nonce(&bound.kid, bound.partial_iv);
         let seal = Seal::new(&self.keys().sender_key, nonce, &bound);
         let sent = protect(&seal, option.as_slice(), plain, out)?;
@@ -71,8 +74,7 @@ impl Context {
         window: &mut ReplayWindow,
         datagram: &'d mut [u8],
     ) -> Result<Received<'d>, UnprotectError> {
-        let is_ours = |bytes: &[u8]| self.id_context().is_some_and(|own| own.as_bytes() == bytes);
-        let envelope = Envelope::read(datagram, is_ours)?;
+        let envelope = Envelope::read(datagram, |kid_context| self.is_named(kid_context))?;
         if !envelope.code.is_request() {
             return Err(UnprotectError::NotProtected);
         }

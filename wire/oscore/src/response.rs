@@ -94,6 +94,18 @@ impl Context {
         plain: &Message<'_>,
         out: &'o mut [u8],
     ) -> Result<&'o [u8], ProtectError> {
+        self.respond(exchange, fresh, None, plain, out)
+    }
+
+    /// The same with a kid context, which only Appendix B.2 has in a response.
+    pub(crate) fn respond<'o>(
+        &self,
+        exchange: &mut ServerExchange,
+        fresh: Option<FreshPartialIv>,
+        kid_context: Option<&[u8]>,
+        plain: &Message<'_>,
+        out: &'o mut [u8],
+    ) -> Result<&'o [u8], ProtectError> {
         if !plain.code().is_response() {
             return Err(ProtectError::Code(plain.code()));
         }
@@ -115,7 +127,7 @@ impl Context {
             }
         };
         let seal = Seal::new(&self.keys().sender_key, nonce, &exchange.request);
-        protect(&seal, option::encode(own, None, None).as_slice(), plain, out)
+        protect(&seal, option::encode(own, kid_context, None).as_slice(), plain, out)
     }
 
     /// Verifies a response and decrypts it where it is. The caller found `exchange` by the token, as without OSCORE.
@@ -128,11 +140,21 @@ impl Context {
         exchange: &mut ClientExchange,
         datagram: &'d mut [u8],
     ) -> Result<Message<'d>, UnprotectError> {
+        self.hear(exchange, false, datagram)
+    }
+
+    /// The same of a response with a kid context, which only Appendix B.2 has.
+    pub(crate) fn hear<'d>(
+        &self,
+        exchange: &mut ClientExchange,
+        has_kid_context: bool,
+        datagram: &'d mut [u8],
+    ) -> Result<Message<'d>, UnprotectError> {
         let envelope = Envelope::read(datagram, |_| true)?;
         if !envelope.code.is_response() {
             return Err(UnprotectError::NotProtected);
         }
-        if envelope.kid.is_some() || envelope.has_kid_context {
+        if envelope.kid.is_some() || envelope.has_kid_context != has_kid_context {
             return Err(UnprotectError::Malformed);
         }
         let own = envelope.partial_iv;

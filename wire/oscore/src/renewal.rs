@@ -1,0 +1,246 @@
+//! New keys when a side has lost what it counted: the exchange of RFC 8613 Appendix B.2.
+//!
+//! ```text
+//! client                                        server
+//!   │ request 1   ID Context R1                    │ kid context R1
+//!   ├─────────────────────────────────────────────▶│
+//!   │◀─────────────────────────────────────────────┤ response 1, 4.01, under ID Context R2 ‖ R1; kid context R2
+//!   │ request 2   ID Context R2 ‖ R3               │ kid context R2 ‖ R3
+//!   ├─────────────────────────────────────────────▶│ R2 is its own: request 2 is fresh
+//!   │◀─────────────────────────────────────────────┤ response 2, under the same
+//! ```
+//!
+//! Each R is eight bytes from a random number generator that were never used before; kid contexts are CBOR byte strings. Both
+//! sides contribute, so that neither a replay nor a generator that repeats itself on one side makes keys that were used. What
+//! request 1 asks is not acted on: it may be a replay, and is worth an answer and no more.
+//!
+//! A side that stores its count needs none of this ([`crate::SenderSequence`]), nor does a server that lost its window
+//! ([`crate::ReplayWindow::lost`]). It is for clients with a random number generator and the master secret at hand whose memory
+//! did not survive. RFC 8613 has no vectors of it, and no peer in our tests speaks it.
+
+use core::fmt;
+
+use wire_coap::{Code, Kind, Message, MessageId, OptionNumber, Token, Writer};
+
+use crate::context::{Context, SameIds, wrapped};
+use crate::error::{ProtectError, UnprotectError};
+use crate::id::{Id, IdContext};
+use crate::option::OscoreOption;
+use crate::request::Received;
+use crate::response::ClientExchange;
+use crate::window::ReplayWindow;
+
+/// Eight random bytes that were never used before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Random(pub [u8; Random::BYTES]);
+
+impl Random {
+    /// Two make an ID Context.
+    pub const BYTES: usize = IdContext::BYTES_MAX / 2;
+
+    fn id_context(self) -> Option<IdContext> {
+        IdContext::new(&self.0)
+    }
+
+    /// `self` first.
+    fn and(self, other: Random) -> Option<IdContext> {
+        let mut both = [0; IdContext::BYTES_MAX];
+        let (first, second) = both.split_at_mut(Random::BYTES);
+        first.copy_from_slice(&self.0);
+        second.copy_from_slice(&other.0);
+        IdContext::new(&both)
+    }
+}
+
+/// What both sides have whatever they lost (RFC 8613 §3.2). Borrowed for as long as a context is derived from it.
+#[derive(Clone, Copy)]
+pub struct Inputs<'k> {
+    /// Of any length.
+    pub master_secret: &'k [u8],
+    /// Of any length, none included.
+    pub master_salt: &'k [u8],
+    /// Who this side is.
+    pub sender_id: Id,
+    /// Who the other side is.
+    pub recipient_id: Id,
+}
+
+impl Inputs<'_> {
+    fn context(&self, id_context: Option<IdContext>) -> Result<Context, SameIds> {
+        let (own, other) = (self.sender_id, self.recipient_id);
+        let context = Context::derive(self.master_secret, self.master_salt, id_context, own, other)?;
+        Ok(context.announcing_wrapped())
+    }
+}
+
+/// The client's side, from request 1 to its response.
+#[derive(Debug)]
+pub struct ClientRenewal {
+    r1: Random,
+    first: Context,
+}
+
+impl ClientRenewal {
+    /// Begins with `r1`.
+    ///
+    /// # Errors
+    /// [`SameIds`].
+    pub fn new(inputs: &Inputs<'_>, r1: Random) -> Result<ClientRenewal, SameIds> {
+        let first = inputs.context(r1.id_context())?;
+        Ok(ClientRenewal { r1, first })
+    }
+
+    /// The keys of request 1, and of nothing else: [`Context::protect_request`]. Its numbers are the client's count, or begin at
+    /// 0.
+    #[must_use]
+    pub const fn context(&self) -> &Context {
+        &self.first
+    }
+
+    /// Takes response 1; the keys from now on, with `r3` in them. Request 2 is the first under them, and names them; once it is
+    /// answered the client may be [`Context::silent`].
+    ///
+    /// # Errors
+    /// [`UnprotectError`]: it was not response 1, which may still come; nothing was changed.
+    pub fn handle_response(
+        &self,
+        inputs: &Inputs<'_>,
+        exchange: &mut ClientExchange,
+        datagram: &mut [u8],
+        r3: Random,
+    ) -> Result<Context, UnprotectError> {
+        let r2 = unwrapped(datagram)?.map(Random);
+        let r2 = r2.ok_or(UnprotectError::OtherContext)?;
+        let derive = |id_context| inputs.context(id_context).map_err(|SameIds| UnprotectError::OtherContext);
+        let second = derive(r2.and(self.r1))?;
+        let mut heard = exchange.clone();
+        let message = second.hear(&mut heard, true, datagram)?;
+        if message.code() != Code::UNAUTHORIZED {
+            return Err(UnprotectError::Inner);
+        }
+        *exchange = heard;
+        derive(r2.and(r3))
+    }
+}
+
+/// The server's side, from response 1 to request 2. A server keeps as many of one client as it likes to bear: each replay of a
+/// request 1 makes another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerRenewal {
+    r2: Random,
+}
+
+impl ServerRenewal {
+    /// Whether a kid context is that of a request 1.
+    #[must_use]
+    pub fn is_asked(kid_context: &[u8]) -> bool {
+        cbor_bytes::<{ Random::BYTES }>(kid_context).is_some()
+    }
+
+    /// Takes request 1, of a client that was found by its kid, and writes response 1 into `out`: piggybacked if the request was
+    /// Confirmable, else Non-confirmable under `message_id`.
+    ///
+    /// # Errors
+    /// [`RenewalError`].
+    pub fn answer<'o>(
+        inputs: &Inputs<'_>,
+        datagram: &mut [u8],
+        r2: Random,
+        message_id: MessageId,
+        out: &'o mut [u8],
+    ) -> Result<(ServerRenewal, &'o [u8]), RenewalError> {
+        let r1 = unwrapped(datagram)?.map(Random);
+        let r1 = r1.ok_or(UnprotectError::OtherContext)?;
+        let first = inputs.context(r1.id_context())?;
+        // A window of its own: these keys are new with each request 1, unless it is a replay, which is answered all the same.
+        let mut window = ReplayWindow::new();
+        let Received::Request { message, mut exchange } = first.unprotect_request(&mut window, datagram)? else {
+            return Err(UnprotectError::OtherContext.into());
+        };
+        let (kind, id) = match message.kind() {
+            Kind::Confirmable => (Kind::Acknowledgement, message.message_id()),
+            _ => (Kind::NonConfirmable, message_id),
+        };
+        let mut plain = [0; 4 + Token::LENGTH_MAX];
+        let plain = Writer::new(&mut plain, kind, Code::UNAUTHORIZED, id, message.token())
+            .map_err(ProtectError::Write)?
+            .finish();
+        let plain = Message::parse(plain).map_err(|_| ProtectError::TooLong)?;
+        // The request's nonce under other keys: R2 is in them, and was never used.
+        let second = inputs.context(r2.and(r1))?;
+        let kid_context = wrapped(&r2.0);
+        let sent = second.respond(&mut exchange, None, Some(kid_context.as_slice()), &plain, out)?;
+        Ok((ServerRenewal { r2 }, sent))
+    }
+
+    /// The keys that the `kid_context` of a request 2 names; `None` if it does not follow this response 1. The request is to be
+    /// verified with them and a new window; only when that succeeds are they the client's keys from now on.
+    ///
+    /// # Errors
+    /// [`SameIds`].
+    pub fn keys(&self, inputs: &Inputs<'_>, kid_context: &[u8]) -> Result<Option<Context>, SameIds> {
+        match cbor_bytes::<{ IdContext::BYTES_MAX }>(kid_context) {
+            Some(both) if both.starts_with(&self.r2.0) => inputs.context(IdContext::new(&both)).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Why a request 1 has no response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RenewalError {
+    /// The request is none of this exchange, or not authentic.
+    Request(UnprotectError),
+    /// The response was not written.
+    Response(ProtectError),
+    /// Misuse.
+    Ids(SameIds),
+}
+
+impl From<UnprotectError> for RenewalError {
+    fn from(error: UnprotectError) -> Self {
+        RenewalError::Request(error)
+    }
+}
+
+impl From<ProtectError> for RenewalError {
+    fn from(error: ProtectError) -> Self {
+        RenewalError::Response(error)
+    }
+}
+
+impl From<SameIds> for RenewalError {
+    fn from(error: SameIds) -> Self {
+        RenewalError::Ids(error)
+    }
+}
+
+impl fmt::Display for RenewalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RenewalError::Request(error) => error.fmt(f),
+            RenewalError::Response(error) => error.fmt(f),
+            RenewalError::Ids(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for RenewalError {}
+
+/// The kid context of a message, if it is a CBOR byte string of so many bytes.
+fn unwrapped<const N: usize>(datagram: &[u8]) -> Result<Option<[u8; N]>, UnprotectError> {
+    let message = Message::parse(datagram).map_err(UnprotectError::Coap)?;
+    let value = message
+        .option(OptionNumber::OSCORE)
+        .ok_or(UnprotectError::NotProtected)?;
+    Ok(OscoreOption::parse(value)?.kid_context.and_then(cbor_bytes))
+}
+
+fn cbor_bytes<const N: usize>(wrapped: &[u8]) -> Option<[u8; N]> {
+    const { assert!(N < 24, "the head has one byte") };
+    match wrapped.split_first() {
+        Some((head, bytes)) if *head == 0x40 | N as u8 => bytes.try_into().ok(),
+        _ => None,
+    }
+}
