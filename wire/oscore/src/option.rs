@@ -111,7 +111,8 @@ impl fmt::Display for OptionFault {
 impl core::error::Error for OptionFault {}
 
 /// The longest that is sent: flags, Partial IV, length and kid context, wrapped as in Appendix B.2, kid.
-pub(crate) const SENT_BYTES_MAX: usize = 1 + PartialIv::BYTES_MAX + 1 + (1 + IdContext::BYTES_MAX) + Id::BYTES_MAX;
+pub(crate) const SENT_BYTES_MAX: usize =
+    1 + PartialIv::BYTES_MAX + 1 + (1 + IdContext::BYTES_MAX) + Id::BYTES_MAX;
 
 /// An option as it is sent.
 pub(crate) fn encode(

@@ -111,7 +111,11 @@ impl ClientRenewal {
     ) -> Result<Context, UnprotectError> {
         let r2 = unwrapped(datagram)?.map(Random);
         let r2 = r2.ok_or(UnprotectError::OtherContext)?;
-        let derive = |id_context| inputs.context(id_context).map_err(|SameIds| UnprotectError::OtherContext);
+        let derive = |id_context| {
+            inputs
+                .context(id_context)
+                .map_err(|SameIds| UnprotectError::OtherContext)
+        };
         let second = derive(r2.and(self.r1))?;
         let mut heard = exchange.clone();
         let message = second.hear(&mut heard, true, datagram)?;
@@ -154,7 +158,11 @@ impl ServerRenewal {
         let first = inputs.context(r1.id_context())?;
         // A window of its own: these keys are new with each request 1, unless it is a replay, which is answered all the same.
         let mut window = ReplayWindow::new();
-        let Received::Request { message, mut exchange } = first.unprotect_request(&mut window, datagram)? else {
+        let Received::Request {
+            message,
+            mut exchange,
+        } = first.unprotect_request(&mut window, datagram)?
+        else {
             return Err(UnprotectError::OtherContext.into());
         };
         let (kind, id) = match message.kind() {

@@ -127,7 +127,12 @@ impl Context {
             }
         };
         let seal = Seal::new(&self.keys().sender_key, nonce, &exchange.request);
-        protect(&seal, option::encode(own, kid_context, None).as_slice(), plain, out)
+        protect(
+            &seal,
+            option::encode(own, kid_context, None).as_slice(),
+            plain,
+            out,
+        )
     }
 
     /// Verifies a response and decrypts it where it is. The caller found `exchange` by the token, as without OSCORE.
