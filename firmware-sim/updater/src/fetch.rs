@@ -34,6 +34,8 @@ impl<'a, F: NorFlash> Updater<'a, F> {
         let there = sectors.saturating_mul(Region::<F>::SECTOR_BYTES).min(image.bytes);
         let known = accepted == Some(image.digest) && self.staged_image()? == Ok(image);
         if !known {
+            // What a cut leaves in the slot may read as whole once, and differently when it runs: nothing starts before all is there.
+            self.slot().erase_header()?;
             self.staging().erase_header()?;
             self.staging().write_envelope(envelope)?;
             self.record(Entry::Accepted(image.digest))?;
