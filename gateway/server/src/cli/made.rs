@@ -16,9 +16,11 @@ pub(super) fn docs(command: &DocsCommand, out: &mut dyn Write) -> Result<(), Fai
             let failed = |error: io::Error| {
                 let name = directory.display();
                 Failure::new(REFUSED, format!("cannot write man pages in {name}: {error}"))
-                    .hint("name a directory that is there and yours")
+                    .hint("name a directory that you may write in")
             };
-            clap_mangen::generate_to(Cli::command(), directory).map_err(failed)?;
+            let made = std::fs::create_dir_all(directory);
+            made.and_then(|()| clap_mangen::generate_to(Cli::command(), directory))
+                .map_err(failed)?;
         }
     }
     Ok(out.flush()?)
