@@ -241,6 +241,31 @@ fn what_is_no_gateway_is_told_apart() {
     assert_eq!(ran.code, Some(2), "{ran:?}");
 }
 
+#[test]
+fn a_pause_is_said_at_once_instead_of_waited_for() {
+    let site = Site::started();
+    let image = site.import("v1", &firmware(1, 5_000), 1);
+    site.done("device claim 5254000000aa");
+    site.done("update pause");
+    let probe = format!(
+        "probe {} --vendor {VENDOR} --class {CLASS} --device 5254000000aa --image {}",
+        site.address(),
+        &image[..16]
+    );
+    let ran = site.run(&probe);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(
+        ran.stderr,
+        "error: image: the gateway puts block 0 off for 300 s: updates are paused there, or its link is full\n\
+         hint: on the gateway: deltagate status; deltagate update resume ends a pause\n"
+    );
+    site.done("update resume");
+    assert!(
+        site.done(&probe)
+            .contains("image     ok: 5000 bytes are the image")
+    );
+}
+
 /// A gateway of an older version must not list a device because somebody probed it.
 #[test]
 fn a_gateway_without_dry_check_ins_is_not_checked_in_to() {

@@ -55,6 +55,16 @@ pub enum ProbeError {
     /// The link is full.
     #[error("the gateway's link is full")]
     Busy,
+    /// The gateway serves nothing for longer than anybody watches a command.
+    #[error(
+        "image: the gateway puts block {block} off for {seconds} s: updates are paused there, or its link is full"
+    )]
+    PutOff {
+        /// The block.
+        block: u32,
+        /// For how long.
+        seconds: u64,
+    },
     /// The gateway answered with something that does not belong there.
     #[error("{what} was answered with {code} {text}")]
     Answered {
@@ -139,6 +149,9 @@ impl ProbeError {
             ProbeError::Refused { .. } => "on the gateway: deltagate why ID",
             ProbeError::NoDryCheckIn => "--record checks in for real, which lists the device on the gateway",
             ProbeError::Busy => "on the gateway: deltagate link list",
+            ProbeError::PutOff { .. } => {
+                "on the gateway: deltagate status; deltagate update resume ends a pause"
+            }
             ProbeError::NoImage { .. } => "on the gateway: deltagate image list",
             ProbeError::Lost { .. } => {
                 "the link loses too much: see deltagate link show, or probe with a smaller --block-size"

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use coap_lite::CoapOption;
+use gateway_core::PAUSE_MAX_AGE_S;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -141,6 +142,12 @@ impl Transfer {
             })?;
             match reply.code().as_str() {
                 "2.05" => return Ok(reply),
+                "5.03" if reply.max_age_s() >= u64::from(PAUSE_MAX_AGE_S) => {
+                    return Err(ProbeError::PutOff {
+                        block: wanted.number,
+                        seconds: reply.max_age_s(),
+                    });
+                }
                 "5.03" => {
                     self.put_off += 1;
                     std::thread::sleep(Duration::from_secs(reply.max_age_s().min(PUT_OFF_S_MAX)));
