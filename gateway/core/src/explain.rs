@@ -6,7 +6,6 @@ use crate::deferral::DeferralView;
 use crate::records::{DeviceRecord, ImageRecord, Selector};
 use crate::remedy::Remedy;
 use crate::views::{NextStep, TransferView};
-use crate::words::count;
 use wire_checkin::Format;
 use wire_coap::BlockSize;
 
@@ -163,11 +162,10 @@ fn reasons(device: &DeviceRecord, decision: &Decision<'_>) -> Vec<String> {
             }
             None => format!("the device reported \"{outcome}\", so the image is withheld"),
         },
-        Decision::NeedsBuilds { builds, .. } => count(
-            builds.len(),
-            "build for it is not finished",
-            "builds for it are not finished",
-        ),
+        Decision::NeedsBuilds { builds, .. } => match builds.iter().any(|build| build.base.is_some()) {
+            true => "its delta is not built yet".into(),
+            false => "its payload is not built yet".into(),
+        },
         Decision::BuildFailed { reason, .. } => format!("a build for it failed: {reason}"),
         Decision::NothingFits { target, .. } => match longer_than_slot {
             Some(slot) => format!(

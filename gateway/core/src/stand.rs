@@ -50,7 +50,9 @@ impl Stand {
                 without(&target.by.selector, id),
             )),
             Decision::NotNewer { next, .. } => Stand::Stuck(step(
-                &format!("sign a release with sequence number {next} or higher; import and assign that"),
+                &format!(
+                    "ask its publisher to sign a release with sequence number {next} or higher; import and assign that"
+                ),
                 explain::sign(*next),
             )),
             Decision::Distrusted(_) => Stand::Stuck(step(

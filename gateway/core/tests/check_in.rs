@@ -638,7 +638,7 @@ fn a_dry_check_in_says_what_would_happen_and_changes_nothing() {
             "of what it can take, patch with 1000 bytes costs least: 1094 bytes on the air",
         ),
         (&check_in(1, 2), Code::CHANGED, "it runs what it should"),
-        (&unbuilt, Code::CHANGED, "1 build for it is not finished"),
+        (&unbuilt, Code::CHANGED, "its delta is not built yet"),
         // What becomes of an update is told in earnest or not at all.
         (
             &reverted,

@@ -80,7 +80,10 @@ fn each_thing_that_an_operator_must_do_first_is_named_with_its_command() {
     );
     site.done(&format!("update assign {} --device 5254000000aa", &new[..16]));
     let shown = site.done(&probe);
-    assert!(shown.contains(" not finished; nothing was recorded"), "{shown}");
+    assert!(
+        shown.contains("its delta is not built yet; nothing was recorded"),
+        "{shown}"
+    );
     // Asking changed nothing: the device was never heard.
     assert_eq!(site.json("device list")["devices"][0]["last_seen_unix_s"], 0);
 

@@ -70,6 +70,7 @@ fn text(line: &Map<String, Value>) -> String {
     for (name, value) in line {
         match value {
             _ if FRAME.contains(&name.as_str()) || is_said(name) => {}
+            Value::String(value) if value.is_empty() => {}
             Value::String(value) => text.push_str(&format!(" {name}={value}")),
             value => text.push_str(&format!(" {name}={value}")),
         }
