@@ -105,14 +105,14 @@ pub fn the_clock_starts_in_1970_and_jumps() -> Told {
         "{status}"
     );
     support::caught_after(&rig, 5);
-    // Set to 2026, and an hour back, in the middle of the transfer.
+    // Set to 2030, and an hour back, in the middle of the transfer.
     let meanwhile = shown(&rig);
-    clock.set(1_793_000_000).unwrap();
+    clock.set(1_900_000_000).unwrap();
     let status = support::run(&rig.gateway, &["status"]);
     assert!(!status.contains("clock is not set"), "{status}");
     support::cut_after(&rig, 8);
     support::wait_for_replies(&rig, 8);
-    clock.set(1_792_996_400).unwrap();
+    clock.set(1_899_996_400).unwrap();
     rig.bridge.mend();
     let told = witness::runs(&rig, 0, 2);
     let observed = rig.bridge.seen().observed;
