@@ -2,6 +2,7 @@
 //!
 //! - `DELTAGATE_APP_VERSION`: the text it prints, `1.0.0` if not given. From 2 on it reports temperature statistics.
 //! - `DELTAGATE_APP_CONTACT_S`: how long it may be on trial without contact, in seconds; 120 if not given.
+//! - `DELTAGATE_APP_DECODER_BYTES`: what its patch decoder may use, where it has two slots; 16384 if not given.
 //! - `DELTAGATE_APP_BEHAVIOUR`: `normal`, or how this image is broken: `hang`, `fault`, `dead-network`, `idle-agent` (its loop
 //!   goes round and never calls the agent); or `no-agent`, the firmware without the agent, to measure what the agent costs; or
 //!   `bare`, the agent without a network stack, on the Cortex-M3.
@@ -21,6 +22,9 @@ const BEHAVIOURS: [&str; 7] = [
 
 /// Three check-ins with the ACK timeout of a slow link, 15 s, the last two retransmitted.
 const CONTACT_S: &str = "120";
+
+/// The class of 16 KiB.
+const DECODER_BYTES: &str = "16384";
 
 fn main() {
     println!("cargo:rerun-if-env-changed=DELTAGATE_APP_VERSION");
@@ -49,6 +53,14 @@ fn main() {
         "DELTAGATE_APP_CONTACT_S {contact_s:?} is no number of seconds"
     );
     println!("cargo:rustc-env=DELTAGATE_APP_CONTACT_S={contact_s}");
+
+    println!("cargo:rerun-if-env-changed=DELTAGATE_APP_DECODER_BYTES");
+    let decoder_bytes = var("DELTAGATE_APP_DECODER_BYTES").unwrap_or_else(|_| DECODER_BYTES.into());
+    assert!(
+        decoder_bytes.parse::<u32>().is_ok(),
+        "DELTAGATE_APP_DECODER_BYTES {decoder_bytes:?} is no number of bytes"
+    );
+    println!("cargo:rustc-env=DELTAGATE_APP_DECODER_BYTES={decoder_bytes}");
 
     let behaviour = var("DELTAGATE_APP_BEHAVIOUR").unwrap_or_else(|_| "normal".into());
     assert!(

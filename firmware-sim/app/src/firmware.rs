@@ -29,7 +29,11 @@ mod two_slots {
     /// The board's.
     pub(crate) const LAYOUT: Layout = Layout::emulated(Nor::ERASE_SIZE);
     /// What the patch decoder may use, reported at check-in.
-    pub(crate) const DECODER_BYTES: usize = 16 * 1024;
+    pub(crate) const DECODER_BYTES: usize =
+        match usize::from_str_radix(env!("DELTAGATE_APP_DECODER_BYTES"), 10) {
+            Ok(bytes) => bytes,
+            Err(_) => panic!("build.rs checked it"),
+        };
     pub(crate) const IN_PLACE: Option<InPlace> = None;
 }
 

@@ -334,7 +334,7 @@ rows! {
         told: WAIT,
         ends: Updated,
         simulated: Runs::Here,
-        qemu: Runs::Not("all firmware there gives its decoder 16 KiB"),
+        qemu: Runs::Here,
         also: [("firmware-sim/agent/tests/refusals.rs", "a_patch_that_needs_more_memory_costs_one_block")],
     }
     device::hawkbit_331_the_running_image_is_unknown {

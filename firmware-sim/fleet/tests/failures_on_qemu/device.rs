@@ -6,6 +6,7 @@ use crate::witness::{self, shown};
 use fleet::board::Board;
 use fleet::gateway::FakedClock;
 use fleet::link::LinkProfile;
+use fleet::rig::Rig;
 use wire_checkin::Format;
 
 pub fn the_device_has_no_clock() -> Told {
@@ -66,21 +67,35 @@ pub fn the_spare_slot_is_too_small() -> Told {
     shown(&rig)
 }
 
+pub fn the_decoder_has_too_little_memory() -> Told {
+    const IMAGE: &str = "v1-small-decoder.bin";
+    let rig = support::rig(Board::Mps2An385, LinkProfile::FAST, 2_000);
+    rig.ship_instead(IMAGE).unwrap();
+    let rig = support::started_with(rig, IMAGE);
+    let meanwhile = shown_during_the_transfer(&rig);
+    assert_eq!(rig.bridge.seen().observed.offers[0].format, Format::Full);
+    Told {
+        printed: meanwhile.printed,
+        ..witness::runs(&rig, 0, 2)
+    }
+}
+
+/// Assigns version 2 and looks after the first block; the link carries packets again.
+fn shown_during_the_transfer(rig: &Rig) -> Told {
+    support::cut_after(rig, 1);
+    support::assign(rig, "v2.bin", 2);
+    support::wait_for_replies(rig, 1);
+    let meanwhile = shown(rig);
+    rig.bridge.mend();
+    meanwhile
+}
+
 pub fn hawkbit_331_the_running_image_is_unknown() -> Told {
     let mut rig = support::rig(Board::Mps2An385, LinkProfile::FAST, 2_000);
     rig.machine.start().unwrap();
     support::line(&rig, 0, "checked in");
     support::run(&rig.gateway, &["device", "claim", &rig.device_id()]);
-    rig.bridge
-        .cut_when(|observed| observed.counts.payload_replies >= 1);
-    support::assign(&rig, "v2.bin", 2);
-    rig.bridge
-        .wait_until(support::PATIENCE, |seen| {
-            seen.observed.counts.payload_replies >= 1
-        })
-        .expect("the transfer began");
-    let meanwhile = shown(&rig);
-    rig.bridge.mend();
+    let meanwhile = shown_during_the_transfer(&rig);
     assert_eq!(rig.bridge.seen().observed.offers[0].format, Format::Full);
     Told {
         printed: meanwhile.printed,

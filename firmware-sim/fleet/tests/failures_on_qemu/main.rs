@@ -30,6 +30,7 @@ table::stories! { qemu:
     device::the_device_has_no_clock,
     device::sdk_nrf_29040_a_staged_patch_of_another_job_is_found,
     device::the_spare_slot_is_too_small,
+    device::the_decoder_has_too_little_memory,
     device::hawkbit_331_the_running_image_is_unknown,
     device::mcuboot_1708_an_older_image_is_assigned,
     gateway::the_gateway_is_killed_in_every_phase,
