@@ -5,7 +5,7 @@ use crate::board::Board;
 
 impl MachineConfig {
     /// What QEMU has to be told.
-    pub(super) fn arguments(&self) -> Vec<String> {
+    pub(super) fn arguments(&self, takes_writes: bool) -> Vec<String> {
         let mut arguments: Vec<String> = [
             "-nodefaults",
             "-display",
@@ -34,7 +34,7 @@ impl MachineConfig {
         ]);
         arguments.extend(match self.board {
             Board::Mps2An385 | Board::Mps2An386 | Board::SingleSlot => self.mps2(),
-            Board::Virt => self.virt(),
+            Board::Virt => self.virt(takes_writes),
         });
         arguments
     }
@@ -60,7 +60,8 @@ impl MachineConfig {
 
     /// Two banks of flash, the first read only. The RAM is more than the firmware uses, because QEMU puts its description
     /// of the machine at the end of it.
-    fn virt(&self) -> Vec<String> {
+    fn virt(&self, takes_writes: bool) -> Vec<String> {
+        let read_only = if takes_writes { "off" } else { "on" };
         vec![
             "-machine".into(),
             "virt".into(),
@@ -74,7 +75,10 @@ impl MachineConfig {
                 self.bootloader.display()
             ),
             "-drive".into(),
-            format!("if=pflash,unit=1,format=raw,file={}", self.flash.display()),
+            format!(
+                "if=pflash,unit=1,format=raw,readonly={read_only},file={}",
+                self.flash.display()
+            ),
             "-global".into(),
             "virtio-mmio.force-legacy=false".into(),
             "-device".into(),

@@ -43,6 +43,7 @@ pub struct MachineConfig {
 #[derive(Debug)]
 pub struct Machine {
     config: MachineConfig,
+    takes_writes: bool,
     serial: Lines,
     power_cycles: Watched<u32>,
     running: Option<Supervisor>,
@@ -65,6 +66,7 @@ impl Machine {
         let serial = Lines::open(&config.serial_log)?;
         Ok(Self {
             config,
+            takes_writes: true,
             serial,
             power_cycles: Watched::new(0),
             running: None,
@@ -74,7 +76,7 @@ impl Machine {
     /// Switches the machine on. Does nothing when it is on.
     pub fn start(&mut self) -> io::Result<()> {
         if self.running.is_none() {
-            self.run(self.config.arguments(), None)?;
+            self.run(self.config.arguments(self.takes_writes), None)?;
         }
         Ok(())
     }
@@ -84,7 +86,7 @@ impl Machine {
     pub fn start_watched(&mut self, watch: Watch) -> io::Result<()> {
         self.kill();
         let (ours, qemus) = UnixStream::pair()?;
-        let mut arguments = self.config.arguments();
+        let mut arguments = self.config.arguments(self.takes_writes);
         arguments.extend(debugger::ARGUMENTS.map(str::to_owned));
         self.run(arguments, Some(qemus.into()))?;
         debugger::start(ours, watch, self.serial.clone())
@@ -105,6 +107,12 @@ impl Machine {
     pub fn is_stopped(line: &str) -> bool {
         line.strip_prefix(HARNESS)
             .is_some_and(|remark| remark.starts_with(debugger::STOPPED))
+    }
+
+    /// From its next start on, no erase and no write to its flash succeeds, and the part says so. Only [`Board::Virt`] has a part that
+    /// can.
+    pub fn wear_out_flash(&mut self) {
+        self.takes_writes = false;
     }
 
     /// Cuts the power: `kill -9`. Returns when the process is gone.

@@ -42,6 +42,7 @@ const fn short(runs: &Runs) -> &'static str {
     match runs {
         Runs::Here | Runs::In(_) => "yes",
         Runs::Scaled(_) => "scaled",
+        Runs::Long(..) => "long",
         Runs::Not(_) => "no",
     }
 }
@@ -76,6 +77,7 @@ fn runs(page: &mut String, world: &str, name: &str, runs: &Runs) {
         Runs::Here => format!("`{name}`"),
         Runs::Scaled(how) => format!("`{name}`: {how}"),
         Runs::In(tests) => named(tests),
+        Runs::Long(tests, command) => format!("{}, with `{command}`", named(tests)),
         Runs::Not(why) => format!("not, for {why}"),
     };
     writeln!(page, "- **{world}:** {how}").unwrap();
@@ -112,7 +114,7 @@ Made from the table in `firmware-sim/fleet/tests/failures/table.rs`; a test comp
 DELTAGATE_WRITE_DOCS=1 cargo test -p fleet --test failures page
 ```
 
-“scaled” is a story with other numbers than the row's, named there.
+“scaled” is a story with other numbers than the row's, named there; “long” is one that takes minutes and has a command of its own.
 
 | what goes wrong | on virtual time | on QEMU |
 |---|---|---|
@@ -143,7 +145,9 @@ fn every_test_that_is_named_exists() {
             );
         }
         for runs in [&row.simulated, &row.qemu] {
-            let Runs::In(tests) = runs else { continue };
+            let (Runs::In(tests) | Runs::Long(tests, _)) = runs else {
+                continue;
+            };
             for (file, name) in *tests {
                 let text = text(file);
                 assert!(

@@ -52,6 +52,8 @@ pub enum Runs {
     Scaled(&'static str),
     /// In the course of these tests, which hold the row to it.
     In(&'static [Named]),
+    /// In the course of such tests that take minutes, and that nobody waits for but who runs this command.
+    Long(&'static [Named], &'static str),
     /// Not, and why.
     Not(&'static str),
 }
@@ -163,6 +165,7 @@ const POWER_CUTS: &str = "firmware-sim/agent/tests/power_cuts.rs";
 const KILLS: &str = "firmware-sim/fleet/tests/kills/main.rs";
 const BAD_FIRMWARE: &str = "firmware-sim/fleet/tests/bad_firmware.rs";
 const REFUSES: &str = "firmware-sim/fleet/tests/device_refuses.rs";
+const DEVICES: &str = "firmware-sim/fleet/tests/failures_on_qemu/device.rs";
 const PROCESSES: &str = "firmware-sim/fleet/tests/failures_on_qemu/process.rs";
 const START: &str = "gateway/server/tests/start.rs";
 const STORE: &str = "gateway/server/src/store/tests.rs";
@@ -308,7 +311,7 @@ rows! {
         told: "let it try once more; if it happens again exchange the device; then let the image be offered again: deltagate update retry",
         ends: Withheld,
         simulated: Runs::Here,
-        qemu: Runs::Not("its flash has no way to fail in one slot only"),
+        qemu: Runs::Long(&[(DEVICES, "a_flash_that_takes_no_writes_at_all_is_reported")], "scripts/soak-power worn"),
         also: [(
             "firmware-sim/agent/tests/flaky_flash.rs",
             "a_flash_that_keeps_failing_ends_the_update_and_is_reported",

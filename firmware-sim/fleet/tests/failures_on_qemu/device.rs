@@ -1,12 +1,13 @@
 //! Rows of the device.
 
 use crate::support::{self, SMALL_BLOCKS};
-use crate::table::{Ending, Told};
+use crate::table::{self, Ending, Told};
 use crate::witness::{self, shown};
 use fleet::board::Board;
 use fleet::gateway::FakedClock;
 use fleet::link::LinkProfile;
 use fleet::rig::Rig;
+use std::time::Duration;
 use wire_checkin::Format;
 
 pub fn the_device_has_no_clock() -> Told {
@@ -44,6 +45,27 @@ pub fn sdk_nrf_29040_a_staged_patch_of_another_job_is_found() -> Told {
         "nothing was made of the first patch"
     );
     told
+}
+
+/// Worn out is all of the flash, and it says so, as QEMU's only part does that can. Nothing can be kept then, not even the report.
+#[test]
+#[ignore = "nine minutes: scripts/soak-power worn"]
+fn a_flash_that_takes_no_writes_at_all_is_reported() {
+    const FIVE_TRIES: Duration = Duration::from_secs(900);
+    let mut rig = support::running_rig_on(Board::Virt, SMALL_BLOCKS);
+    rig.machine.kill();
+    rig.machine.wear_out_flash();
+    support::assign(&rig, "v2.bin", 2);
+    support::wait_until_built(&rig);
+    let mark = rig.machine.serial().mark();
+    rig.machine.start().unwrap();
+    let mark = support::line_within(&rig, mark, "sequence 2 reported", FIVE_TRIES);
+    support::more_check_ins(&rig, 3);
+    let said = rig.machine.serial().lines_from(mark);
+    assert!(!said.iter().any(|line| line.contains("offered")), "{said:?}");
+    let inventory = fleet::gateway::device(&rig.gateway, &rig.device_id()).unwrap();
+    assert!(inventory.runs(1), "{inventory:?}");
+    table::row("the_flash_takes_no_writes").check(&shown(&rig));
 }
 
 pub fn the_spare_slot_is_too_small() -> Told {
