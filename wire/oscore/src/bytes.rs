@@ -23,6 +23,15 @@ impl<const N: usize> Bytes<N> {
         self.length += piece.len();
     }
 
+    /// Zeros up to the end.
+    pub(crate) const fn fill(&mut self) {
+        self.length = N;
+    }
+
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(..self.length).unwrap_or_default()
+    }
+
     pub(crate) fn as_slice(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or(&[])
     }

@@ -2,13 +2,13 @@
 
 use core::fmt;
 
-use hkdf::Hkdf;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
 
 use crate::bytes::Bytes;
 use crate::ccm::{KEY_BYTES, NONCE_BYTES};
 use crate::id::{Id, IdContext};
+use crate::kdf;
 use crate::sequence::PartialIv;
 
 /// COSE's number for AES-CCM-16-64-128 (RFC 9053 §4.2), the algorithm that every implementation has.
@@ -46,7 +46,7 @@ pub(crate) fn wrapped(bytes: &[u8]) -> KidContext {
     kid_context
 }
 
-/// What RFC 8613 §3.2.1 derives. A device may store these and leave HKDF out; see [`Context::from_keys`].
+/// What RFC 8613 §3.2.1 derives.
 ///
 /// Wiped when they go. Nothing shows them: there is no `Debug`.
 #[derive(Clone)]
@@ -94,31 +94,50 @@ impl Context {
         sender_id: Id,
         recipient_id: Id,
     ) -> Result<Context, SameIds> {
-        let expander = Hkdf::<Sha256>::new(Some(master_salt), master_secret);
-        let mut keys = Keys {
-            sender_key: [0; KEY_BYTES],
-            recipient_key: [0; KEY_BYTES],
-            common_iv: [0; NONCE_BYTES],
+        let sha256 = &mut |parts: &[&[u8]]| {
+            let mut hash = Sha256::new();
+            for part in parts {
+                hash.update(part);
+            }
+            hash.finalize().into()
         };
-        expand(
-            &expander,
-            sender_id.as_bytes(),
+        Context::derive_with(
+            sha256,
+            master_secret,
+            master_salt,
             id_context,
-            "Key",
-            &mut keys.sender_key,
-        );
-        expand(
-            &expander,
-            recipient_id.as_bytes(),
-            id_context,
-            "Key",
-            &mut keys.recipient_key,
-        );
-        expand(&expander, &[], id_context, "IV", &mut keys.common_iv);
+            sender_id,
+            recipient_id,
+        )
+    }
+
+    /// The same with another's SHA-256, which hashes the concatenation of what it is given: a device has one in its ROM, and need
+    /// not bring a second.
+    ///
+    /// # Errors
+    /// [`SameIds`].
+    #[inline(never)]
+    pub fn derive_with(
+        sha256: &mut dyn FnMut(&[&[u8]]) -> [u8; 32],
+        master_secret: &[u8],
+        master_salt: &[u8],
+        id_context: Option<IdContext>,
+        sender_id: Id,
+        recipient_id: Id,
+    ) -> Result<Context, SameIds> {
+        let mut secret = kdf::extract(sha256, master_salt, master_secret);
+        let context = id_context.as_ref();
+        let mut key = |id: &Id| expand(sha256, &secret, id.as_bytes(), context, b"Key");
+        let keys = Keys {
+            sender_key: key(&sender_id),
+            recipient_key: key(&recipient_id),
+            common_iv: expand(sha256, &secret, &[], context, b"IV"),
+        };
+        secret.zeroize();
         Context::from_keys(keys, id_context, sender_id, recipient_id)
     }
 
-    /// The context of keys that were derived elsewhere and stored: a device needs no HKDF then.
+    /// The context of keys that were derived elsewhere.
     ///
     /// # Errors
     /// [`SameIds`].
@@ -237,30 +256,43 @@ impl fmt::Debug for Context {
     }
 }
 
-/// One output of HKDF-Expand with
+/// A key or an IV, of `N` bytes: the beginning of HKDF-Expand with
 ///
 /// ```text
 /// info = [ id: bstr, id_context: bstr / nil, alg_aead: 10, type: tstr, L: uint ]
 /// ```
-fn expand(expander: &Hkdf<Sha256>, id: &[u8], id_context: Option<IdContext>, kind: &str, output: &mut [u8]) {
+#[inline(never)]
+fn expand<const N: usize>(
+    sha256: kdf::Sha256<'_>,
+    secret: &[u8; kdf::HASH_BYTES],
+    id: &[u8],
+    id_context: Option<&IdContext>,
+    kind: &[u8],
+) -> [u8; N] {
+    const { assert!(N < 24, "one block, and a length of one byte") };
     const NIL: u8 = 0xf6;
-    let context = id_context.as_ref().map_or(&[][..], IdContext::as_bytes);
-    let info = [
-        // Array of five, then byte strings of less than 24 bytes, whose heads have one byte.
-        &[0x85, 0x40 | id.len() as u8],
-        id,
-        &[if id_context.is_some() {
-            0x40 | context.len() as u8
-        } else {
-            NIL
-        }],
-        context,
-        &[ALGORITHM, 0x60 | kind.len() as u8],
-        kind.as_bytes(),
-        &[output.len() as u8],
-    ];
-    // It fails only for more than 255 hashes of output.
-    let expanded = expander.expand_multi_info(&info, output);
-    debug_assert!(expanded.is_ok());
+    let mut info = Bytes::<INFO_BYTES_MAX>::new();
+    // Array of five, then byte strings of less than 24 bytes, whose heads have one byte.
+    info.append(&[0x85, 0x40 | id.len() as u8]);
+    info.append(id);
+    match id_context.map(IdContext::as_bytes) {
+        Some(context) => {
+            info.append(&[0x40 | context.len() as u8]);
+            info.append(context);
+        }
+        None => info.append(&[NIL]),
+    }
+    info.append(&[ALGORITHM, 0x60 | kind.len() as u8]);
+    info.append(kind);
+    info.append(&[N as u8]);
+    let mut output = kdf::expand(sha256, secret, info.as_slice());
+    let mut key = [0; N];
+    for (place, byte) in key.iter_mut().zip(output) {
+        *place = byte;
+    }
+    output.zeroize();
+    key
 }
-const _: () = assert!(Id::BYTES_MAX < 24 && IdContext::BYTES_MAX < 24 && KEY_BYTES < 24);
+
+const INFO_BYTES_MAX: usize = 1 + (1 + Id::BYTES_MAX) + (1 + IdContext::BYTES_MAX) + 1 + 4 + 1;
+const _: () = assert!(Id::BYTES_MAX < 24 && IdContext::BYTES_MAX < 24);

@@ -91,6 +91,7 @@ mod class;
 mod context;
 mod error;
 mod id;
+mod kdf;
 mod option;
 pub mod renewal;
 mod request;
