@@ -149,7 +149,7 @@ impl<'m, F: NorFlash> Agent<'m, F> {
             .count_start()
             .and_then(|()| journal.restart_deferral(now_ms));
         let seed = seed_of_start(seed, journal.state().starts);
-        let channel = Channel::open(flash, &config).map_err(|FlashFailed| NO_CHANNEL)?;
+        let channel = Channel::open(services, flash, &config).map_err(|FlashFailed| NO_CHANNEL)?;
         let link = journal.state().link;
         let ack_timeout_ms = link.map_or(config.ack_timeout_ms, |link| link.ack_timeout_ms);
         let mut core = Core {

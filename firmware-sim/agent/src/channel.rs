@@ -10,14 +10,16 @@
 
 use core::cell::RefCell;
 
-use deltagate_flash::{AppendError, Credentials, Name, Region, SEQUENCE_CHUNK, SequenceLog};
+use deltagate_flash::{AppendError, Credentials, Hash, Name, Region, SEQUENCE_CHUNK, SequenceLog};
+use deltagate_services::Services;
 use embedded_storage::nor_flash::NorFlash;
 use wire_coap::{Code, Message, OptionNumber, Token, WriteError, Writer};
-use wire_oscore::{ClientExchange, Context, Id, IdContext, Keys, SenderSequence};
+use wire_oscore::{ClientExchange, Context, Id, IdContext, SenderSequence};
 
 use crate::client::PLAIN_BYTES_MAX;
 use crate::config::Config;
 use crate::core::FlashFailed;
+use crate::services::Hasher;
 
 /// The longest Echo value that is repeated. RFC 9175 allows 40 bytes; ours have 8, aiocoap's too.
 const ECHO_BYTES_MAX: usize = 16;
@@ -57,15 +59,19 @@ impl Channel {
     /// How much longer a request is on the link: what OSCORE adds, and an Echo option with its two bytes.
     pub(crate) const OVERHEAD_BYTES_MAX: usize = wire_oscore::OVERHEAD_BYTES_MAX + 2 + ECHO_BYTES_MAX;
 
-    /// Reads the credentials, and how far their numbers are used.
+    /// Reads the credentials, derives the keys, and looks how far their numbers are used.
     #[inline(never)]
-    pub(crate) fn open<F: NorFlash>(flash: &RefCell<F>, config: &Config) -> Result<Self, FlashFailed> {
+    pub(crate) fn open<F: NorFlash>(
+        services: &dyn Services,
+        flash: &RefCell<F>,
+        config: &Config,
+    ) -> Result<Self, FlashFailed> {
         let mut channel = Self { secured: None };
         let Some(partition) = config.credentials else {
             return Ok(channel);
         };
         let region = Region::new(flash, partition);
-        if let Some(context) = Credentials::read(region)?.and_then(|stored| context(&stored)) {
+        if let Some(context) = Credentials::read(region)?.and_then(|stored| context(services, &stored)) {
             channel.secured = Some(Secured {
                 context,
                 sequence: SenderSequence::resume(SequenceLog::open(region)?.end()),
@@ -153,27 +159,25 @@ impl Channel {
     }
 }
 
-/// What was stored, as a context; `None` for ids that are the same, which no tool writes.
-fn context(stored: &Credentials) -> Option<Context> {
-    let id_context = match &stored.id_context {
-        Some(name) => Some(IdContext::new(name.as_bytes())?),
-        None => None,
-    };
-    let keys = Keys {
-        sender_key: stored.sender_key,
-        recipient_key: stored.recipient_key,
-        common_iv: stored.common_iv,
+/// The context of what was stored; `None` where its parts are none, which no record has that is sound.
+fn context(services: &dyn Services, stored: &Credentials) -> Option<Context> {
+    let id_context = match stored.id_context.as_bytes() {
+        [] => None,
+        bytes => Some(IdContext::new(bytes)?),
     };
     let (kid, gateway) = (
         Id::new(stored.kid.as_bytes())?,
         Id::new(stored.gateway.as_bytes())?,
     );
-    let context = Context::from_keys(keys, id_context, kid, gateway).ok()?;
-    Some(if stored.announces {
-        context.announcing()
-    } else {
-        context
-    })
+    let mut sha256 = |parts: &[&[u8]]| {
+        let mut hasher = Hasher::new(services);
+        for part in parts {
+            hasher.update(part);
+        }
+        hasher.finish()
+    };
+    let (secret, salt) = (&stored.master_secret, stored.master_salt.as_bytes());
+    Context::derive_with(&mut sha256, secret, salt, id_context, kid, gateway).ok()
 }
 
 impl From<AppendError> for FlashFailed {

@@ -2,6 +2,7 @@
 
 use core::cell::RefCell;
 
+use deltagate_services::Services;
 use embedded_storage::nor_flash::NorFlash;
 use wire_coap::{Message, Token, WriteError, Writer};
 
@@ -27,7 +28,11 @@ impl Channel {
     /// How much longer a request is on the link.
     pub(crate) const OVERHEAD_BYTES_MAX: usize = 0;
 
-    pub(crate) const fn open<F: NorFlash>(_: &RefCell<F>, _: &Config) -> Result<Self, FlashFailed> {
+    pub(crate) const fn open<F: NorFlash>(
+        _: &dyn Services,
+        _: &RefCell<F>,
+        _: &Config,
+    ) -> Result<Self, FlashFailed> {
         Ok(Self)
     }
 

@@ -11,13 +11,16 @@ use std::rc::Rc;
 
 use deltagate_agent::Event;
 use deltagate_flash::sim::{PowerCut, SimFlash};
-use deltagate_flash::{Credentials, Name, Region, SEQUENCE_CHUNK, SequenceLog, credentials_behind};
+use deltagate_flash::{Credentials, Region, SEQUENCE_CHUNK, SequenceLog, credentials_behind};
 use support::{Device, Gateway, LAYOUT, Link, Offer, Release, Vendor, image};
 use wire_coap::{Code, Kind, Message, MessageId, OptionNumber, Writer};
 use wire_oscore::{Context, EchoValue, Id, OscoreOption, Received, ReplayWindow, SenderSequence};
 
 const KID: [u8; 2] = [0x12, 0x34];
 const GATEWAY: [u8; 1] = [0x67];
+
+/// What is made of a response.
+type Attack = fn(&[u8]) -> Vec<Vec<u8>>;
 
 /// The gateway's side of OSCORE, and the air before it.
 struct Channel {
@@ -32,14 +35,14 @@ struct Channel {
     requests: usize,
     restarts: u8,
     /// What an attacker sends first, of a response that is about to be sent.
-    attack: Option<fn(&[u8]) -> Vec<Vec<u8>>>,
+    attack: Option<Attack>,
     /// The gateway restarts before the request of this count.
     restart_at: Option<usize>,
 }
 
 fn context(own: &[u8], other: &[u8]) -> Context {
     let (own, other) = (Id::new(own).unwrap(), Id::new(other).unwrap());
-    Context::derive(b"a device's secret", b"salt", None, own, other).unwrap()
+    Context::derive(b"the devices own!", b"salt", None, own, other).unwrap()
 }
 
 impl Channel {
@@ -148,17 +151,29 @@ fn written(message: &Message<'_>) -> Vec<u8> {
     writer.finish().to_vec()
 }
 
-fn credentials() -> Credentials {
-    let context = context(&KID, &GATEWAY);
-    Credentials {
-        kid: Name::new(&KID).unwrap(),
-        gateway: Name::new(&GATEWAY).unwrap(),
-        id_context: None,
-        announces: false,
-        sender_key: context.keys().sender_key,
-        recipient_key: context.keys().recipient_key,
-        common_iv: context.keys().common_iv,
+/// The record that the device was given: docs/identity.md.
+fn record() -> Vec<u8> {
+    let mut record = b"DGC0\x00\x01the devices own!\x04salt\x00".to_vec();
+    for name in [&KID[..], &GATEWAY] {
+        record.push(name.len() as u8);
+        record.extend(name);
     }
+    record[4] = record.len() as u8 + 4;
+    let crc = crc32(&record);
+    record.extend(crc.to_le_bytes());
+    record
+}
+
+/// CRC-32/ISO-HDLC, bit by bit.
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ (0xEDB8_8320 * (crc & 1));
+        }
+    }
+    !crc
 }
 
 fn full(_: &Release, target: &Release) -> Offer {
@@ -175,9 +190,7 @@ fn secured(offer: impl Fn(&Release, &Release) -> Offer) -> (Device, Rc<RefCell<C
     let mut bytes = device.flash.borrow().bytes().to_vec();
     bytes.resize((partition.offset + partition.bytes) as usize, 0xFF);
     device.flash = RefCell::new(SimFlash::from_bytes(bytes));
-    credentials()
-        .write(Region::new(&device.flash, partition))
-        .unwrap();
+    Credentials::write(&record(), Region::new(&device.flash, partition)).unwrap();
     device.config.credentials = Some(partition);
     let channel = Rc::new(RefCell::new(Channel::new()));
     let shield = Rc::clone(&channel);
@@ -224,7 +237,7 @@ fn an_update_takes_as_many_round_trips_as_without() {
     );
     assert_eq!(
         Credentials::read(region),
-        Ok(Some(credentials())),
+        Ok(Credentials::decode(&record())),
         "no update touches them"
     );
 }

@@ -1,19 +1,18 @@
-//! What a device was given to prove who it is, and to believe only its gateway: keys and names of its OSCORE context (RFC 8613).
+//! What a device was given to prove who it is, and to believe only its gateway: the record of `docs/identity.md`, in flash.
 //!
 //! ```text
 //! first sector
-//!   0 "DGC1"   4 kid length u8, 0..=7   5 gateway's id length u8, 0..=7   6 ID Context length u8, 0..=16, 0xFF: none
-//!   7 flags u8: bit 0 set, requests carry the ID Context; the others are 0
-//!   8 kid [7]   15 gateway's id [7]   22 sender key [16]   38 recipient key [16]   54 Common IV [13]   67 0
-//!   68 ID Context [16]   84 crc32 of 0..84
+//!    0 "DGC0"   4 length of the record u8   5 version u8, 1   6 master secret [16]
+//!   22 s u8, 0..=16       master salt [s]
+//!      c u8, 0..=16       ID Context [c]; none has 0 bytes
+//!      d u8, 1..=7        the device's Sender ID, its kid [d]
+//!      g u8, 0..=7        its Recipient ID, the gateway's Sender ID [g]; unlike the kid
+//!      crc32 of all before it u32
 //! behind it, two banks
 //!   the log of sequence numbers: see SequenceLog
 //! ```
 //!
-//! Keys are stored derived: a device then needs no HKDF, and one that is taken apart yields no master secret. What is shorter than
-//! its place has zeros behind it.
-//!
-//! The sector is written when the device is provisioned, and by nobody else: it lies outside of slots and logs. New keys are a new
+//! The sector is written when the device is enrolled, and by nobody else: it lies outside of slots and logs. New keys are a new
 //! sector over an old log, which goes on counting, so that even the same keys, written again, are safe. Whoever erases the log
 //! as well has to write keys that were never used.
 
@@ -22,24 +21,20 @@ use core::fmt;
 use embedded_storage::nor_flash::NorFlash;
 
 use crate::layout::log_bank_bytes;
-use crate::{CRC, FlashError, Partition, Region, put, word};
+use crate::{CRC, FlashError, Partition, Region, put};
 
-/// The stored record, in bytes.
-pub const CREDENTIALS_BYTES: usize = CRC_AT + 4;
+/// The longest record, in bytes.
+pub const CREDENTIALS_BYTES_MAX: usize =
+    SALT_AT + (1 + LONG_BYTES_MAX) * 2 + (1 + ID_BYTES_MAX) * 2 + CRC_BYTES;
 
-const MAGIC: [u8; 4] = *b"DGC1";
+const MAGIC: [u8; 4] = *b"DGC0";
+const VERSION: u8 = 1;
+const SECRET_BYTES: usize = 16;
+const LONG_BYTES_MAX: usize = 16;
 const ID_BYTES_MAX: usize = 7;
-const ID_CONTEXT_BYTES_MAX: usize = 16;
-const NO_ID_CONTEXT: u8 = 0xFF;
-const ANNOUNCES: u8 = 1;
-
-const KID_AT: usize = 8;
-const GATEWAY_AT: usize = KID_AT + ID_BYTES_MAX;
-const SENDER_KEY_AT: usize = GATEWAY_AT + ID_BYTES_MAX;
-const RECIPIENT_KEY_AT: usize = SENDER_KEY_AT + 16;
-const COMMON_IV_AT: usize = RECIPIENT_KEY_AT + 16;
-const ID_CONTEXT_AT: usize = COMMON_IV_AT + 13 + 1;
-const CRC_AT: usize = ID_CONTEXT_AT + ID_CONTEXT_BYTES_MAX;
+const CRC_BYTES: usize = 4;
+const SECRET_AT: usize = 6;
+const SALT_AT: usize = SECRET_AT + SECRET_BYTES;
 
 /// What the partition takes on a part with sectors of so many bytes: the sector of the credentials, and the log.
 #[must_use]
@@ -47,23 +42,19 @@ pub const fn credentials_bytes(sector_bytes: u32) -> u32 {
     sector_bytes + 2 * log_bank_bytes(sector_bytes)
 }
 
-/// A device's credentials, as stored.
+/// A device's credentials: the input of its OSCORE context (RFC 8613 §3.2).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// Who the device is: its Sender ID.
+    /// Of this device alone.
+    pub master_secret: [u8; SECRET_BYTES],
+    /// None has no bytes.
+    pub master_salt: Name<LONG_BYTES_MAX>,
+    /// None has no bytes.
+    pub id_context: Name<LONG_BYTES_MAX>,
+    /// Who the device is: its Sender ID. At least one byte.
     pub kid: Name<ID_BYTES_MAX>,
-    /// Who its gateway is.
+    /// Who its gateway is. Unlike the kid.
     pub gateway: Name<ID_BYTES_MAX>,
-    /// What tells the context from others with the same ids.
-    pub id_context: Option<Name<ID_CONTEXT_BYTES_MAX>>,
-    /// Whether requests carry it.
-    pub announces: bool,
-    /// Protects what the device sends.
-    pub sender_key: [u8; 16],
-    /// Protects what the gateway sends.
-    pub recipient_key: [u8; 16],
-    /// What nonces are made of.
-    pub common_iv: [u8; 13],
 }
 
 /// Up to `N` bytes.
@@ -95,14 +86,15 @@ impl<const N: usize> Name<N> {
         self.bytes.get(..usize::from(self.length)).unwrap_or_default()
     }
 
-    /// Of a place in the record.
-    fn stored(bytes: &[u8], at: usize, length: u8) -> Option<Self> {
-        let end = at.checked_add(usize::from(length))?;
-        Self::new(bytes.get(at..end)?)
+    /// Takes a length and so many bytes.
+    fn take(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let (length, rest) = bytes.split_first()?;
+        let (name, rest) = rest.split_at_checked(usize::from(*length))?;
+        Some((Self::new(name)?, rest))
     }
 }
 
-/// Shows who, and never a key.
+/// Shows who, and no secret.
 impl fmt::Debug for Credentials {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -114,67 +106,28 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// The stored form: what a provisioning tool writes to the start of the partition.
+    /// Reads a record at the beginning of `bytes`; what is behind it is not its own. `None` for anything else.
     #[must_use]
-    pub fn encode(&self) -> [u8; CREDENTIALS_BYTES] {
-        let mut bytes = [0; CREDENTIALS_BYTES];
-        let id_context_length = match &self.id_context {
-            Some(name) => {
-                put(&mut bytes, ID_CONTEXT_AT, name.as_bytes());
-                name.length
-            }
-            None => NO_ID_CONTEXT,
-        };
-        let flags = if self.announces { ANNOUNCES } else { 0 };
-        put(&mut bytes, 0, &MAGIC);
-        put(
-            &mut bytes,
-            4,
-            &[self.kid.length, self.gateway.length, id_context_length, flags],
-        );
-        put(&mut bytes, KID_AT, self.kid.as_bytes());
-        put(&mut bytes, GATEWAY_AT, self.gateway.as_bytes());
-        put(&mut bytes, SENDER_KEY_AT, &self.sender_key);
-        put(&mut bytes, RECIPIENT_KEY_AT, &self.recipient_key);
-        put(&mut bytes, COMMON_IV_AT, &self.common_iv);
-        let crc = CRC.checksum(bytes.get(..CRC_AT).unwrap_or_default());
-        put(&mut bytes, CRC_AT, &crc.to_le_bytes());
-        bytes
-    }
-
-    /// The inverse of [`Credentials::encode`]; `None` for anything else.
-    #[must_use]
-    pub fn decode(bytes: &[u8; CREDENTIALS_BYTES]) -> Option<Self> {
-        let checked = bytes.get(..CRC_AT)?;
-        if word(bytes, CRC_AT) != CRC.checksum(checked) {
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (record, _) = bytes.split_at_checked(usize::from(*bytes.get(MAGIC.len())?))?;
+        let (checked, crc) = record.split_last_chunk::<CRC_BYTES>()?;
+        if u32::from_le_bytes(*crc) != CRC.checksum(checked) {
             return None;
         }
-        let &[
-            m,
-            a,
-            g,
-            i,
-            kid_length,
-            gateway_length,
-            id_context_length,
-            flags,
-            ..,
-        ] = bytes;
-        if [m, a, g, i] != MAGIC || flags & !ANNOUNCES != 0 {
-            return None;
-        }
-        let id_context = match id_context_length {
-            NO_ID_CONTEXT => None,
-            length => Some(Name::stored(bytes, ID_CONTEXT_AT, length)?),
-        };
-        Some(Self {
-            kid: Name::stored(bytes, KID_AT, kid_length)?,
-            gateway: Name::stored(bytes, GATEWAY_AT, gateway_length)?,
+        let rest = checked.strip_prefix(&MAGIC)?;
+        let (&[_length, version], rest) = rest.split_first_chunk()?;
+        let (&master_secret, rest) = rest.split_first_chunk()?;
+        let (master_salt, rest) = Name::take(rest)?;
+        let (id_context, rest) = Name::take(rest)?;
+        let (kid, rest) = Name::take(rest)?;
+        let (gateway, rest) = Name::take(rest)?;
+        let is_sound = version == VERSION && rest.is_empty() && kid.length > 0 && kid != gateway;
+        is_sound.then_some(Self {
+            master_secret,
+            master_salt,
             id_context,
-            announces: flags & ANNOUNCES != 0,
-            sender_key: *bytes.get(SENDER_KEY_AT..)?.first_chunk()?,
-            recipient_key: *bytes.get(RECIPIENT_KEY_AT..)?.first_chunk()?,
-            common_iv: *bytes.get(COMMON_IV_AT..)?.first_chunk()?,
+            kid,
+            gateway,
         })
     }
 
@@ -183,20 +136,23 @@ impl Credentials {
     /// # Errors
     /// The flash's.
     pub fn read<F: NorFlash>(region: Region<'_, F>) -> Result<Option<Self>, FlashError> {
-        let mut bytes = [0; CREDENTIALS_BYTES];
+        let mut bytes = [0; CREDENTIALS_BYTES_MAX];
         region.read(0, &mut bytes)?;
         Ok(Self::decode(&bytes))
     }
 
-    /// Erases and writes their sector, and leaves the log behind it alone.
+    /// Erases their sector and writes a record into it; the log behind it is left alone.
     ///
     /// # Errors
-    /// The flash's.
-    pub fn write<F: NorFlash>(&self, region: Region<'_, F>) -> Result<(), FlashError> {
-        let mut padded = [0xFF; CREDENTIALS_BYTES.next_multiple_of(32)];
-        put(&mut padded, 0, &self.encode());
+    /// The flash's; a record that is longer than any is [`FlashError::OutOfBounds`].
+    pub fn write<F: NorFlash>(record: &[u8], region: Region<'_, F>) -> Result<(), FlashError> {
+        let mut padded = [0xFF; CREDENTIALS_BYTES_MAX.next_multiple_of(32)];
+        if record.len() > CREDENTIALS_BYTES_MAX {
+            return Err(FlashError::OutOfBounds);
+        }
+        put(&mut padded, 0, record);
         region.erase(0, Region::<F>::SECTOR_BYTES)?;
-        let whole = CREDENTIALS_BYTES.next_multiple_of(F::WRITE_SIZE);
+        let whole = record.len().next_multiple_of(F::WRITE_SIZE);
         region.program(0, padded.get(..whole).ok_or(FlashError::Misaligned)?)
     }
 }
@@ -210,80 +166,116 @@ pub const fn credentials_behind(layout: &crate::Layout) -> Partition {
 #[cfg(test)]
 mod tests {
     use core::cell::RefCell;
+    use std::vec::Vec;
 
     use super::*;
     use crate::Layout;
-    use crate::sim::SimFlash;
+    use crate::sim::{Rewrites, SimFlash};
 
-    fn credentials() -> Credentials {
-        Credentials {
-            kid: Name::new(&[1, 2, 3]).unwrap(),
-            gateway: Name::new(b"g").unwrap(),
-            id_context: None,
-            announces: false,
-            sender_key: [0xa1; 16],
-            recipient_key: [0xa2; 16],
-            common_iv: [0xa3; 13],
+    fn bytes(hex: &str) -> Vec<u8> {
+        let digits: Vec<u8> = hex.bytes().filter(|byte| *byte != b' ').collect();
+        let byte = |pair: &[u8]| u8::from_str_radix(core::str::from_utf8(pair).unwrap(), 16).unwrap();
+        digits.chunks(2).map(byte).collect()
+    }
+
+    /// The two examples of docs/identity.md: a device in the field was given such a record.
+    fn examples() -> [Vec<u8>; 2] {
+        [
+            bytes("44474330 27 01 0102030405060708090a0b0c0d0e0f10 08 9e7ca92223786340 00 01 01 00 2b27c785"),
+            bytes("44474330 20 01 0102030405060708090a0b0c0d0e0f10 00 00 02 0102 00 d0a89211"),
+        ]
+    }
+
+    /// A record of these parts, its length and CRC right.
+    fn record(version: u8, salt: &[u8], id_context: &[u8], kid: &[u8], gateway: &[u8]) -> Vec<u8> {
+        let mut record = Vec::from(*b"DGC0\0");
+        record.push(version);
+        record.extend([7; 16]);
+        for part in [salt, id_context, kid, gateway] {
+            record.push(part.len() as u8);
+            record.extend(part);
         }
+        record[4] = record.len() as u8 + 4;
+        let crc = CRC.checksum(&record);
+        record.extend(crc.to_le_bytes());
+        record
+    }
+
+    #[test]
+    fn the_examples_of_the_documentation_are_read() {
+        let [first, second] = examples().map(|record| Credentials::decode(&record).unwrap());
+        assert_eq!(first.master_secret, core::array::from_fn(|i| i as u8 + 1));
+        assert_eq!(first.master_salt.as_bytes(), bytes("9e7ca92223786340"));
+        assert_eq!(
+            (first.kid.as_bytes(), first.gateway.as_bytes()),
+            (&[1][..], &[][..])
+        );
+        assert_eq!(second.kid.as_bytes(), [1, 2]);
+        assert_eq!(second.master_salt.as_bytes(), []);
     }
 
     #[test]
     fn credentials_come_back_from_the_flash() {
-        let partition = credentials_behind(&Layout::EMULATED);
-        assert!(Layout::EMULATED.leaves_free(partition));
-        let flash = RefCell::new(SimFlash::new(0x12_0000));
-        let region = Region::new(&flash, partition);
-        assert_eq!(Credentials::read(region), Ok(None));
-        for id_context in [None, Name::new(&[]), Name::new(&[9; 16])] {
-            let credentials = Credentials {
-                id_context,
-                announces: id_context.is_some(),
-                ..credentials()
-            };
-            credentials.write(region).unwrap();
-            assert_eq!(Credentials::read(region), Ok(Some(credentials)));
+        fn on<const P: usize, const S: usize>() {
+            let partition = Partition::new(0, credentials_bytes(S as u32));
+            let flash = RefCell::new(SimFlash::<P, S>::part(partition.bytes, Rewrites::Once));
+            let region = Region::new(&flash, partition);
+            assert_eq!(Credentials::read(region), Ok(None));
+            let longest = record(1, &[1; 16], &[2; 16], &[3; 7], &[4; 7]);
+            assert_eq!(longest.len(), CREDENTIALS_BYTES_MAX);
+            for record in examples().into_iter().chain([longest]) {
+                Credentials::write(&record, region).unwrap();
+                assert_eq!(Credentials::read(region), Ok(Credentials::decode(&record)));
+                assert!(Credentials::read(region).unwrap().is_some());
+            }
         }
-    }
-
-    /// The layout of the front page, byte by byte: a device in the field was provisioned with it.
-    #[test]
-    fn the_record_is_what_the_front_page_says() {
-        let bytes = credentials().encode();
-        let mut expected = std::vec![];
-        expected.extend(b"DGC1\x03\x01\xff\x00");
-        expected.extend([1, 2, 3, 0, 0, 0, 0]);
-        expected.extend(b"g\0\0\0\0\0\0");
-        expected.extend([0xa1; 16]);
-        expected.extend([0xa2; 16]);
-        expected.extend([0xa3; 13]);
-        expected.extend([0; 1 + 16]);
-        assert_eq!(bytes[..CRC_AT], expected);
-        assert_eq!(CREDENTIALS_BYTES, 88);
+        on::<1, 256>();
+        on::<4, 4_096>();
+        on::<32, 0x1_0000>();
+        assert!(Layout::EMULATED.leaves_free(credentials_behind(&Layout::EMULATED)));
     }
 
     #[test]
     fn every_flipped_bit_is_noticed() {
-        for bit in 0..CREDENTIALS_BYTES * 8 {
-            let mut bytes = credentials().encode();
-            bytes[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(Credentials::decode(&bytes), None, "bit {bit}");
+        for sound in examples() {
+            for bit in 0..sound.len() * 8 {
+                let mut bytes = sound.clone();
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                bytes.resize(CREDENTIALS_BYTES_MAX, 0xFF);
+                assert_eq!(Credentials::decode(&bytes), None, "bit {bit}");
+            }
         }
     }
 
     #[test]
-    fn lengths_that_do_not_fit_are_refused() {
-        for (at, length) in [(4, 8), (5, 8), (6, 17)] {
-            let mut bytes = credentials().encode();
-            bytes[at] = length;
-            let crc = CRC.checksum(&bytes[..CRC_AT]).to_le_bytes();
-            bytes[CRC_AT..].copy_from_slice(&crc);
-            assert_eq!(Credentials::decode(&bytes), None, "byte {at}");
+    fn what_is_out_of_range_is_refused() {
+        assert!(Credentials::decode(&record(1, &[], &[], &[1], &[])).is_some());
+        for refused in [
+            record(2, &[], &[], &[1], &[]),
+            record(1, &[0; 17], &[], &[1], &[]),
+            record(1, &[], &[0; 17], &[1], &[]),
+            record(1, &[], &[], &[], &[1]),
+            record(1, &[], &[], &[0; 8], &[]),
+            record(1, &[], &[], &[1], &[0; 8]),
+            record(1, &[], &[], &[5], &[5]),
+        ] {
+            assert_eq!(Credentials::decode(&refused), None, "{refused:02x?}");
         }
+        for length in 0..39 {
+            assert_eq!(Credentials::decode(&examples()[0][..length]), None);
+        }
+        let mut longer = examples()[0].clone();
+        longer.insert(35, 0);
+        longer[4] += 1;
+        let end = longer.len() - 4;
+        let crc = CRC.checksum(&longer[..end]).to_le_bytes();
+        longer[end..].copy_from_slice(&crc);
+        assert_eq!(Credentials::decode(&longer), None, "not the sum of its parts");
     }
 
     #[test]
-    fn nothing_shows_a_key() {
-        let shown = std::format!("{:?}", credentials());
-        assert!(!shown.contains("161") && !shown.contains("a1"), "{shown}");
+    fn nothing_shows_a_secret() {
+        let shown = std::format!("{:?}", Credentials::decode(&record(1, &[], &[], &[1], &[])));
+        assert!(shown.contains("kid") && !shown.contains('7'), "{shown}");
     }
 }

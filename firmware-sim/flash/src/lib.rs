@@ -60,7 +60,7 @@ pub use boot_log::{
     BootLog, BootLogState, BootRecord, FAILED_TRIALS_MAX, FailedTrials, RevertReason, Reverted,
     TRIAL_BOOTS_MAX, Trial,
 };
-pub use credentials::{CREDENTIALS_BYTES, Credentials, Name, credentials_behind, credentials_bytes};
+pub use credentials::{CREDENTIALS_BYTES_MAX, Credentials, Name, credentials_behind, credentials_bytes};
 pub use hashing::{Hash, Hashing};
 pub use layout::{ImageOffset, Layout, Partition, Slot, SlotOffset, log_bank_bytes, slot_header_bytes};
 pub use provision::{PROVISION_BYTES, Provision, ProvisionFault, TRUST_ANCHORS_MAX};
