@@ -272,11 +272,26 @@ fn buffers() -> Check {
                 RECEIVE_BUFFER_BYTES >> 10,
                 granted / 768
             ),
-            format!("sysctl -w net.core.rmem_max={RECEIVE_BUFFER_BYTES}, and in /etc/sysctl.d to keep it"),
+            raise_buffer(Path::new(SYSCTL_FILE).exists()),
         ),
         Err(error) => Check::bad("buffers", format!("no UDP socket: {error}"), "see ulimit -n"),
     }
 }
+
+/// The Debian package keeps the limit in a file of its own; whoever does without it keeps one.
+fn raise_buffer(packaged: bool) -> String {
+    match packaged {
+        true => format!("sudo sysctl --load={SYSCTL_FILE}, which the next start does by itself"),
+        false => {
+            format!(
+                "sudo sysctl -w net.core.rmem_max={RECEIVE_BUFFER_BYTES}, and in /etc/sysctl.d to keep it"
+            )
+        }
+    }
+}
+
+/// Where the Debian package puts `package/60-deltagate.conf`.
+const SYSCTL_FILE: &str = "/usr/lib/sysctl.d/60-deltagate.conf";
 
 fn granted_bytes() -> io::Result<usize> {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None)?;
@@ -294,6 +309,18 @@ fn granted_bytes() -> io::Result<usize> {
 mod tests {
     use super::super::Verdict;
     use super::*;
+
+    /// The remedy loads the file that the package ships, where the package puts it, and that file is enough.
+    #[test]
+    fn the_package_raises_the_limit_to_what_the_socket_asks_for() {
+        let shipped = include_str!("../../package/60-deltagate.conf");
+        let line = format!("net.core.rmem_max = {RECEIVE_BUFFER_BYTES}");
+        assert!(shipped.lines().any(|shipped| shipped == line), "{shipped}");
+        let (directory, name) = SYSCTL_FILE.rsplit_once('/').unwrap();
+        let asset = format!("[\"package/{name}\", \"{}/\"", &directory[1..]);
+        assert!(include_str!("../../Cargo.toml").contains(&asset), "{asset}");
+        assert!(raise_buffer(true).contains(SYSCTL_FILE));
+    }
 
     #[test]
     fn a_disk_and_a_clock_are_judged_by_what_a_gateway_needs() {
