@@ -189,7 +189,7 @@ async fn a_day_of_a_thousand_devices_fits_the_card() {
     let [told, stored] = [after[0] - before[0], after[1] - before[1]];
     println!(
         "writes: {DEVICES} devices, one check-in an hour, 24 h: {} commits of {} rows; {told} bytes written by the gateway, \
-         {stored} sent to storage for it",
+         {stored} sent to storage for it (at most {BYTES_MAX})",
         site.commits, site.changes
     );
     assert_eq!(stored_check_ins(directory.path()), [u64::from(DEVICES) * 25; 2]);
