@@ -99,6 +99,10 @@ impl From<ClientError> for Failure {
                 hint,
                 ..Failure::new(REFUSED, problem)
             },
+            // Where there are no such sockets, no gateway runs either.
+            ClientError::NotRunning { ref source, .. } if source.kind() == io::ErrorKind::Unsupported => {
+                Failure::of(REFUSED, &error).hint("run the command where the gateway runs, by ssh")
+            }
             ClientError::NotRunning { .. } => Failure::of(REFUSED, &error).hint(
                 "deltagate serve --config gateway.toml, or name its socket with --socket or DELTAGATE_SOCKET",
             ),

@@ -22,7 +22,7 @@ pub(super) enum Stream {}
 pub(super) fn connect(_: &Path) -> io::Result<Stream> {
     Err(io::Error::new(
         io::ErrorKind::Unsupported,
-        "a gateway is asked on its own machine: run the command there, by ssh",
+        "a gateway is asked on its own machine",
     ))
 }
 
