@@ -2,6 +2,7 @@
 
 use crate::config::LinkName;
 use crate::effect::BuildKey;
+use crate::identities::IdentityChange;
 use crate::identity::{ArtefactDigest, ImageDigest};
 use crate::label::Label;
 use crate::records::{
@@ -42,7 +43,9 @@ pub enum Change {
     Labelled(DeviceId, Label),
     /// Removes a device's label.
     Unlabelled(DeviceId),
-    /// Removes the device's row, its label, its traffic and its memberships. Its offers, assignment and updates are removed by
+    /// Who holds which key, what else devices are called, and which are retired.
+    Identity(IdentityChange),
+    /// Removes the device's row, its label and names, its retirement, its traffic and its memberships. Its credentials, offers, assignment and updates are removed by
     /// changes of their own that come before this one.
     DeviceForgotten(DeviceId),
     /// Key: name. A group without members.

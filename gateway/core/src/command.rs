@@ -1,5 +1,6 @@
 //! What an operator may ask, and how the core refuses.
 
+use crate::enrolment::{IdentityCommand, IdentityRefusal, ImportReport};
 use crate::explain;
 use crate::identity::{ClassId, ImageDigest, VendorId};
 use crate::label::Label;
@@ -48,6 +49,8 @@ pub enum Command {
     /// Lets a withheld image be offered to the device again, and failed builds for it be tried again.
     /// Without an image: every withheld image of the device.
     Retry(DeviceId, Option<ImageDigest>),
+    /// About who holds which key.
+    Identity(IdentityCommand),
 }
 
 /// A command was carried out, or there was nothing left to do.
@@ -76,6 +79,8 @@ pub enum Reply {
         /// Devices in the middle of a transfer.
         waiting: usize,
     },
+    /// What came of an import of devices.
+    Imported(ImportReport),
     /// Released for another try.
     Retrying {
         /// Images released on the device.
@@ -273,6 +278,9 @@ pub enum Refusal {
         /// The budget.
         max: Bytes,
     },
+    /// About who holds which key.
+    #[error(transparent)]
+    Identity(#[from] IdentityRefusal),
     /// A limit of the configuration or of this version was reached.
     #[error("there are already {max} {what}")]
     TooMany {
@@ -313,6 +321,7 @@ impl Refusal {
             Refusal::DiskBudget { .. } => {
                 "remove an image that nobody needs (deltagate image remove IMAGE), or raise disk_bytes_max in gateway.toml".into()
             }
+            Refusal::Identity(refusal) => refusal.hint(),
             Refusal::TooMany { .. } => "deltagate device list --unclaimed".into(),
         }
     }
@@ -355,6 +364,14 @@ impl fmt::Display for Reply {
                     write!(f, "; {transfers} on within {PAUSE_MAX_AGE_S} s")?;
                 }
                 Ok(())
+            }
+            Reply::Imported(report) => {
+                let enrolled = count(report.enrolled.len(), "device", "devices");
+                write!(f, "enrolled {enrolled}")?;
+                match report.unchanged {
+                    0 => Ok(()),
+                    unchanged => write!(f, "; {unchanged} were enrolled before"),
+                }
             }
             Reply::Retrying { images, builds } => write!(
                 f,

@@ -3,6 +3,7 @@
 use crate::config::LinkConfig;
 use crate::decision::{Decision, PATCH_MEMORY_MIN, Target};
 use crate::deferral::DeferralView;
+use crate::identities::Retirement;
 use crate::records::{DeviceRecord, ImageRecord, Selector};
 use crate::remedy::Remedy;
 use crate::views::{NextStep, TransferView};
@@ -76,6 +77,14 @@ fn who(device: &DeviceRecord, link: &LinkConfig) -> String {
             device.id, report.class, link.name
         ),
         None => format!("device {} is {claimed} and was never heard", device.id),
+    }
+}
+
+/// Why a device is listed that is served no more.
+pub(crate) fn retired(retirement: Retirement) -> String {
+    match retirement.successor {
+        Some(successor) => format!("it is retired: device {successor} took its place"),
+        None => "it is retired: its keys are destroyed and it is served no updates".into(),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::keep;
 use crate::links::{Admission, LinkIndex, Links, Outgoing};
 use crate::meter::{Meter, Way};
 use crate::offers;
-use crate::operator;
+use crate::operator::{self, enrol};
 use crate::passage::{Asked, Passage};
 use crate::replies::{Replies, exchange_lifetime_ms};
 use crate::request::{self, Incoming, Response};
@@ -41,6 +41,8 @@ pub struct Gateway {
     fresh: MessageId,
     /// When it began to listen, of the monotonic clock.
     pub(crate) started_ms: u64,
+    /// When rotations of credentials are looked at, of the monotonic clock.
+    rotations_ms: Option<u64>,
     pub(crate) unclaimed_dropped: u64,
 }
 
@@ -63,6 +65,7 @@ impl Gateway {
             ready: VecDeque::new(),
             fresh: MessageId(0),
             started_ms: 0,
+            rotations_ms: None,
             unclaimed_dropped: 0,
             config,
         }
@@ -79,6 +82,7 @@ impl Gateway {
     pub fn handle_start(&mut self, now: Now) {
         self.started_ms = now.monotonic_ms;
         offers::withdraw_distrusted(&mut self.journal, now);
+        enrol::end_rotations(&mut self.journal, now);
         self.journal
             .build_lost(&self.links, self.config.disk_bytes_max.is_some());
         keep::evict(&mut self.journal, self.config.disk_bytes_max);
@@ -99,6 +103,10 @@ impl Gateway {
     /// Does what is due: sends replies that waited, stores counters.
     pub fn handle_timeout(&mut self, now: Now) {
         self.meter.handle_timeout(&mut self.journal, now);
+        if self.rotations_ms.is_some_and(|at_ms| at_ms <= now.monotonic_ms) {
+            self.rotations_ms = None;
+            enrol::end_rotations(&mut self.journal, now);
+        }
         self.settle(now);
     }
 
@@ -138,7 +146,11 @@ impl Gateway {
 
     /// When to call [`Gateway::handle_timeout`], in milliseconds of the monotonic clock; `None`: not needed.
     pub fn poll_timeout(&self) -> Option<u64> {
-        let due = [self.links.poll_timeout(), self.meter.poll_timeout()];
+        let due = [
+            self.links.poll_timeout(),
+            self.meter.poll_timeout(),
+            self.rotations_ms,
+        ];
         due.into_iter().flatten().min()
     }
 
@@ -435,6 +447,9 @@ impl Gateway {
             }
         }
         self.meter.arm(now, self.config.counters_interval_s);
+        if self.rotations_ms.is_none() && self.journal.state().identities.is_any_leaving() {
+            self.rotations_ms = Some(now.monotonic_ms.saturating_add(ROTATIONS_INTERVAL_MS));
+        }
     }
 
     fn count(&mut self, link: LinkIndex, way: Way, payload: usize, device: Option<DeviceId>) {
@@ -448,6 +463,9 @@ impl Gateway {
         self.meter.events(&mut self.journal, name)
     }
 }
+
+/// How often it is asked whether credentials have had their time: their bounds are days.
+const ROTATIONS_INTERVAL_MS: u64 = 600_000;
 
 /// What a GET asks for, where it is a block that may not get through.
 fn asked(route: Route, message: &Message<'_>) -> Option<Asked> {

@@ -14,6 +14,7 @@
 //! | `offers` | paths, and what became of an image on a device |
 //! | `keep` | pins, removal of images, the disk budget |
 //! | `operator`, `command` | operators' commands and refusals |
+//! | `credentials`, `secret`, `identities`, `enrolment` | who holds which key: the record, rows, commands |
 //! | `links`, `shaper`, `replies` | rate, queue, 5.03; the window of answered check-ins |
 //! | `passage` | smaller blocks for a device that large ones do not reach |
 //! | `meter` | bytes, airtime and progress, counted at once and stored coarsely |
@@ -47,12 +48,16 @@ mod choice;
 mod command;
 mod config;
 mod contact;
+mod credentials;
 mod decision;
 mod deferral;
+mod device_name;
 mod dry;
 mod effect;
+mod enrolment;
 mod explain;
 mod gateway;
+mod identities;
 mod identity;
 mod journal;
 mod keep;
@@ -71,6 +76,7 @@ mod remedy;
 mod replies;
 mod request;
 mod resources;
+mod secret;
 mod shaper;
 mod stand;
 mod state;
@@ -84,11 +90,18 @@ pub use choice::{Candidate, Verdict};
 pub use command::{Command, Refusal, Reply};
 pub use config::{BLOCK_OVERHEAD_BYTES_MAX, CoreConfig, LinkConfig, LinkName, Prefix, PrefixError};
 pub use contact::{ClockView, Contact, ContactView, MISSED_MAX};
+pub use credentials::{
+    Credentials, CredentialsError, ID_CONTEXT_BYTES_MAX, KID_BYTES_MAX, Kid, NotAKid, Octets,
+    RECORD_BYTES_MAX, SALT_BYTES_MAX,
+};
 pub use deferral::{DeferralView, PATIENCE_S};
+pub use device_name::{DeviceName, NameKind};
 pub use effect::{
     BuildFormats, BuildKey, BuildOutcome, BuildRequest, Effect, File, PayloadError, Payloads, Transmit,
 };
+pub use enrolment::{BadLine, Enrolment, IdentityCommand, IdentityRefusal, Import, ImportReport};
 pub use gateway::Gateway;
+pub use identities::{CredentialRecord, IdentityChange, IdentityView, Phase, Retirement};
 pub use identity::{ArtefactDigest, ClassId, ImageDigest, VendorId};
 pub use label::{LABEL_CHARS_MAX, Label};
 pub use needs::NeedView;
@@ -99,6 +112,7 @@ pub use records::{
     Offer, OfferPath, Progress, Selector, Terms, Traffic, UpdateRecord, UpdateState,
 };
 pub use remedy::Remedy;
+pub use secret::{SECRET_BYTES, Secret};
 pub use units::{AirTime, BitsPerSecond, Bytes, Now, WRITTEN_UNIX_S};
 pub use views::{
     DeviceView, GroupView, ImageView, LinkView, NextStep, Stage, StatusView, TargetView, TransferView,

@@ -133,6 +133,23 @@ pub(crate) fn release(journal: &mut Journal, now: Now, id: DeviceId, image: Imag
     }
 }
 
+/// Withdraws every open offer of a device that is to have none.
+pub(crate) fn release_open(journal: &mut Journal, now: Now, id: DeviceId) {
+    let is_open = |update: &&UpdateRecord| matches!(update.state, UpdateState::Offered { .. });
+    let open: Vec<UpdateRecord> = journal.state().updates_of(id).filter(is_open).cloned().collect();
+    for update in open {
+        withdraw(journal, id, update.image);
+        set(
+            journal,
+            now,
+            id,
+            update.image,
+            UpdateState::Released,
+            update.offers,
+        );
+    }
+}
+
 /// Removes everything known of updates on a device.
 pub(crate) fn forget(journal: &mut Journal, id: DeviceId) {
     let paths: Vec<OfferPath> = journal.state().offers_of(id).map(|offer| offer.path).collect();

@@ -1,5 +1,7 @@
 //! Operators' commands: checked whole, then carried out. A refused command changed nothing.
 
+pub(crate) mod enrol;
+
 use crate::assign;
 use crate::change::Change;
 use crate::command::{Command, Refusal, Reply};
@@ -52,10 +54,11 @@ pub(crate) fn handle(
         Command::Pause => Ok(pause::pause(operator.journal, now)),
         Command::Resume => Ok(pause::resume(operator.journal)),
         Command::Retry(id, image) => operator.retry(id, image),
+        Command::Identity(command) => operator.identity(command),
     }
 }
 
-struct Operator<'a> {
+pub(crate) struct Operator<'a> {
     journal: &'a mut Journal,
     config: &'a CoreConfig,
     links: &'a Links,
@@ -135,6 +138,7 @@ impl Operator<'_> {
         if self.state().devices.get(&id).is_some_and(|device| device.claimed) {
             return Ok(Reply::Unchanged);
         }
+        self.check_not_retired(id)?;
         self.check_room_to_claim()?;
         self.claim(id);
         self.journal.plan_builds(self.links, id);
@@ -167,6 +171,7 @@ impl Operator<'_> {
         if self.state().assignments.contains_key(&own) {
             self.journal.record(Change::Unassigned(own));
         }
+        self.destroy_credentials(id);
         self.journal.record(Change::DeviceForgotten(id));
         Ok(Reply::Done)
     }
@@ -210,6 +215,7 @@ impl Operator<'_> {
         if let Some(assignment) = self.state().assignments.get(&Selector::Group(name.clone())) {
             check_kind(device, self.image(assignment.image)?)?;
         }
+        self.check_not_retired(id)?;
         self.check_claimable(id)?;
         self.claim(id);
         self.journal.record(Change::MemberAdded(name, id));
@@ -269,6 +275,7 @@ impl Operator<'_> {
                 check_kind(device, image)?;
                 self.check_newer(device, image)?;
                 check_fits(device, image)?;
+                self.check_not_retired(*id)?;
                 self.check_claimable(*id)
             }
             Selector::Group(name) => {

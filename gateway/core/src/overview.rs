@@ -3,8 +3,10 @@
 use crate::assign;
 use crate::choice::{self, Candidate};
 use crate::config::LinkConfig;
+use crate::credentials::Kid;
 use crate::decision::{self, Decision};
 use crate::deferral::DeferralView;
+use crate::device_name::{DeviceName, NameKind};
 use crate::explain;
 use crate::gateway::Gateway;
 use crate::identity::ImageDigest;
@@ -37,16 +39,27 @@ impl Gateway {
         self.state().devices.get(&id).map(|device| self.view(device))
     }
 
-    /// Every device with what people call it, by id.
-    pub fn names(&self) -> impl Iterator<Item = (DeviceId, Option<&Label>)> {
+    /// Every device with what people call it and what is printed on it, by id.
+    pub fn names(&self) -> impl Iterator<Item = (DeviceId, Option<&Label>, Vec<&DeviceName>)> {
         let state = self.state();
-        state.devices.keys().map(|id| (*id, state.labels.get(id)))
+        let names = |id| state.identities.names_of(id).collect();
+        let devices = state.devices.keys();
+        devices.map(move |id| (*id, state.labels.get(id), names(*id)))
     }
 
-    /// The device that people call so; case does not count.
+    /// The device that people call so, or that has this printed on it; case does not count in a label.
     pub fn device_called(&self, text: &str) -> Option<DeviceId> {
-        let mut labels = self.state().labels.iter();
-        labels.find(|(_, label)| label.is_like(text)).map(|(id, _)| *id)
+        let state = self.state();
+        let mut labels = state.labels.iter();
+        let labelled = labels.find(|(_, label)| label.is_like(text)).map(|(id, _)| *id);
+        let names = NameKind::ALL.into_iter();
+        let mut names = names.filter_map(|kind| DeviceName::new(kind, text));
+        labelled.or_else(|| names.find_map(|name| state.identities.named(&name)))
+    }
+
+    /// A key id that no device of this gateway has.
+    pub fn free_kid(&self) -> Kid {
+        self.state().identities.free_kid()
     }
 
     /// Every image, by digest.
@@ -140,6 +153,7 @@ impl Gateway {
         let transfer = self.transfer(device, link);
         let counters = state.device_counters.get(&device.id).copied().unwrap_or_default();
         let deferral = DeferralView::in_decision(device, &decision, self.config.deferral_patience_s);
+        let identity = state.identities.view(device.id);
         let mut chain = explain::chain(
             state.paused_unix_s.is_some(),
             running,
@@ -151,11 +165,17 @@ impl Gateway {
         );
         let small = self.passage.limit(device.id, link.block_size());
         chain.extend(small.map(explain::small_blocks));
+        if let Some(retirement) = identity.retired {
+            chain.truncate(1);
+            chain.push(explain::retired(retirement));
+        }
         let next_step = Stand::of(device, &decision, deferral.as_ref())
             .next_step()
+            .filter(|_| identity.retired.is_none())
             .or_else(|| pause::next_step(state, &decision, transfer.as_ref()));
         DeviceView {
             label: state.labels.get(&device.id).cloned(),
+            identity,
             running: running.map(|image| image.digest),
             groups: state.groups_of(device.id).cloned().collect(),
             chain,

@@ -4,6 +4,7 @@
 use crate::change::Change;
 use crate::config::LinkName;
 use crate::effect::BuildKey;
+use crate::identities::Identities;
 use crate::identity::{ArtefactDigest, ClassId, ImageDigest};
 use crate::label::Label;
 use crate::records::{
@@ -26,6 +27,7 @@ pub(crate) struct State {
     /// How many of the devices are claimed: asked at every check-in of a stranger, so not counted each time.
     claimed: usize,
     pub(crate) labels: BTreeMap<DeviceId, Label>,
+    pub(crate) identities: Identities,
     pub(crate) groups: BTreeMap<GroupName, BTreeSet<DeviceId>>,
     pub(crate) assignments: BTreeMap<Selector, Assignment>,
     /// Since when no block is served.
@@ -105,6 +107,7 @@ impl State {
             Change::Unlabelled(id) => {
                 self.labels.remove(&id);
             }
+            Change::Identity(change) => self.identities.apply(change),
             Change::DeviceForgotten(id) => self.forget_device(id),
             Change::GroupCreated(name) => {
                 self.groups.entry(name).or_default();
@@ -190,6 +193,7 @@ impl State {
         let old = self.devices.remove(&id);
         self.claimed -= usize::from(old.is_some_and(|old| old.claimed));
         self.labels.remove(&id);
+        self.identities.forget(id);
         self.device_counters.remove(&id);
         for members in self.groups.values_mut() {
             members.remove(&id);
@@ -230,9 +234,9 @@ impl State {
         self.claimed
     }
 
-    /// How many devices are listed and not claimed.
+    /// How many devices are listed though nobody claimed them. Retired ones, which somebody did, do not count.
     pub(crate) fn unclaimed_count(&self) -> usize {
-        self.devices.len() - self.claimed
+        self.devices.len() - self.claimed - self.identities.retired_count()
     }
 
     /// The image that `/i/<16 hex digits>` names.

@@ -4,6 +4,7 @@ use crate::choice::Candidate;
 use crate::config::LinkConfig;
 use crate::deferral::DeferralView;
 use crate::effect::BuildKey;
+use crate::identities::IdentityView;
 use crate::identity::ImageDigest;
 use crate::label::Label;
 use crate::records::{
@@ -21,6 +22,8 @@ pub struct DeviceView {
     pub device: DeviceRecord,
     /// What people call it.
     pub label: Option<Label>,
+    /// Its keys, what else it is called, and whether it is retired.
+    pub identity: IdentityView,
     /// The image it runs, when that image was imported.
     pub running: Option<ImageDigest>,
     /// Groups it is in.

@@ -320,7 +320,7 @@ mod tests {
     async fn a_datagram_that_cannot_be_sent_is_counted_and_the_next_one_leaves() {
         let temp = tempfile::tempdir().unwrap();
         let blobs = Arc::new(Blobs::open(temp.path()).unwrap());
-        let (store, _) = Store::open(&crate::store::path_in(temp.path())).unwrap();
+        let (store, _) = Store::open(&crate::store::path_in(temp.path()), None).unwrap();
         let parts = Parts {
             core: Gateway::new(CoreConfig::default()),
             socket: CoapSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap(),

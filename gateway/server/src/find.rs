@@ -10,11 +10,12 @@
 //! | its digits swapped in pairs | IMEI as 3GPP TS 24.008 §10.5.1.4 packs it; packed the plain way it is the hex form |
 //! | as EUI-64 and as the EUI-48 that this was made of, with the U/L bit as it is and flipped | RFC 4291 Appendix A |
 //! | the label | what people call it |
+//! | its EUI, IMEI or serial number, where they were enrolled with it | what is printed on it |
 //!
 //! When nothing holds the text, the nearest forms by edit distance are named: a digit misread, a letter left out. Of a label
 //! these are its words and any of them in a row.
 
-use gateway_core::Label;
+use gateway_core::{DeviceName, Label, NameKind};
 use wire_checkin::DeviceId;
 
 /// A device that was found, best first when sorted.
@@ -40,11 +41,11 @@ impl Match {
 /// Devices that hold the text; if none does, the nearest ones. Best first, then by identifier.
 pub fn find<'d>(
     text: &str,
-    devices: impl Iterator<Item = (DeviceId, Option<&'d Label>)>,
+    devices: impl Iterator<Item = (DeviceId, Option<&'d Label>, Vec<&'d DeviceName>)>,
 ) -> Vec<(DeviceId, Match)> {
     let wanted = Wanted::new(text);
     let mut found: Vec<_> = devices
-        .filter_map(|(id, label)| Some((wanted.compare(id, label)?, id)))
+        .filter_map(|(id, label, names)| Some((wanted.compare(id, label, &names)?, id)))
         .collect();
     found.sort_unstable();
     if found.iter().any(|(how, _)| how.is_found()) {
@@ -76,7 +77,7 @@ impl Wanted {
         }
     }
 
-    fn compare(&self, id: DeviceId, label: Option<&Label>) -> Option<Match> {
+    fn compare(&self, id: DeviceId, label: Option<&Label>, names: &[&DeviceName]) -> Option<Match> {
         if self.text.is_empty() {
             return None;
         }
@@ -86,6 +87,11 @@ impl Wanted {
         let label = words.concat();
         let mut forms = address_forms(id);
         forms.extend(as_text(id));
+        for name in names {
+            let eui = (name.kind() == NameKind::Eui).then(|| name.as_str().parse().ok());
+            forms.extend(eui.flatten().map(address_forms).unwrap_or_default());
+            forms.push(bare(name.as_str()));
+        }
         let whole = forms.iter().chain([&label]);
         if let Some(found) = whole.filter_map(|form| holds(form, &self.text)).min() {
             return Some(found);
@@ -199,7 +205,7 @@ mod tests {
 
     fn found(text: &str) -> Vec<(usize, Match)> {
         let site = site();
-        let devices = site.iter().map(|(id, label)| (*id, label.as_ref()));
+        let devices = site.iter().map(|(id, label)| (*id, label.as_ref(), Vec::new()));
         let place = |id| site.iter().position(|(other, _)| *other == id).unwrap();
         find(text, devices)
             .into_iter()
@@ -232,6 +238,28 @@ mod tests {
             assert_eq!(found(text), [(place, how)], "{text}");
         }
         assert_eq!(found("52540012345").len(), 2);
+    }
+
+    #[test]
+    fn a_device_is_found_by_the_names_that_it_was_enrolled_with() {
+        let names = [
+            (NameKind::Eui, "70b3d54990000001"),
+            (NameKind::Imei, "356938035643809"),
+            (NameKind::Serial, "TX/0417-b"),
+        ]
+        .map(|(kind, text)| DeviceName::new(kind, text).unwrap());
+        let id = DeviceId::new(&[1, 2, 3]).unwrap();
+        for (text, how) in [
+            ("70:b3:d5:49:90:00:00:01", Match::Whole),
+            ("35-693803-564380-9", Match::Whole),
+            ("643809", Match::Within),
+            ("tx/0417", Match::Start),
+            ("tx/0471-b", Match::Near(1)),
+            ("72b3d54990000001", Match::Near(1)),
+        ] {
+            let found = find(text, [(id, None, names.iter().collect())].into_iter());
+            assert_eq!(found, [(id, how)], "{text}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! | [`engine`] | the event loop: datagrams, commands, finished builds, timers |
 //! | [`udp`] | the CoAP socket: buffer sizes, families, errors that must not be fatal |
 //! | [`store`] | SQLite: every decision of the core, stored before it is acted on |
+//! | [`sealing`] | the key that secrets are sealed with on disk |
 //! | [`reserve`] | disk space held for the database |
 //! | [`restore`] | what of it still holds at a start |
 //! | [`import`] | the only way an image gets in |
@@ -63,6 +64,8 @@ pub mod report;
 pub mod reserve;
 #[cfg(unix)]
 pub mod restore;
+#[cfg(unix)]
+pub mod sealing;
 #[cfg(unix)]
 pub mod serve;
 #[cfg(unix)]

@@ -105,6 +105,10 @@ impl ServeError {
                 "see what is wrong: deltagate doctor; restore gateway.db* and images/ from a backup, or name another state_dir"
                     .to_owned(),
             ),
+            ServeError::Store {
+                source: StoreError::Sealing(error),
+                ..
+            } => Some(error.hint()),
             ServeError::Listen { .. } => Some("name a free address and port as `listen`".to_owned()),
             ServeError::Metrics { .. } => {
                 Some("name a free loopback address and port as `metrics`".to_owned())
@@ -146,7 +150,9 @@ async fn run(config: &Config, recent: Recent) -> Result<(), ServeError> {
         path: database.clone(),
         source,
     };
-    let (store, changes) = Store::open(&database).map_err(store_failed)?;
+    // systemd.exec(5).
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let (store, changes) = Store::open(&database, credentials.as_deref()).map_err(store_failed)?;
     let known_keys = Store::trusted_keys(&database).map_err(store_failed)?;
     let trust_changes = trust::changes(&known_keys, &anchors);
     trust_changes.iter().for_each(Entry::log);

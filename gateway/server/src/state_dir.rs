@@ -4,6 +4,7 @@
 //! state_dir/            0700
 //! ├── lock              held (flock) as long as the gateway runs
 //! ├── gateway.db        every decision, with -wal and -shm beside it
+//! ├── identity.key      0600: what secrets in the database are sealed with, unless systemd hands that over
 //! ├── images/           what was imported, compressed
 //! ├── artefacts/        what is served, raw
 //! ├── coap.addr         the address CoAP is spoken on, for tools; rewritten at every start

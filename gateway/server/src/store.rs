@@ -5,6 +5,7 @@
 //! every key; [`Store::open`] hands them back as the changes that restore the core.
 
 mod audit;
+mod identity;
 mod key;
 mod load;
 mod schema;
@@ -21,6 +22,7 @@ use tokio::sync::oneshot;
 
 use crate::audit::Entry;
 use crate::reserve;
+use crate::sealing::{SealingError, SealingKey};
 pub use audit::{AUDIT_PAGE_MAX, AuditQuery, read_audit};
 
 /// Why the database cannot be used.
@@ -46,6 +48,9 @@ pub enum StoreError {
     /// The writer thread is gone, which only happens after one of its own errors.
     #[error("database writer has stopped")]
     Stopped,
+    /// Secrets cannot be sealed or opened.
+    #[error(transparent)]
+    Sealing(#[from] SealingError),
     /// The thread could not be started.
     #[error("cannot start the database writer")]
     Thread(#[source] std::io::Error),
@@ -75,19 +80,22 @@ const JOBS_MAX: usize = 8;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Store {
-    /// Opens or creates the database and returns what it holds.
-    pub fn open(path: &Path) -> Result<(Store, Vec<Change>), StoreError> {
+    /// Opens or creates the database and returns what it holds. `credentials` is where systemd leaves credentials, and with them
+    /// perhaps the key that secrets are sealed with.
+    pub fn open(path: &Path, credentials: Option<&Path>) -> Result<(Store, Vec<Change>), StoreError> {
         let state_dir = path.parent().unwrap_or(Path::new(".")).to_path_buf();
         let connection = match connect(path) {
             Err(error) if error.is_full() && reserve::release(&state_dir) => connect(path)?,
             connected => connected?,
         };
         hold_reserve(&state_dir);
-        let changes = load::load_all(&connection)?;
+        let key = identity::sealing_key(&connection, &state_dir, credentials)?;
+        let mut changes = load::load_all(&connection)?;
+        changes.extend(identity::load(&connection, &key)?);
         let (jobs, queue) = sync_channel(JOBS_MAX);
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || write_all(connection, &queue, &state_dir))
+            .spawn(move || write_all(connection, &key, &queue, &state_dir))
             .map_err(StoreError::Thread)?;
         Ok((
             Store {
@@ -184,27 +192,28 @@ fn hold_reserve(state_dir: &Path) {
 /// A batch that finds the disk full is written in the room that was held for it.
 fn write_or_release(
     connection: &mut Connection,
+    key: &SealingKey,
     changes: &[Change],
     entries: &[Entry],
     state_dir: &Path,
 ) -> Result<(), StoreError> {
-    match write_batch(connection, changes, entries) {
+    match write_batch(connection, key, changes, entries) {
         Err(error) if error.is_full() && reserve::release(state_dir) => {
             tracing::error!(
                 "the disk is full: the database goes on in the room that was held for it; make room soon"
             );
-            write_batch(connection, changes, entries)
+            write_batch(connection, key, changes, entries)
         }
         written => written,
     }
 }
 
-fn write_all(mut connection: Connection, queue: &Receiver<Job>, state_dir: &Path) {
+fn write_all(mut connection: Connection, key: &SealingKey, queue: &Receiver<Job>, state_dir: &Path) {
     let mut is_held = true;
     while let Ok(job) = queue.recv() {
         let (result, failed) = match &job.work {
             Work::Commit { changes, audit } => {
-                let result = write_or_release(&mut connection, changes, audit, state_dir);
+                let result = write_or_release(&mut connection, key, changes, audit, state_dir);
                 let failed = result.is_err();
                 (result, failed)
             }
@@ -238,15 +247,30 @@ fn hold_again(state_dir: &Path, was_held: bool) -> bool {
     is_held
 }
 
-fn write_batch(connection: &mut Connection, changes: &[Change], entries: &[Entry]) -> Result<(), StoreError> {
+fn write_batch(
+    connection: &mut Connection,
+    key: &SealingKey,
+    changes: &[Change],
+    entries: &[Entry],
+) -> Result<(), StoreError> {
+    let destroys = changes.iter().any(identity::destroys);
+    if destroys {
+        // Costs writes that nothing else is worth: what was deleted is overwritten.
+        connection.pragma_update(None, "secure_delete", true)?;
+    }
     let transaction = connection.transaction()?;
     for change in changes {
-        write::apply(&transaction, change)?;
+        write::apply(&transaction, key, change)?;
     }
     for entry in entries {
         audit::append(&transaction, entry)?;
     }
     transaction.commit()?;
+    if destroys {
+        connection.pragma_update(None, "secure_delete", false)?;
+        // The log holds pages from before; whoever reads the database now may put this off to the next time.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    }
     Ok(())
 }
 

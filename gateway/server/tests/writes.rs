@@ -44,7 +44,7 @@ impl Site {
         let path = directory.join("gateway.toml");
         let text = "state_dir = \"state\"\ntrust = []\nunclaimed_max = 0\n";
         let config = deltagate::config::Config::parse(text, &path).unwrap();
-        let (store, _) = Store::open(&path_in(directory)).unwrap();
+        let (store, _) = Store::open(&path_in(directory), None).unwrap();
         Site {
             core: Gateway::new(core_config(&config)),
             store,

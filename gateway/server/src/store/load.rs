@@ -244,12 +244,12 @@ fn traffic(row: &Row<'_>, first: usize) -> rusqlite::Result<Traffic> {
     })
 }
 
-fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let value: i64 = row.get(column)?;
     sound(column, u64::try_from(value).ok())
 }
 
-fn device_id(row: &Row<'_>, column: usize) -> rusqlite::Result<DeviceId> {
+pub(super) fn device_id(row: &Row<'_>, column: usize) -> rusqlite::Result<DeviceId> {
     sound(column, DeviceId::new(&row.get::<_, Vec<u8>>(column)?))
 }
 
@@ -261,7 +261,7 @@ fn path(row: &Row<'_>, column: usize) -> rusqlite::Result<OfferPath> {
     sound(column, OfferPath::new(&row.get::<_, String>(column)?))
 }
 
-fn sound<T>(column: usize, value: Option<T>) -> rusqlite::Result<T> {
+pub(super) fn sound<T>(column: usize, value: Option<T>) -> rusqlite::Result<T> {
     value.ok_or_else(|| {
         rusqlite::Error::FromSqlConversionFailure(column, Type::Blob, "no value this program writes".into())
     })

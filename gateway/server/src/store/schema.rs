@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// Step `n` takes a database from version `n` to `n + 1`.
-const MIGRATIONS: [&str; 8] = [V1, V2, V3, V4, V5, V6, V7, V8];
+const MIGRATIONS: [&str; 9] = [V1, V2, V3, V4, V5, V6, V7, V8, V9];
 
 /// Brings a database to this program's version, all or nothing.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
@@ -144,4 +144,17 @@ ALTER TABLE image ADD COLUMN predecessor_min INTEGER NOT NULL DEFAULT 0;
 /// Images that are kept whatever happens.
 const V8: &str = "
 CREATE TABLE pin (image BLOB PRIMARY KEY) STRICT;
+";
+
+/// Who holds which key, what is printed on devices, which are retired: see `identity.rs`. Secrets are sealed.
+const V9: &str = "
+CREATE TABLE sealing (id INTEGER PRIMARY KEY CHECK (id = 0), probe BLOB NOT NULL) STRICT;
+CREATE TABLE credential (
+    kid BLOB PRIMARY KEY, device BLOB NOT NULL, phase INTEGER NOT NULL, until_unix_s INTEGER,
+    enrolled_unix_s INTEGER NOT NULL, sealed BLOB NOT NULL
+) STRICT;
+CREATE TABLE device_name (
+    device BLOB NOT NULL, kind INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (device, kind)
+) STRICT;
+CREATE TABLE retired (device BLOB PRIMARY KEY, at_unix_s INTEGER NOT NULL, successor BLOB) STRICT;
 ";

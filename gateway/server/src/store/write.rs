@@ -8,9 +8,19 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::key::{build_key_bytes, selector_bytes};
+use super::{StoreError, identity};
+use crate::sealing::SealingKey;
 
 /// Writes one change inside the caller's transaction.
-pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
+pub(super) fn apply(connection: &Connection, key: &SealingKey, change: &Change) -> Result<(), StoreError> {
+    let change = match change {
+        Change::Identity(change) => return identity::apply(connection, key, change),
+        other => other,
+    };
+    Ok(apply_row(connection, change)?)
+}
+
+fn apply_row(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
     let db = Writer { connection };
     match change {
         Change::Image(image) => db.image(image),
@@ -32,9 +42,13 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Resul
             [blob(id.as_bytes()), text(label.as_str())],
         ),
         Change::Unlabelled(id) => db.run("DELETE FROM device_label WHERE device = ?", [blob(id.as_bytes())]),
+        // Taken by the caller.
+        Change::Identity(_) => Ok(()),
         Change::DeviceForgotten(id) => {
             let id = blob(id.as_bytes());
             db.run("DELETE FROM device_label WHERE device = ?", [id.clone()])?;
+            db.run("DELETE FROM device_name WHERE device = ?", [id.clone()])?;
+            db.run("DELETE FROM retired WHERE device = ?", [id.clone()])?;
             db.run("DELETE FROM member WHERE device = ?", [id.clone()])?;
             db.run("DELETE FROM device_traffic WHERE device = ?", [id.clone()])?;
             db.run("DELETE FROM report WHERE device = ?", [id.clone()])?;
