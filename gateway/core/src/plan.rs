@@ -4,7 +4,7 @@
 
 use crate::assign;
 use crate::choice;
-use crate::command::{Command, Refusal};
+use crate::command::{Command, Refusal, Reply};
 use crate::config::{LinkConfig, LinkName};
 use crate::decision::{self, Decision};
 use crate::explain;
@@ -134,6 +134,12 @@ impl Gateway {
         let covered = assign::covered(state, &selector);
         let devices = covered.iter().filter_map(|id| state.devices.get(id));
         Ok(devices.filter_map(|device| self.planned(state, device)).collect())
+    }
+
+    /// Whether a command would be carried out; nothing changes.
+    pub fn check_command(&self, now: Now, command: Command) -> Result<Reply, Refusal> {
+        let mut copy = Journal::of(self.journal.state().clone());
+        operator::handle(&mut copy, &self.config, &self.links, now, command)
     }
 
     fn planned(&self, state: &State, device: &DeviceRecord) -> Option<PlanView> {

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
+use zeroize::Zeroizing;
 
 /// Version of the framing and of every question. A gateway answers no other.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -118,6 +119,51 @@ pub enum Ask {
     /// Removes a device and its history.
     DeviceForget {
         /// Its identifier in hex.
+        device: String,
+    },
+    /// Whether a device could be enrolled so, and the key id that it would get. Nothing changes.
+    DeviceEnrolCheck {
+        /// Its identifier in hex.
+        device: String,
+        /// What it is called.
+        #[serde(default)]
+        names: DeviceNames,
+    },
+    /// The body is the credentials record of a device that has none.
+    DeviceEnrol {
+        /// Its identifier in hex.
+        device: String,
+        /// What it is called.
+        #[serde(default)]
+        names: DeviceNames,
+    },
+    /// Whether a device could be given another key, and its key id. Nothing changes.
+    DeviceRotateCheck {
+        /// Its identifier in hex, or its label.
+        device: String,
+    },
+    /// The body is a device's new credentials record.
+    DeviceRotate {
+        /// Its identifier in hex, or its label.
+        device: String,
+        /// How long the old ones count at most.
+        old_valid_s: u32,
+    },
+    /// The body is a factory's list.
+    DeviceImport {
+        /// Whether bad lines are left out, rather than all of it.
+        skip_bad: bool,
+    },
+    /// Lets other hardware take a device's place.
+    DeviceSwap {
+        /// The hardware that goes: its identifier in hex, or its label.
+        device: String,
+        /// The hardware that comes.
+        by: String,
+    },
+    /// Destroys a device's keys; it stays listed.
+    DeviceRetire {
+        /// Its identifier in hex, or its label.
         device: String,
     },
     /// Makes an empty group.
@@ -215,6 +261,24 @@ pub enum Ask {
     },
 }
 
+/// What a device is called, besides its identifier.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceNames {
+    /// What people call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// EUI-48 or EUI-64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eui: Option<String>,
+    /// 15 digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imei: Option<String>,
+    /// Its maker's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+}
+
 /// Whom an assignment is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -294,10 +358,29 @@ pub struct Call {
 pub enum EngineAsk {
     /// As it was asked.
     Ask(Ask),
+    /// With bytes that hold secrets.
+    WithBody(Ask, Secrets),
     /// A verified image whose bytes are already kept.
     Import(Box<gateway_core::ImageRecord>),
     /// An import that failed, for the audit trail.
     ImportRejected(String),
+}
+
+/// Bytes that are wiped when they are dropped, and not printed.
+pub struct Secrets(pub Zeroizing<Vec<u8>>);
+
+impl std::ops::Deref for Secrets {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
 }
 
 /// The way to the engine.

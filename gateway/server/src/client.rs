@@ -89,6 +89,11 @@ impl Client {
         serde_json::from_value(self.ask(ask)?).map_err(ClientError::NotUnderstood)
     }
 
+    /// Asks with a body.
+    pub fn ask_with(&self, ask: Ask, mut body: &[u8]) -> Result<Value, ClientError> {
+        self.converse(ask, body.len() as u64, &mut body)
+    }
+
     /// Sends a file to be imported, piece by piece, with its image behind it when that is not in the file.
     pub fn import(&self, path: &Path, image: Option<&[u8]>) -> Result<Value, ClientError> {
         let (mut file, bytes) = open(path)?;

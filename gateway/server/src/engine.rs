@@ -6,6 +6,7 @@
 //! blocks never waits for the disk's commit.
 
 mod answer;
+mod identity;
 mod keep;
 mod look;
 
@@ -21,7 +22,7 @@ use gateway_core::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::deed::{Deed, outcome};
-use crate::admin::{AnswerResult, Call, EngineAsk};
+use crate::admin::{AnswerResult, Ask, Call, EngineAsk};
 use crate::artefacts::BuildPool;
 use crate::audit::Entry;
 use crate::blobs::Blobs;
@@ -209,14 +210,15 @@ impl Engine {
         let Call { ask, who, answer } = call;
         let result = match ask {
             EngineAsk::Ask(ask) => {
-                // A label may be somebody else's tomorrow, and after this question nobody's.
-                let deed = Deed::of(&ask).map(|deed| self.identified(deed));
+                let deeds = self.deeds(&ask);
                 let result = self.answer(ask);
-                if let (Some(deed), Some(outcome)) = (deed, outcome(&result)) {
-                    let device = deed.device;
-                    let entry = Entry::now(&who, &deed.what, deed.detail, outcome);
-                    self.audit(Entry { device, ..entry });
-                }
+                self.audit_deeds(&who, deeds, &result);
+                result
+            }
+            EngineAsk::WithBody(ask, body) => {
+                let deeds = self.deeds(&ask);
+                let result = self.answer_with_body(ask, &body, &who);
+                self.audit_deeds(&who, deeds, &result);
                 result
             }
             EngineAsk::Import(image) => return self.take_import(*image, &who, answer),
@@ -242,6 +244,23 @@ impl Engine {
             self.imports.push(Import { image, to, result });
         } else {
             self.pending.answers.push((to, result));
+        }
+    }
+
+    /// By identifiers: a label may be somebody else's tomorrow, and after this question nobody's.
+    fn deeds(&self, ask: &Ask) -> Vec<Deed> {
+        let deeds = Deed::all_of(ask).into_iter();
+        deeds.map(|deed| self.identified(deed)).collect()
+    }
+
+    fn audit_deeds(&mut self, who: &str, deeds: Vec<Deed>, result: &AnswerResult) {
+        let Some(outcome) = outcome(result) else { return };
+        for deed in deeds {
+            let entry = Entry::now(who, &deed.what, deed.detail, outcome.clone());
+            self.audit(Entry {
+                device: deed.device,
+                ..entry
+            });
         }
     }
 

@@ -26,6 +26,7 @@
 //! | [`logging`], [`update_log`] | lines for people and programs; every line of an update carries its name |
 //! | [`observe`] | metrics, health and readiness over HTTP on loopback |
 //! | [`cli`] | the commands |
+//! | [`factory`], [`hex`] | lists of devices with their secrets; digits of secrets |
 //! | [`find`] | a device by its label, EUI, IMEI or serial number |
 //! | [`probe`] | a gateway from a device's side, through another CoAP codec |
 //! | [`doctor`] | what a gateway needs of its machine, each with its remedy |
@@ -49,7 +50,9 @@ pub mod doctor;
 #[cfg(unix)]
 pub mod engine;
 pub mod error_chain;
+pub mod factory;
 pub mod find;
+pub mod hex;
 #[cfg(unix)]
 pub mod import;
 pub mod logging;

@@ -4,10 +4,12 @@
 //! meaning is a new version. Digests and identifiers are lower-case hex, UUIDs are written as usual, times are seconds since 1970 UTC.
 
 mod convert;
+mod identity;
 mod plan;
 #[cfg(test)]
 mod schema;
 
+pub use identity::{BadRow, Enrolled, IdentityRow, ImportedDevices};
 pub use plan::{Plan, PlanLinkRow, PlanRow};
 
 use serde::{Deserialize, Serialize};
@@ -198,6 +200,9 @@ pub struct DeviceRow {
     /// What people call it.
     #[serde(default)]
     pub label: Option<String>,
+    /// Its keys, what is printed on it, and whether it is retired.
+    #[serde(default)]
+    pub identity: IdentityRow,
     /// Whether it may be served.
     pub claimed: bool,
     /// UUID of its class; absent before it was heard.

@@ -20,7 +20,7 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
-use crate::owner_only;
+use crate::{hex, owner_only};
 
 /// The credential's name in systemd's store.
 pub const CREDENTIAL: &str = "deltagate.key";
@@ -145,7 +145,7 @@ impl SealingKey {
         let mut key = Zeroizing::new([0; KEY_BYTES]);
         getrandom::fill(&mut *key).map_err(|_| SealingError::Random)?;
         let mut text = Zeroizing::new(String::with_capacity(2 * KEY_BYTES + 1));
-        key.iter().for_each(|byte| push_hex(&mut text, *byte));
+        key.iter().for_each(|byte| hex::push(&mut text, *byte));
         text.push('\n');
         let written = owner_only::create_new(&path, 0o600).and_then(|mut file| {
             file.write_all(text.as_bytes())?;
@@ -165,7 +165,7 @@ impl SealingKey {
             Err(source) => return Err(SealingError::Io { path, source }),
         };
         let mut key = Zeroizing::new([0; KEY_BYTES]);
-        match from_hex(text.trim_end(), &mut *key) {
+        match hex::fill(text.trim_end(), &mut *key) {
             true => Ok(SealingKey { key, path }),
             false => Err(SealingError::Malformed { path }),
         }
@@ -209,30 +209,6 @@ impl SealingKey {
     fn cipher(&self) -> XChaCha20Poly1305 {
         XChaCha20Poly1305::new((&*self.key).into())
     }
-}
-
-/// Two digits. No formatting machinery, which would leave copies.
-pub(crate) fn push_hex(text: &mut String, byte: u8) {
-    for digit in [byte >> 4, byte & 15] {
-        text.push(char::from_digit(digit.into(), 16).expect("a digit is below 16"));
-    }
-}
-
-/// Fills `bytes` from exactly twice as many hex digits.
-pub(crate) fn from_hex(text: &str, bytes: &mut [u8]) -> bool {
-    if text.len() != 2 * bytes.len() {
-        return false;
-    }
-    let digit = |digit: u8| char::from(digit).to_digit(16);
-    let pairs = text.as_bytes().chunks_exact(2);
-    bytes.iter_mut().zip(pairs).all(|(byte, pair)| {
-        let value = digit(pair[0]).zip(digit(pair[1]));
-        // At most 255.
-        value.is_some_and(|(high, low)| {
-            *byte = (high << 4 | low) as u8;
-            true
-        })
-    })
 }
 
 #[cfg(test)]

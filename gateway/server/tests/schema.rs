@@ -108,6 +108,18 @@ fn every_command_prints_what_the_schema_says() {
     holds("logs", &id);
     holds("update cancel", "--group roof");
     holds("group remove", &format!("roof {id}"));
+    holds("device enrol", "52540000aa01 --label spare");
+    holds("device rotate", "spare");
+    std::fs::write(
+        site.path().join("factory.csv"),
+        "device,kid,secret\n52540000aa02,0a02,000102030405060708090a0b0c0d0e0f\n52540000aa03,0a03,00\n",
+    )
+    .unwrap();
+    holds("device import", "factory.csv");
+    holds("device import", "factory.csv --skip-bad");
+    holds("device swap", "spare 52540000aa02");
+    holds("device list", "");
+    holds("device retire", "52540000aa02");
     holds("device forget", &id);
     let commands: BTreeSet<String> = schema["properties"]
         .as_object()

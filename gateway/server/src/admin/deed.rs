@@ -16,6 +16,20 @@ pub(crate) struct Deed {
 }
 
 impl Deed {
+    /// One for each device whose trail it belongs in; none of a question that only asks.
+    pub(crate) fn all_of(ask: &Ask) -> Vec<Deed> {
+        let deed = Deed::of(ask);
+        let other = match (ask, &deed) {
+            (Ask::DeviceSwap { device, by }, Some(deed)) => Some(Deed {
+                what: deed.what.clone(),
+                device: Some(spelled(by)),
+                detail: format!("of={}", spelled(device)),
+            }),
+            _ => None,
+        };
+        deed.into_iter().chain(other).collect()
+    }
+
     /// `None` for a question that only asks.
     pub(crate) fn of(ask: &Ask) -> Option<Deed> {
         // Every question stands here, so that a new one is placed by whoever adds it.
@@ -25,6 +39,8 @@ impl Deed {
             | Ask::DeviceList { .. }
             | Ask::DeviceShow { .. }
             | Ask::DeviceFind { .. }
+            | Ask::DeviceEnrolCheck { .. }
+            | Ask::DeviceRotateCheck { .. }
             | Ask::GroupList {}
             | Ask::UpdatePlan { .. }
             | Ask::UpdateStatus {}
@@ -40,6 +56,11 @@ impl Deed {
             | Ask::DeviceLabel { .. }
             | Ask::DeviceClaim { .. }
             | Ask::DeviceForget { .. }
+            | Ask::DeviceEnrol { .. }
+            | Ask::DeviceRotate { .. }
+            | Ask::DeviceImport { .. }
+            | Ask::DeviceSwap { .. }
+            | Ask::DeviceRetire { .. }
             | Ask::GroupCreate { .. }
             | Ask::GroupDelete { .. }
             | Ask::GroupAdd { .. }

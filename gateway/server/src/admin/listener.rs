@@ -6,17 +6,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
+
+use gateway_core::RECORD_BYTES_MAX;
 
 use super::caller::caller;
 use super::deed::{is_identifier, spelled};
 use super::{
     Answer, AnswerResult, Ask, BODY_BYTES_MAX, CONNECTIONS_MAX, Calls, EngineAsk, LINE_BYTES_MAX,
-    PROTOCOL_VERSION, Question,
+    PROTOCOL_VERSION, Question, Secrets,
 };
 use crate::error_chain::chain;
+use crate::factory::LIST_BYTES_MAX;
 use crate::import::{ImportFile, Importer};
 use crate::logging::Recent;
 use crate::report::{AuditPage, Document, LogPage};
@@ -157,9 +161,8 @@ fn clear(path: &Path) -> Result<(), AdminError> {
     })
 }
 
-async fn converse(stream: UnixStream, desk: &Desk) -> io::Result<()> {
+async fn converse(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
     let who = caller(&stream);
-    let mut stream = BufReader::new(stream);
     let result = match tokio::time::timeout(QUESTION_TIMEOUT, read_question(&mut stream)).await {
         Ok(Ok((ask, body))) => desk.answer(ask, body, &who).await,
         Ok(Err(result)) => result,
@@ -178,12 +181,16 @@ async fn converse(stream: UnixStream, desk: &Desk) -> io::Result<()> {
 }
 
 impl Desk {
-    async fn answer(&self, ask: Ask, body: Vec<u8>, who: &str) -> AnswerResult {
+    async fn answer(&self, ask: Ask, body: Zeroizing<Vec<u8>>, who: &str) -> AnswerResult {
         let calls = self.calls.by(who);
         match ask {
+            Ask::DeviceEnrol { .. } | Ask::DeviceRotate { .. } | Ask::DeviceImport { .. } => {
+                calls.ask(EngineAsk::WithBody(ask, Secrets(body))).await
+            }
             Ask::ImageImport { detached_at } => {
+                let mut body = body;
                 let file = ImportFile {
-                    bytes: body,
+                    bytes: std::mem::take(&mut *body),
                     detached_at,
                 };
                 self.importer.import(file, &calls).await
@@ -246,21 +253,27 @@ async fn device_named(calls: &Calls, text: &str) -> Result<String, AnswerResult>
     id.ok_or(answer)
 }
 
-/// The question and its body, or what to answer instead.
-async fn read_question(stream: &mut BufReader<UnixStream>) -> Result<(Ask, Vec<u8>), AnswerResult> {
+/// The question and its body, or what to answer instead. A body may hold secrets: nothing of it is left in a buffer that is not wiped.
+async fn read_question(stream: &mut UnixStream) -> Result<(Ask, Zeroizing<Vec<u8>>), AnswerResult> {
     let malformed = |problem: String| AnswerResult::Refused { problem, hint: None };
-    let mut line = Vec::new();
-    let read = (&mut *stream)
-        .take(LINE_BYTES_MAX as u64)
-        .read_until(b'\n', &mut line)
-        .await;
-    read.map_err(|error| malformed(format!("question cannot be read: {error}")))?;
-    if line.pop() != Some(b'\n') {
-        return Err(malformed(format!(
-            "question is not one line of at most {LINE_BYTES_MAX} bytes"
-        )));
-    }
-    let version = serde_json::from_slice::<Version>(&line).map(|version| version.v);
+    let mut head = Zeroizing::new([0; LINE_BYTES_MAX]);
+    let mut filled = 0;
+    let end = loop {
+        if let Some(end) = head[..filled].iter().position(|byte| *byte == b'\n') {
+            break end;
+        }
+        let read = stream.read(&mut head[filled..]).await;
+        match read.map_err(|error| malformed(format!("question cannot be read: {error}")))? {
+            0 => {
+                return Err(malformed(format!(
+                    "question is not one line of at most {LINE_BYTES_MAX} bytes"
+                )));
+            }
+            more => filled += more,
+        }
+    };
+    let line = &head[..end];
+    let version = serde_json::from_slice::<Version>(line).map(|version| version.v);
     if let Ok(found) = version
         && found != PROTOCOL_VERSION
     {
@@ -271,22 +284,31 @@ async fn read_question(stream: &mut BufReader<UnixStream>) -> Result<(Ask, Vec<u
             "use the deltagate binary that the gateway was started from",
         ));
     }
-    let question: Question = serde_json::from_slice(&line)
+    let question: Question = serde_json::from_slice(line)
         .map_err(|error| malformed(format!("question cannot be understood: {error}")))?;
-    if question.body_bytes > BODY_BYTES_MAX {
+    let longest = match question.ask {
+        Ask::DeviceImport { .. } => LIST_BYTES_MAX,
+        Ask::DeviceEnrol { .. } | Ask::DeviceRotate { .. } => RECORD_BYTES_MAX as u64,
+        _ => BODY_BYTES_MAX,
+    };
+    if question.body_bytes > longest {
         let problem = format!(
-            "file of {} bytes is longer than {BODY_BYTES_MAX} bytes",
+            "file of {} bytes is longer than {longest} bytes",
             question.body_bytes
         );
         return Err(malformed(problem));
     }
-    let mut body = Vec::new();
-    let read = stream.take(question.body_bytes).read_to_end(&mut body).await;
-    if read.is_err() || body.len() as u64 != question.body_bytes {
+    // At most BODY_BYTES_MAX, and never grown, so that no copy is left behind.
+    let length = question.body_bytes as usize;
+    let mut body = Zeroizing::new(Vec::with_capacity(length));
+    let begun = &head[end + 1..filled];
+    body.extend_from_slice(&begun[..begun.len().min(length)]);
+    let left = (length - body.len()) as u64;
+    let read = stream.take(left).read_to_end(&mut body).await;
+    if read.is_err() || body.len() != length {
         return Err(malformed(format!(
-            "file ends after {} of {} bytes",
-            body.len(),
-            question.body_bytes
+            "file ends after {} of {length} bytes",
+            body.len()
         )));
     }
     Ok((question.ask, body))

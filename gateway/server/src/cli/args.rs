@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use wire_checkin::Severity;
 
 use super::audit::AuditArgs;
+use super::identity::{EnrolArgs, ImportArgs, RotateArgs};
 use super::init::InitArgs;
 use super::logs::LogsArgs;
 use crate::delta::DeltaCommand;
@@ -222,6 +223,24 @@ pub enum DeviceCommand {
     },
     /// Let a device be served
     Claim {
+        /// Its identifier in hex, or its label
+        device: String,
+    },
+    /// Give a device a key: writes its credentials for the flasher, and shows them as QR code
+    Enrol(EnrolArgs),
+    /// Enrol the devices of a factory's list, all of them or none
+    Import(ImportArgs),
+    /// Give a device another key; the old one counts until it uses the new one
+    Rotate(RotateArgs),
+    /// Let other hardware take a device's place: label, groups, assignment and history
+    Swap {
+        /// The hardware that goes: its identifier in hex, or its label
+        old: String,
+        /// The hardware that comes: its identifier in hex
+        new: String,
+    },
+    /// Destroy a device's keys; it stays listed and is served no more
+    Retire {
         /// Its identifier in hex, or its label
         device: String,
     },

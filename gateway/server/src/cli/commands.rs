@@ -12,7 +12,7 @@ use super::args::{
     UpdateCommand,
 };
 use super::failure::{Failure, REFUSED};
-use super::{device, lists, locate, made, plan, show, status, watch, why};
+use super::{device, identity, lists, locate, made, plan, show, status, watch, why};
 use crate::admin::{Ask, Target};
 use crate::client::{Client, ClientError};
 use crate::publisher::cli::{check_signed, read_firmware};
@@ -226,6 +226,26 @@ fn device(
         ),
         DeviceCommand::Forget { device } => print(
             client.ask(Ask::DeviceForget {
+                device: device.clone(),
+            }),
+            style,
+            out,
+            done,
+        ),
+        DeviceCommand::Enrol(args) => identity::enrol(args, client, style, out),
+        DeviceCommand::Import(args) => identity::import(args, client, style, out),
+        DeviceCommand::Rotate(args) => identity::rotate(args, client, style, out),
+        DeviceCommand::Swap { old, new } => print(
+            client.ask(Ask::DeviceSwap {
+                device: old.clone(),
+                by: new.clone(),
+            }),
+            style,
+            out,
+            done,
+        ),
+        DeviceCommand::Retire { device } => print(
+            client.ask(Ask::DeviceRetire {
                 device: device.clone(),
             }),
             style,

@@ -7,9 +7,9 @@ use serde_json::Value;
 use super::commands::{Style, print_json, understood};
 use super::failure::{Failure, REFUSED};
 use super::lists::{self, left, runs};
-use super::screen::{SCREEN_ROWS, ago, bar, bytes, clock_time, rows_of, short, span};
+use super::screen::{SCREEN_ROWS, ago, bar, bytes, clock_date, clock_time, rows_of, short, span};
 use super::show::traffic;
-use crate::report::{CandidateRow, ContactRow, DeviceDetail, Found, HistoryRow};
+use crate::report::{CandidateRow, ContactRow, DeviceDetail, Found, HistoryRow, IdentityRow};
 
 /// Lines that choices and history get whatever else there is to say; with them the screen can only be too long when the
 /// chain of causes is.
@@ -78,6 +78,7 @@ fn head(detail: &DeviceDetail) -> Vec<String> {
         runs(row)
     )];
     lines.extend(detail.contact.as_ref().map(|contact| silence(contact, detail)));
+    lines.extend(identity(&row.identity));
     if !detail.groups.is_empty() {
         lines.push(format!("groups: {}", detail.groups.join(", ")));
     }
@@ -97,6 +98,29 @@ fn head(detail: &DeviceDetail) -> Vec<String> {
         )
     }));
     lines
+}
+
+/// `key 0001; serial A-1234; in the place of 52540012abcd`
+fn identity(row: &IdentityRow) -> Option<String> {
+    let key = match (row.kids.as_slice(), row.rotates_until_unix_s) {
+        ([], _) => None,
+        ([old, new, ..], Some(until)) => Some(format!(
+            "key {old} until it uses {new}, at most until {}",
+            clock_date(until)
+        )),
+        ([kid, ..], _) => Some(format!("key {kid}")),
+    };
+    let named = |kind: &str, name: &Option<String>| name.as_ref().map(|name| format!("{kind} {name}"));
+    let before = row.predecessor.as_ref();
+    let parts = [
+        key,
+        named("EUI", &row.eui),
+        named("IMEI", &row.imei),
+        named("serial", &row.serial),
+        before.map(|before| format!("in the place of {before}")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 /// `silent 26 h; expected every 24 h ± 2 h: late, not failed; next chance ~14:10 UTC; last: 41 % of 1.4`
@@ -187,6 +211,7 @@ mod tests {
             device: DeviceRow {
                 device: "525400000001".to_owned(),
                 label: None,
+                identity: IdentityRow::default(),
                 claimed: true,
                 class_id: None,
                 running: Some("3f2a3f2a3f2a3f2a".to_owned()),

@@ -52,6 +52,7 @@ pub(super) fn device_table(devices: &[DeviceRow], style: Style, out: &mut dyn Wr
 
 fn device(row: &DeviceRow) -> Vec<String> {
     let state = match (row.claimed, row.on_trial) {
+        _ if row.identity.retired_unix_s.is_some() => "retired",
         (false, _) => "unclaimed",
         (true, true) => "on trial",
         (true, false) => "claimed",

@@ -1,8 +1,8 @@
 //! Technicians' questions: names resolved, commands carried out, views turned into documents.
 
 use gateway_core::{
-    ClassId, Command, GroupName, ImageDigest, ImageRecord, LABEL_CHARS_MAX, Label, Refusal, Reply, Selector,
-    Terms,
+    ClassId, Command, GroupName, IdentityCommand, ImageDigest, ImageRecord, LABEL_CHARS_MAX, Label, Refusal,
+    Reply, Selector, Terms,
 };
 use wire_checkin::{DeviceId, Severity};
 
@@ -20,7 +20,7 @@ use crate::report::{
 const DIGEST_DIGITS_MIN: usize = 4;
 
 /// A question that cannot be carried out, with the command that helps.
-struct Refused(String, String);
+pub(super) struct Refused(pub(super) String, pub(super) String);
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Refused {
@@ -72,9 +72,12 @@ impl Engine {
 
     fn try_answer(&mut self, ask: Ask) -> Result<AnswerResult, Refused> {
         match ask {
-            Ask::ImageImport { .. } => Err(Refused(
+            Ask::ImageImport { .. }
+            | Ask::DeviceEnrol { .. }
+            | Ask::DeviceRotate { .. }
+            | Ask::DeviceImport { .. } => Err(Refused(
                 "import came without a file".into(),
-                "deltagate image import".into(),
+                "deltagate image import; deltagate device import".into(),
             )),
             Ask::Audit { .. } | Ask::Logs { .. } => Err(Refused(
                 "audit trail and log are not the engine's to read".into(),
@@ -106,6 +109,16 @@ impl Engine {
             }
             Ask::DeviceClaim { device } => self.command(Command::ClaimDevice(self.device_named(&device)?)),
             Ask::DeviceForget { device } => self.command(Command::ForgetDevice(self.device_named(&device)?)),
+            Ask::DeviceEnrolCheck { device, names } => self.check_enrol(&device, &names),
+            Ask::DeviceRotateCheck { device } => self.check_rotate(&device),
+            Ask::DeviceSwap { device, by } => {
+                let (old, new) = (self.device_named(&device)?, self.device_named(&by)?);
+                self.command(Command::Identity(IdentityCommand::Swap { old, new }))
+            }
+            Ask::DeviceRetire { device } => {
+                let id = self.device_named(&device)?;
+                self.command(Command::Identity(IdentityCommand::Retire(id)))
+            }
             Ask::GroupCreate { group } => self.command(Command::CreateGroup(group_named(&group)?)),
             Ask::GroupDelete { group } => self.command(Command::RemoveGroup(group_named(&group)?)),
             Ask::GroupAdd { group, device } => self.command(Command::AddToGroup(
@@ -201,7 +214,9 @@ impl Engine {
 
     fn device_rows(&self, unclaimed: bool) -> Vec<DeviceRow> {
         let views = self.parts.core.devices();
-        let wanted = views.iter().filter(|view| !(unclaimed && view.device.claimed));
+        let is_strange =
+            |view: &gateway_core::DeviceView| !view.device.claimed && view.identity.retired.is_none();
+        let wanted = views.iter().filter(|view| !unclaimed || is_strange(view));
         wanted.map(|view| self.device_row(view)).collect()
     }
 
@@ -281,7 +296,7 @@ impl Engine {
     }
 
     /// A device by its identifier or its label, whether it is in the inventory or not.
-    fn device_named(&self, text: &str) -> Result<DeviceId, Refused> {
+    pub(super) fn device_named(&self, text: &str) -> Result<DeviceId, Refused> {
         let id = text.parse().ok();
         if let Some(id) = id.filter(|id| self.parts.core.device(*id).is_some()) {
             return Ok(id);
@@ -357,11 +372,11 @@ impl Engine {
     }
 }
 
-fn document<T: serde::Serialize>(content: T) -> AnswerResult {
+pub(super) fn document<T: serde::Serialize>(content: T) -> AnswerResult {
     AnswerResult::ok(&Document::new(content))
 }
 
-fn label_of(text: &str) -> Result<Label, Refused> {
+pub(super) fn label_of(text: &str) -> Result<Label, Refused> {
     let problem = || format!("{text:?} is not a label, 1 to {LABEL_CHARS_MAX} printable characters");
     Label::new(text).ok_or_else(|| Refused(problem(), "deltagate device label --help".into()))
 }

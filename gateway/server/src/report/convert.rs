@@ -89,6 +89,7 @@ impl From<&DeviceView> for DeviceRow {
         DeviceRow {
             device: view.device.id.to_string(),
             label: view.label.as_ref().map(ToString::to_string),
+            identity: (&view.identity).into(),
             claimed: view.device.claimed,
             class_id: report
                 .map(|report| report.class)

@@ -21,6 +21,8 @@ fn schema() -> Value {
             "device claim",
             "device forget",
             "device label",
+            "device swap",
+            "device retire",
             "group create",
             "group add",
             "group remove",
@@ -36,6 +38,14 @@ fn schema() -> Value {
     add(
         &["image show"],
         generator.subschema_for::<Document<ImageDetail>>(),
+    );
+    add(
+        &["device enrol", "device rotate"],
+        generator.subschema_for::<Document<Enrolled>>(),
+    );
+    add(
+        &["device import"],
+        generator.subschema_for::<Document<ImportedDevices>>(),
     );
     add(&["device list"], generator.subschema_for::<Document<Devices>>());
     add(
