@@ -1,6 +1,4 @@
 //! The first hours in `docs/` are what the commands print today.
-#![expect(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
-
 use std::path::Path;
 use std::process::Command;
 
