@@ -47,9 +47,9 @@ pub(super) fn all(path: &Path) -> Vec<Check> {
     if let Some(config) = &config {
         checks.push(trust(&config.trust));
         checks.extend(state(&config.state_dir));
-        let (status, check) = gateway(&config.admin_socket);
+        let (coap, check) = gateway(&config.admin_socket, config.listen);
         checks.push(check);
-        checks.push(socket(config.listen, status.as_ref()));
+        checks.push(socket(config.listen, coap.as_deref()));
     }
     checks.extend([clock(crate::clock::unix_s()), buffers()]);
     checks
@@ -82,7 +82,15 @@ fn trust(paths: &[PathBuf]) -> Check {
 
 /// Directory, permissions, disk and database.
 fn state(path: &Path) -> Vec<Check> {
-    let Ok(metadata) = std::fs::metadata(path) else {
+    let metadata = std::fs::metadata(path);
+    if metadata
+        .as_ref()
+        .is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    {
+        let found = format!("{} is not yours to look at", path.display());
+        return vec![Check::bad("state", found, "sudo deltagate doctor")];
+    }
+    let Ok(metadata) = metadata else {
         let parent = path.ancestors().skip(1).find(|parent| parent.exists());
         let parent = parent
             .filter(|parent| !parent.as_os_str().is_empty())
@@ -184,17 +192,21 @@ fn clock(unix_s: u64) -> Check {
     }
 }
 
-fn gateway(socket: &Path) -> (Option<Status>, Check) {
+/// Where it answers devices, if one runs.
+fn gateway(socket: &Path, listen: SocketAddr) -> (Option<String>, Check) {
     let name = socket.display();
     match Client::new(socket.to_path_buf()).read::<Status>(Ask::Status {}) {
         Ok(status) => {
             let found = format!("runs on coap://{}", status.coap);
-            (Some(status), Check::ok("gateway", found))
+            (Some(status.coap), Check::ok("gateway", found))
         }
         Err(ClientError::NotYours { .. }) => {
             let found = format!("{name} is not yours to ask");
-            let remedy = "sudo deltagate doctor";
-            (None, Check::bad("gateway", found, remedy))
+            // It runs, so its socket is not free: it must answer.
+            (
+                Some(listen.to_string()),
+                Check::bad("gateway", found, "sudo deltagate doctor"),
+            )
         }
         Err(ClientError::NotRunning { .. }) => {
             let remedy = "deltagate serve --config gateway.toml, or systemctl start deltagate";
@@ -211,15 +223,11 @@ fn gateway(socket: &Path) -> (Option<Status>, Check) {
 }
 
 /// A gateway that runs must answer a device; without one, its socket must be free.
-fn socket(listen: SocketAddr, status: Option<&Status>) -> Check {
-    match status {
-        Some(status) => match status.coap.parse() {
+fn socket(listen: SocketAddr, coap: Option<&str>) -> Check {
+    match coap {
+        Some(coap) => match coap.parse() {
             Ok(address) => answering(address),
-            Err(_) => Check::bad(
-                "socket",
-                format!("{} is no address", status.coap),
-                "start it again",
-            ),
+            Err(_) => Check::bad("socket", format!("{coap} is no address"), "start it again"),
         },
         None => match UdpSocket::bind(listen) {
             Ok(_) => Check::ok("socket", format!("{listen} is free")),
