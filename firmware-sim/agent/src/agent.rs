@@ -23,8 +23,9 @@ use crate::services::LinkedServices;
 use crate::state::State;
 
 /// Upper bound of the size of [`Agent`], besides the decoder memory it borrows: an envelope of 512 bytes, a request of
-/// 200, the decoder's own 384, the hash's 110, and what the journal and the provision record say.
-pub const AGENT_BYTES_MAX: usize = 2_048;
+/// 200, the decoder's own 384, the hash's 110, and what the journal and the provision record say. With OSCORE a request of 60
+/// more, keys and names of 90, and the exchange under way with what is to be echoed.
+pub const AGENT_BYTES_MAX: usize = if cfg!(feature = "oscore") { 2_304 } else { 2_048 };
 
 /// The device side of the protocol.
 ///
