@@ -24,6 +24,10 @@ pub(crate) fn run() -> Option<()> {
     let now_ms = board.clock.now_ms();
     let mut config = Config::new(LAYOUT, &address)?;
     config.in_place = IN_PLACE;
+    #[cfg(feature = "oscore")]
+    {
+        config.credentials = Some(crate::firmware::CREDENTIALS);
+    }
     let (memory, datagram) = (DECODER_MEMORY.take()?, DATAGRAM.take()?);
     let received = RECEIVED.take()?;
     let services = services().ok()?;

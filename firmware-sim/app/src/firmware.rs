@@ -56,6 +56,11 @@ mod single_slot {
         interval_bytes: 16 * 1024,
     });
 }
+
+/// Where the device's credentials are.
+#[cfg(feature = "oscore")]
+pub(crate) const CREDENTIALS: deltagate_flash::Partition = deltagate_flash::credentials_behind(&LAYOUT);
+
 /// How long an image on trial may be without contact.
 const CONTACT_MS_MAX: u64 = match u16::from_str_radix(env!("DELTAGATE_APP_CONTACT_S"), 10) {
     Ok(seconds) => seconds as u64 * 1_000,
@@ -129,6 +134,10 @@ fn run(mut board: Board) -> Result<Never, &'static str> {
     config.contact_ms_max = CONTACT_MS_MAX;
     config.silence_ms_max = SILENCE_MS_MAX;
     config.in_place = IN_PLACE;
+    #[cfg(feature = "oscore")]
+    {
+        config.credentials = Some(CREDENTIALS);
+    }
     let memory = DECODER_MEMORY.take().ok_or("decoder memory taken twice")?;
     let services = services().map_err(NoServices::text)?;
     let mut agent = Agent::with_services(
