@@ -4,7 +4,9 @@
 mod support;
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use support::Site;
 
@@ -69,10 +71,18 @@ fn offered(script: &str, line: &str) -> Vec<String> {
         words[words.len() - 1],
         words[words.len() - 2],
     );
-    let ran = std::process::Command::new("bash")
-        .args(["--norc", "-c", &ask])
-        .output()
+    // Longer than an argument may be.
+    let mut bash = Command::new("bash")
+        .args(["--norc", "-s"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .unwrap();
+    let mut stdin = bash.stdin.take().unwrap();
+    stdin.write_all(ask.as_bytes()).unwrap();
+    drop(stdin);
+    let ran = bash.wait_with_output().unwrap();
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     let stdout = String::from_utf8(ran.stdout).unwrap();
     stdout.split_whitespace().map(str::to_owned).collect()
@@ -101,9 +111,10 @@ fn bash_completes_commands_and_options() {
 fn there_is_a_man_page_for_each_command() {
     let site = bare();
     let directory = site.path().join("man");
-    let refused = site.run("docs man man");
+    let file = site.path().join("taken");
+    fs::write(&file, "").unwrap();
+    let refused = site.run("docs man taken");
     assert_eq!(refused.code, Some(1), "{refused:?}");
-    fs::create_dir(&directory).unwrap();
     site.done("docs man man");
     for command in [
         "deltagate",
