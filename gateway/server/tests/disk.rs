@@ -87,19 +87,24 @@ fn a_thousand_images_stay_within_the_budget_and_none_is_lost() {
     device.job(&site);
     // An image as long as what is left does not fit, whatever goes.
     site.sign("large", &firmware(7_777, 400_000), 2_000, "publisher");
-    let refused = site.run("image import large.suit");
-    assert_eq!(refused.code, Some(1), "{refused:?}");
-    assert!(
-        refused.stderr.contains("does not fit the disk budget"),
-        "{}",
-        refused.stderr
-    );
-    assert!(
-        refused.stderr.contains("hint: remove an image that nobody needs"),
-        "{}",
-        refused.stderr
+    refused(
+        &site,
+        "image import large.suit",
+        &[
+            "does not fit the disk budget",
+            "hint: remove an image that nobody needs",
+        ],
     );
     assert_consistent(&site);
+}
+
+/// A command that is refused, with these words.
+fn refused(site: &Site, command: &str, words: &[&str]) {
+    let ran = site.run(command);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    for words in words {
+        assert!(ran.stderr.contains(words), "{words:?} is not in {}", ran.stderr);
+    }
 }
 
 #[test]
@@ -175,17 +180,10 @@ fn a_write_that_breaks_off_leaves_nothing() {
     site.start_under("trap '' XFSZ; ulimit -f 4096; exec \"$@\"");
     let kept = site.import("small", &firmware(1, 5_000), 1);
     site.sign("large", &firmware(2, 4 << 20), 2, "publisher");
-    let refused = site.run("image import large.suit");
-    assert_eq!(refused.code, Some(1), "{refused:?}");
-    assert!(
-        refused.stderr.contains("cannot keep the image"),
-        "{}",
-        refused.stderr
-    );
-    assert!(
-        refused.stderr.contains("nothing changed\nhint: make room"),
-        "{}",
-        refused.stderr
+    refused(
+        &site,
+        "image import large.suit",
+        &["cannot keep the image", "nothing changed\nhint: make room"],
     );
     assert_eq!(site.files("images"), [kept]);
     assert_consistent(&site);
@@ -224,20 +222,14 @@ fn a_disk_without_room_is_seen_before_anything_is_written() {
     let Some(site) = on_a_small_disk(20) else { return };
     site.import("small", &firmware(1, 5_000), 1);
     site.sign("large", &firmware(2, 4 << 20), 2, "publisher");
-    let refused = site.run("image import large.suit");
-    assert_eq!(refused.code, Some(1), "{refused:?}");
     // Three times its length, and of 20 MiB 8 are not for images.
-    assert!(
-        refused
-            .stderr
-            .contains("the disk has no room: 12582912 bytes are needed"),
-        "{}",
-        refused.stderr
-    );
-    assert!(
-        refused.stderr.contains("nothing changed\nhint: make room"),
-        "{}",
-        refused.stderr
+    refused(
+        &site,
+        "image import large.suit",
+        &[
+            "the disk has no room: 12582912 bytes are needed",
+            "nothing changed\nhint: make room",
+        ],
     );
     assert_eq!(site.json("image list")["images"].as_array().unwrap().len(), 1);
     assert_eq!(fs::read_dir(seen_state(&site).join("images")).unwrap().count(), 1);
@@ -250,19 +242,13 @@ fn a_disk_that_others_fill_stops_nothing_and_is_used_again_when_there_is_room() 
         return;
     };
     let (v1, v2) = (firmware(1, 50_000), firmware(2, 50_000));
-    site.import("v1", &v1, 1);
-    let v2_digest = site.import("v2", &v2, 2);
-    let mut device = Device::running(1, &v1, 1);
-    device.check_in(site.address());
-    site.done(&format!("update assign {v2_digest} --device {}", device.id()));
+    let (mut device, _) = Device::assigned(&site, &v1, &v2);
     let (job, _) = device.job(&site);
     let filler = seen_state(&site).join("filler");
     let full = fs::write(&filler, vec![7; 24 << 20]).unwrap_err();
     assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
     site.sign("large", &firmware(3, 100_000), 3, "publisher");
-    let refused = site.run("image import large.suit");
-    assert_eq!(refused.code, Some(1), "{refused:?}");
-    assert!(refused.stderr.contains("and 0 may be used"), "{}", refused.stderr);
+    refused(&site, "image import large.suit", &["and 0 may be used"]);
     // Decisions are still stored, and blocks still served.
     for number in 0..50 {
         site.done(&format!("group create g{number}"));

@@ -34,15 +34,7 @@ struct Lived {
 /// One device that fetches and runs an image, and goes back.
 fn an_update_and_its_end(site: &mut Site) -> Lived {
     let (v1, v2) = (firmware(1, 20_000), firmware(2, 20_000));
-    site.import("v1", &v1, 1);
-    let digest = site.import("v2", &v2, 2);
-    let mut device = Device::running(1, &v1, 1);
-    device.check_in(site.address());
-    site.done(&format!(
-        "update assign {} --device {}",
-        &digest[..16],
-        device.id()
-    ));
+    let (mut device, digest) = Device::assigned(site, &v1, &v2);
     let (job, _) = device.job(site);
     let (payload, _) = device.fetch_from(site.address(), job.path.as_str(), 0, BlockSize::B1024);
     // Stores the counters, and with them how far the payload was served.

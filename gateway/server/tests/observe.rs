@@ -85,15 +85,7 @@ for family in text_string_to_metric_families(sys.stdin.read()):
 fn an_update_is_seen_in_the_metrics() {
     let (site, metrics) = observed();
     let (v1, v2) = (firmware(1, 20_000), firmware(2, 20_000));
-    site.import("v1", &v1, 1);
-    let digest = site.import("v2", &v2, 2);
-    let mut device = Device::running(1, &v1, 1);
-    device.check_in(site.address());
-    site.done(&format!(
-        "update assign {} --device {}",
-        &digest[..16],
-        device.id()
-    ));
+    let (mut device, digest) = Device::assigned(&site, &v1, &v2);
     device.job(&site);
     let (status, page) = get(metrics, "/metrics");
     assert_eq!(status, 200);

@@ -23,15 +23,7 @@ fn images() -> (Vec<u8>, Vec<u8>) {
 fn assigned() -> (Site, Device, String) {
     let site = Site::started();
     let (v1, v2) = images();
-    site.import("v1", &v1, 1);
-    let digest = site.import("v2", &v2, 2);
-    let mut device = Device::running(1, &v1, 1);
-    device.check_in(site.address());
-    site.done(&format!(
-        "update assign {} --device {}",
-        &digest[..16],
-        device.id()
-    ));
+    let (device, digest) = Device::assigned(&site, &v1, &v2);
     (site, device, digest)
 }
 

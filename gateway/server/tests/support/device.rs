@@ -43,6 +43,20 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const TRIES: usize = 10;
 
 impl Device {
+    /// A device that runs `old` and was assigned `new`, whose digest is given too; both were imported.
+    pub(crate) fn assigned(site: &Site, old: &[u8], new: &[u8]) -> (Device, String) {
+        site.import("v1", old, 1);
+        let digest = site.import("v2", new, 2);
+        let mut device = Device::running(1, old, 1);
+        device.check_in(site.address());
+        site.done(&format!(
+            "update assign {} --device {}",
+            &digest[..16],
+            device.id()
+        ));
+        (device, digest)
+    }
+
     /// A device that runs `image` with this sequence number and decodes `full` and `patch`.
     pub(crate) fn running(id: u8, image: &[u8], sequence_number: u64) -> Device {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
