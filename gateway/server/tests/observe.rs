@@ -85,7 +85,7 @@ for family in text_string_to_metric_families(sys.stdin.read()):
 fn an_update_is_seen_in_the_metrics() {
     let (site, metrics) = observed();
     let (v1, v2) = (firmware(1, 20_000), firmware(2, 20_000));
-    let (mut device, digest) = Device::assigned(&site, &v1, &v2);
+    let (mut device, _) = Device::assigned(&site, &v1, &v2);
     device.job(&site);
     let (status, page) = get(metrics, "/metrics");
     assert_eq!(status, 200);
