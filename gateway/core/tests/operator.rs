@@ -557,7 +557,6 @@ fn an_image_one_byte_over_the_slot_is_refused_with_both_sizes() {
             Terms::default(),
         ))
         .unwrap();
-    shell.build_all();
     let view = shell.gateway.device(id(1)).unwrap();
     assert_eq!(
         view.chain.last().unwrap(),
@@ -567,6 +566,8 @@ fn an_image_one_byte_over_the_slot_is_refused_with_both_sizes() {
     // Exactly as long as the slot it goes in whole, since that needs no room to stage.
     shell.check_in(1, 1, &said(10_000));
     assert!(shell.command(assign).is_ok());
+    // Nothing was built for a slot that it does not fit.
+    shell.build_all();
     let job = told(&shell.ask(peer(1), &post(9, &said(10_000)))).job;
     assert_eq!(job.unwrap().format, Format::Full);
 }
