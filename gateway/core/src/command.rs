@@ -295,7 +295,8 @@ impl Refusal {
     /// The command that helps, as typed.
     pub fn hint(&self) -> String {
         match self {
-            Refusal::UnknownDevice(_) => "deltagate device list".into(),
+            // Also names the nearest, should it have been mistyped.
+            Refusal::UnknownDevice(id) => format!("deltagate device find {id}"),
             Refusal::UnknownImage(_) => "deltagate image list".into(),
             Refusal::UnknownGroup(name) => format!("deltagate group create {name}"),
             Refusal::LabelTaken { by, .. } => format!("deltagate device show {by}"),

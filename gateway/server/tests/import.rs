@@ -225,3 +225,23 @@ fn a_detached_image_may_come_in_any_firmware_file() {
     let listed = site.json("image list");
     assert_eq!(listed["images"][0]["size_bytes"], 768);
 }
+
+#[test]
+fn a_file_that_cannot_be_read_or_is_nothing_signed_is_refused_with_what_to_do() {
+    let site = Site::started();
+    let ran = site.run("image import nowhere.suit");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(
+        ran.stderr,
+        "error: cannot read nowhere.suit: No such file or directory (os error 2)\nnothing changed\n\
+         hint: check its name, and the directory that you are in\n"
+    );
+    let ran = site.run("image import gateway.toml");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(
+        ran.stderr
+            .contains("\nnothing changed\nhint: it is nothing that was signed: "),
+        "{}",
+        ran.stderr
+    );
+}

@@ -201,7 +201,7 @@ fn a_plan_says_what_each_device_would_be_sent_and_why_and_changes_nothing() {
     assert_eq!(refused.code, Some(1));
     assert_eq!(
         refused.stderr,
-        "error: device 525400000009 is not known\nhint: deltagate device list\n"
+        "error: device 525400000009 is not known\nhint: deltagate device find 525400000009\n"
     );
     assert_eq!(site.run(&format!("update plan {image}")).code, Some(2));
     assert_eq!(site.run("update plan --group roof").code, Some(2));
@@ -452,7 +452,7 @@ fn a_failure_says_exactly_what_changed() {
     assert_eq!(
         failed.stderr,
         "error: device 525400000003 is not known\nchanged: 525400000001, 525400000002; nothing else\n\
-         hint: deltagate device list\n"
+         hint: deltagate device find 525400000003\n"
     );
     assert_eq!(
         site.json("group list")["groups"][0]["members"]

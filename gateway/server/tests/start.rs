@@ -287,17 +287,14 @@ fn every_refusal_names_what_was_asked_for_and_the_command_that_helps() {
     };
     let device = "525400000009";
     let unknown = format!("device {device} is not known");
-    refused(format!("device show {device}"), &unknown, "deltagate device list");
+    let find = format!("deltagate device find {device}");
+    refused(format!("device show {device}"), &unknown, &find);
     refused(
         format!("update assign {image} --device {device}"),
         &unknown,
-        "deltagate device list",
+        &find,
     );
-    refused(
-        format!("update retry --device {device}"),
-        &unknown,
-        "deltagate device list",
-    );
+    refused(format!("update retry --device {device}"), &unknown, &find);
     refused(
         format!("update assign 0123abcd --device {device}"),
         "image 0123abcd is not known",
@@ -309,11 +306,7 @@ fn every_refusal_names_what_was_asked_for_and_the_command_that_helps() {
         "deltagate group create roof",
     );
     site.done("group create roof");
-    refused(
-        format!("group add roof {device}"),
-        &unknown,
-        "deltagate device list",
-    );
+    refused(format!("group add roof {device}"), &unknown, &find);
     refused(
         "link show nowhere".to_owned(),
         "link nowhere is not configured",

@@ -9,6 +9,7 @@ use crate::delta::DeltaError;
 use crate::error_chain::chain;
 use crate::probe::ProbeError;
 use crate::publisher::PublisherError;
+use crate::publisher::error::reading;
 use crate::recover::RecoverError;
 #[cfg(unix)]
 use crate::serve::ServeError;
@@ -109,7 +110,7 @@ impl From<ClientError> for Failure {
             ClientError::NotYours { .. } => {
                 Failure::of(REFUSED, &error).hint("the same command with sudo, or as the gateway's own user")
             }
-            ClientError::File { .. } => Failure::of(USAGE, &error),
+            ClientError::File { ref source, .. } => Failure::of(USAGE, &error).hint(reading(source)),
             error => Failure::of(INTERNAL, &error),
         }
     }

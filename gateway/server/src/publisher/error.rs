@@ -136,6 +136,8 @@ impl PublisherError {
                 Some("--follows takes a number below --sequence".to_owned())
             }
             Self::Sign(EncodeError::TextTooLong) => Some("shorten --version or --description".to_owned()),
+            Self::Read { source, .. } => Some(reading(source).to_owned()),
+            Self::Write { .. } => Some("name a file in a directory that is there and yours".to_owned()),
             Self::Anchor(error) => Some(error.hint()),
             Self::NotVerified { source, .. } => Some(source.hint()),
             _ => None,
@@ -148,6 +150,15 @@ impl PublisherError {
             Self::SelfCheck(_) | Self::KeyEncoding | Self::Randomness(_) => 3,
             _ => 1,
         }
+    }
+}
+
+/// What to do about a file that cannot be read.
+pub(crate) fn reading(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "check its name, and the directory that you are in",
+        io::ErrorKind::PermissionDenied => "it is another user's: read it as that user, or with sudo",
+        _ => "name a regular file",
     }
 }
 

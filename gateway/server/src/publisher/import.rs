@@ -189,7 +189,7 @@ impl ImportError {
                 "have it signed with Ed25519: deltagate image sign"
             }
             Self::Verify(VerifyError::Unsupported(Unsupported::UntaggedEnvelope)) => {
-                "if it is a raw image, sign it: deltagate image sign"
+                "it is nothing that was signed: sign it with deltagate image sign, if it is an image"
             }
             Self::Verify(VerifyError::Unsupported(_)) => "docs/manifest.md says what a manifest may hold",
             Self::Verify(VerifyError::Malformed(_)) => "see what it is with: deltagate image inspect FILE",
