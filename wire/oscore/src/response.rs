@@ -69,6 +69,13 @@ impl ServerExchange {
         }
     }
 
+    /// The request's number. Requests come in any order within the window: who acts on the newest only compares this with
+    /// [`crate::ReplayWindow::highest`], which is it then, or with the number acted on last.
+    #[must_use]
+    pub const fn partial_iv(&self) -> PartialIv {
+        self.request.partial_iv
+    }
+
     /// Of a request that may be a replay: its nonce may be spent.
     pub(crate) const fn unproven(request: Bound) -> ServerExchange {
         ServerExchange {

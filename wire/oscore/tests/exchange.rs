@@ -58,6 +58,20 @@ fn a_request_is_taken_once() {
     assert_eq!(window, before);
 }
 
+/// What was held back on the way is no replay, and can be told from the newest.
+#[test]
+fn a_request_that_comes_late_is_known_by_its_number() {
+    let pair = Pair::new();
+    let mut window = ReplayWindow::new();
+    let (held_back, _) = pair.ask(5, &check_in(1, 10));
+    let (newest, _) = pair.ask(9, &check_in(2, 10));
+    let (_, exchange) = pair.take(&mut window, &newest).unwrap();
+    assert_eq!(Some(exchange.partial_iv()), window.highest());
+    let (_, exchange) = pair.take(&mut window, &held_back).unwrap();
+    assert_eq!(exchange.partial_iv().value(), 5);
+    assert!(Some(exchange.partial_iv()) < window.highest());
+}
+
 #[test]
 fn a_response_answers_its_request_alone_and_once() {
     let pair = Pair::new();
