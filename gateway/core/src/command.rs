@@ -60,6 +60,13 @@ pub enum Reply {
     Done,
     /// It was so already.
     Unchanged,
+    /// An image is known under a newer manifest: the same bytes are a newer release now.
+    SignedAnew {
+        /// Its sequence number before.
+        before: u64,
+        /// Its sequence number.
+        now: u64,
+    },
     /// Assigned, to whoever the selector covers now.
     Assigned {
         /// Claimed devices that the selector covers.
@@ -165,7 +172,7 @@ pub enum Refusal {
         /// The lowest that the next release of the class can have.
         next: u64,
     },
-    /// The same image was imported before under another class, vendor or sequence number.
+    /// The same image was imported before under another class or vendor, or with a higher sequence number.
     #[error(
         "image {} is known for class {known_class} with sequence number {known}, not for class {class} with \
          {sequence_number}",
@@ -334,6 +341,9 @@ impl fmt::Display for Reply {
         match self {
             Reply::Done => f.write_str("done"),
             Reply::Unchanged => f.write_str("nothing to do"),
+            Reply::SignedAnew { before, now } => {
+                write!(f, "image imported again: sequence number {now}, {before} before")
+            }
             Reply::Assigned { devices, left_out } => {
                 write!(f, "assigned to {}", count(*devices, "device", "devices"))?;
                 let out: usize = left_out.iter().map(|row| row.devices).sum();

@@ -86,6 +86,14 @@ impl Operator<'_> {
                 keep::check_room(self.state(), self.journal.building(), budget, &image)?;
                 Reply::Done
             }
+            Some(known) if is_signed_anew(known, &image) => {
+                let before = known.sequence_number;
+                self.check_number(&image)?;
+                Reply::SignedAnew {
+                    before,
+                    now: image.sequence_number,
+                }
+            }
             Some(known) if !same_identity(known, &image) => {
                 return Err(Refusal::ImageKnownOtherwise {
                     image: digest,
@@ -98,7 +106,7 @@ impl Operator<'_> {
             Some(known) if known.envelope == image.envelope => Reply::Unchanged,
             Some(_) => Reply::Done,
         };
-        if reply == Reply::Done {
+        if reply != Reply::Unchanged {
             self.journal.record(Change::Image(image));
         }
         self.release_builds_with(digest);
@@ -113,6 +121,10 @@ impl Operator<'_> {
                 max: IMAGES_MAX,
             });
         }
+        self.check_number(image)
+    }
+
+    fn check_number(&self, image: &ImageRecord) -> Result<(), Refusal> {
         match self.state().image_numbered(image.class, image.sequence_number) {
             None => Ok(()),
             Some(other) => Err(Refusal::SequenceNumberTaken {
@@ -454,6 +466,15 @@ impl Operator<'_> {
             .get(&digest)
             .ok_or(Refusal::UnknownImage(digest))
     }
+}
+
+/// Whether the same bytes were signed again as a newer release, which is how a fleet goes back to an old image on purpose.
+fn is_signed_anew(known: &ImageRecord, image: &ImageRecord) -> bool {
+    let renumbered = ImageRecord {
+        sequence_number: image.sequence_number,
+        ..known.clone()
+    };
+    same_identity(&renumbered, image) && image.sequence_number > known.sequence_number
 }
 
 fn same_identity(a: &ImageRecord, b: &ImageRecord) -> bool {

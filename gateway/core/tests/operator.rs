@@ -8,7 +8,7 @@ use gateway_core::{
     ArtefactDigest, ArtefactRecord, BuildFormats, BuildKey, Bytes, ClassId, Command, Contact, CoreConfig,
     GroupName, ImageRecord, Label, Refusal, Reply, Selector, Stage, Terms, UpdateState,
 };
-use wire_checkin::Format;
+use wire_checkin::{CheckIn, Format};
 use wire_coap::Code;
 
 fn group(name: &str) -> GroupName {
@@ -130,6 +130,47 @@ fn an_image_for_another_class_or_vendor_is_not_assigned() {
     ));
     assert!(matches!(vendor, Err(Refusal::WrongVendor { .. })));
     assert_eq!(shell.gateway.status().assignments.len(), 1);
+}
+
+/// Going back on purpose: the old image, signed again as a newer release.
+#[test]
+fn a_fleet_goes_back_to_an_image_that_was_signed_again() {
+    let mut shell = Shell::ready(CoreConfig::default());
+    shell.check_in(1, 2, &check_in(1, 2));
+    let back = |sequence_number| ImageRecord {
+        sequence_number,
+        envelope: bytes(9_000, 300),
+        ..image(1)
+    };
+    let taken = shell.command(Command::ImportImage(back(2)));
+    assert!(
+        matches!(taken, Err(Refusal::SequenceNumberTaken { .. })),
+        "{taken:?}"
+    );
+    let reply = shell.command(Command::ImportImage(back(9))).unwrap();
+    assert_eq!(reply, Reply::SignedAnew { before: 1, now: 9 });
+    assert_eq!(shell.command(Command::ImportImage(back(9))), Ok(Reply::Unchanged));
+    let assign = Command::Assign(Selector::Device(id(1)), digest(1), Terms::default());
+    shell.command(assign).unwrap();
+    shell.build_all();
+    shell.restart();
+
+    let answer = shell.check_in(1, 3, &check_in(1, 2));
+    assert_eq!(answer.job.unwrap().sequence_number, 9);
+    assert_eq!(answer.envelope.unwrap(), bytes(9_000, 300));
+    let there = CheckIn {
+        sequence_number: 9,
+        running_digest: check_in(1, 1).running_digest,
+        ..check_in(1, 2)
+    };
+    assert_eq!(shell.check_in(1, 4, &there).job, None);
+    assert_eq!(shell.update(1, 1).unwrap().0, UpdateState::Confirmed);
+    // Who never left it has nothing to do.
+    shell.check_in(2, 5, &check_in(2, 1));
+    shell.command(Command::ClaimDevice(id(2))).unwrap();
+    let assign = Command::Assign(Selector::Device(id(2)), digest(1), Terms::default());
+    shell.command(assign).unwrap();
+    assert_eq!(shell.check_in(2, 6, &check_in(2, 1)).job, None);
 }
 
 #[test]
@@ -294,7 +335,7 @@ fn a_forgotten_device_leaves_nothing() {
 }
 
 #[test]
-fn importing_twice_is_harmless_and_another_number_for_the_same_bytes_refused() {
+fn importing_twice_is_harmless_and_a_lower_number_for_the_same_bytes_refused() {
     let mut shell = Shell::ready(CoreConfig::default());
     let again = ImageRecord {
         imported_unix_s: 99,
@@ -302,7 +343,7 @@ fn importing_twice_is_harmless_and_another_number_for_the_same_bytes_refused() {
     };
     assert_eq!(shell.command(Command::ImportImage(again)), Ok(Reply::Unchanged));
     let renumbered = ImageRecord {
-        sequence_number: 9,
+        sequence_number: 0,
         ..image(2)
     };
     let refused = shell.command(Command::ImportImage(renumbered));
@@ -313,7 +354,7 @@ fn importing_twice_is_harmless_and_another_number_for_the_same_bytes_refused() {
             known_class: CLASS,
             known: 2,
             class: CLASS,
-            sequence_number: 9
+            sequence_number: 0
         })
     );
     let long = ImageRecord {

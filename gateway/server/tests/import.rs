@@ -82,16 +82,33 @@ fn a_damaged_file_is_refused() {
 }
 
 #[test]
-fn an_image_that_is_known_under_another_sequence_number_is_refused_and_stays_as_it_was() {
-    let site = Site::started();
+fn an_image_signed_again_with_a_higher_sequence_number_is_the_newer_release() {
+    let mut site = Site::started();
     let image = firmware(1, 20_000);
-    let digest = site.import("v1", &image, 1);
-    site.sign("again", &image, 2, "publisher");
-    let refused = site.run("image import again.suit");
-    assert_eq!(refused.code, Some(1), "{refused:?}");
-    assert_eq!(site.files("images"), [digest]);
-    assert_eq!(site.json("image list")["images"][0]["sequence_number"], 1);
-    assert!(site.audit()[1].starts_with("refused: "), "{:?}", site.audit());
+    let digest = site.import("v1", &image, 3);
+    site.sign("older", &image, 2, "publisher");
+    let refused = site.run("image import older.suit");
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.stderr.contains("with sequence number 3"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(site.json("image list")["images"][0]["sequence_number"], 3);
+
+    site.sign("again", &image, 4, "publisher");
+    let done = site.done("image import again.suit");
+    assert!(done.contains("sequence number 4, 3 before"), "{done}");
+    site.kill();
+    site.start();
+    let listed = site.json("image list");
+    assert_eq!(listed["images"].as_array().unwrap().len(), 1);
+    assert_eq!(listed["images"][0]["sequence_number"], 4);
+    assert_eq!(listed["images"][0]["digest"], digest.as_str());
+    assert_eq!(
+        site.audit().last().unwrap(),
+        "image imported again: sequence number 4, 3 before"
+    );
 }
 
 #[test]

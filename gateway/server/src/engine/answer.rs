@@ -47,10 +47,11 @@ impl Engine {
         match self.parts.core.handle_command(now, Command::ImportImage(image)) {
             Ok(reply) => {
                 let done = match reply {
-                    Reply::Unchanged => "image was imported before",
-                    _ => "image imported",
+                    Reply::Unchanged => "image was imported before".to_owned(),
+                    Reply::SignedAnew { .. } => reply.to_string(),
+                    _ => "image imported".to_owned(),
                 };
-                self.audit(Entry::now(who, "image-import", detail, done));
+                self.audit(Entry::now(who, "image-import", detail, done.as_str()));
                 AnswerResult::ok(&Document::new(Done {
                     image: Some(row),
                     ..Done::new(done)
