@@ -111,7 +111,7 @@ fn an_image_that_never_calls_its_agent_is_reverted_by_the_watchdog() {
         "v6-idle-agent.bin",
         6,
         "app: temperature",
-        "watchdog",
+        "the_new_image_hangs",
     );
 }
 
