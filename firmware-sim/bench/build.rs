@@ -14,6 +14,10 @@ fn main() {
         let here = var("CARGO_MANIFEST_DIR").expect("cargo sets it");
         println!("cargo:rustc-link-arg-bin=bench=-T{here}/memory.ld");
         println!("cargo:rustc-link-arg-bin=bench=-T{here}/../board/link/sections.ld");
+        if var("CARGO_FEATURE_HANDSHAKE").is_ok() {
+            println!("cargo:rustc-link-arg-bin=handshake=-T{here}/memory.ld");
+            println!("cargo:rustc-link-arg-bin=handshake=-T{here}/../board/link/sections.ld");
+        }
         println!("cargo:rustc-link-arg-bin=footprint=-T{here}/footprint.ld");
     }
 }

@@ -58,17 +58,19 @@ impl From<Outcome> for Refusal {
     }
 }
 
-/// Checks signature, vendor and class of an envelope.
+/// Checks signature, vendor and class of an envelope, signed by some of these keys.
 pub(crate) fn authenticate(
     services: &dyn Services,
     envelope: &[u8],
     provision: &Provision,
+    keys: &[[u8; 32]],
 ) -> Result<SignedImage, Refusal> {
     let question = Question {
         envelope,
         vendor_id: &provision.vendor_id,
         class_id: &provision.class_id,
-        keys: provision.trust_anchors(),
+        keys,
+        least: provision.release_min,
     };
     services.verify(&question).map_err(|refused| {
         let outcome = match refused {
@@ -82,12 +84,20 @@ pub(crate) fn authenticate(
 
 /// Checks everything that can be checked without the payload.
 pub(crate) fn judge(device: &Device<'_>, job: &Job, envelope: &[u8]) -> Result<Update, Refusal> {
-    let image = authenticate(device.services, envelope, device.provision)?;
+    let image = authenticate(
+        device.services,
+        envelope,
+        device.provision,
+        device.provision.trust_anchors(),
+    )?;
     let newest = device
         .confirmed
         .max(device.given_up)
         .max(Some(device.running.sequence));
-    if Some(image.sequence) <= newest || u64::from(image.sequence) != job.sequence_number {
+    if Some(image.sequence) <= newest
+        || image.sequence > device.provision.sequence_max
+        || u64::from(image.sequence) != job.sequence_number
+    {
         return Err(Outcome::RefusedSequenceNumber.into());
     }
     if image.predecessor_min > device.running.sequence {

@@ -4,19 +4,23 @@ use core::cell::RefCell;
 use core::fmt;
 
 use deltagate_flash::{
-    BootInfo, BootLog, ENVELOPE_BYTES_MAX, FlashError, Provision, Region, SlotHeaderFault, SlotRegion,
+    BootInfo, BootLog, BootLogState, ENVELOPE_BYTES_MAX, FlashError, Provision, Region, SlotHeaderFault,
+    SlotRegion,
 };
 use deltagate_services::{Services, SignedImage};
-use embedded_storage::nor_flash::{NorFlash, NorFlashErrorKind};
+use embedded_storage::nor_flash::NorFlash;
 use wire_checkin::DeferralStage;
 use wire_coap::Message;
 
 use crate::accept::authenticate;
+use crate::anchors::Kept;
 use crate::channel::Channel;
 use crate::client::{Client, Incoming};
 use crate::config::Config;
 use crate::core::{Core, Effects, FlashFailed, Setbacks, TrialLimit};
 use crate::event::{Effect, Event, Stats};
+#[cfg(feature = "freshness")]
+use crate::freshness::{Known, Watch};
 use crate::gate::Gate;
 use crate::journal::{Journal, JournalRecord};
 use crate::services::LinkedServices;
@@ -25,7 +29,13 @@ use crate::state::State;
 /// Upper bound of the size of [`Agent`], besides the decoder memory it borrows: an envelope of 512 bytes, a request of
 /// 200, the decoder's own 384, the hash's 110, and what the journal and the provision record say. With OSCORE a request of 60
 /// more, keys and names of 90, and the exchange under way with what is to be echoed.
-pub const AGENT_BYTES_MAX: usize = if cfg!(feature = "oscore") { 2_304 } else { 2_048 };
+/// With EDHOC a request of 60 more, and keys that are not stored yet, with message_3. With statements of what is newest the one
+/// that is kept, of 40, and 40 of what is counted.
+pub const AGENT_BYTES_MAX: usize = match (cfg!(feature = "edhoc"), cfg!(feature = "oscore")) {
+    (true, _) => 2_560,
+    (false, true) => 2_304,
+    (false, false) => 2_048,
+} + if cfg!(feature = "freshness") { 80 } else { 0 };
 
 /// The device side of the protocol.
 ///
@@ -68,8 +78,9 @@ impl From<FlashError> for StartError {
 
 impl<'m, F: NorFlash> Agent<'m, F> {
     /// Starts the agent of a booted image. `boot` is what the bootloader handed over; `decoder_memory` is what a patch
-    /// may use, and its length is what the device reports, unless the updater applies patches and it may be empty; `seed` chooses message ids, tokens and jitter, and should
-    /// differ from device to device. The agent counts its starts in the journal and mixes the count in.
+    /// may use, and its length is what the device reports, unless the updater applies patches and it may be empty; `seed` chooses message ids, tokens and jitter, and must
+    /// differ from device to device: from the part's source of random numbers where it has one (RFC 7252 §5.3.1), else the device's address. The agent counts its
+    /// starts in the journal and mixes the count in, and on a device with credentials what is derived from them: there nobody guesses a token.
     ///
     /// It brings its own check of signatures, [`LinkedServices`].
     ///
@@ -113,6 +124,9 @@ impl<'m, F: NorFlash> Agent<'m, F> {
     ) -> Result<Self, StartError> {
         // The signature check takes the most stack there is; nothing large lies below it.
         let running = running_image(services, &config, &provision, flash, boot)?;
+        let kept = Kept::recall(services, &config, &provision, flash);
+        // A log takes almost as much when it is compacted.
+        let logs = Logs::open(flash, &config, now_ms)?;
         // Resumed where the caller wants it, not moved there afterwards.
         let mut started = Self::assembled(
             services,
@@ -121,14 +135,14 @@ impl<'m, F: NorFlash> Agent<'m, F> {
             flash,
             boot,
             running,
+            kept,
+            logs,
             decoder_memory,
             seed,
             now_ms,
         );
-        if let Ok(agent) = &mut started {
-            agent.resume(now_ms);
-        }
-        started
+        started.resume(now_ms);
+        Ok(started)
     }
 
     #[inline(never)]
@@ -140,67 +154,80 @@ impl<'m, F: NorFlash> Agent<'m, F> {
         flash: &'m RefCell<F>,
         boot: BootInfo,
         running: SignedImage,
+        kept: Kept,
+        logs: Logs<'m, F>,
         decoder_memory: &'m mut [u8],
         seed: u64,
         now_ms: u64,
-    ) -> Result<Self, StartError> {
-        let mut journal = Journal::open(Region::new(flash, config.layout.journal))?;
-        let boot_log = BootLog::open(Region::new(flash, config.layout.boot_log))?.state();
-        let counted = journal
-            .count_start()
-            .and_then(|()| journal.restart_deferral(now_ms));
-        let seed = seed_of_start(seed, journal.state().starts);
-        let channel = Channel::open(services, flash, &config).map_err(|FlashFailed| NO_CHANNEL)?;
-        let link = journal.state().link;
-        let ack_timeout_ms = link.map_or(config.ack_timeout_ms, |link| link.ack_timeout_ms);
-        let mut core = Core {
-            flash,
-            services,
-            provision,
-            running,
-            spare: boot.slot.other(),
-            boot_log,
+    ) -> Self {
+        let Logs {
             journal,
-            client: Client::new(
-                channel,
-                ack_timeout_ms,
-                link.map_or(0, |link| link.round_trip_ms),
-                seed,
-            ),
-            effects: Effects::NONE,
-            memory_bytes: match &config.in_place {
-                Some(in_place) => in_place.memory_bytes(),
-                None => u32::try_from(decoder_memory.len()).unwrap_or(u32::MAX),
-            },
-            memory: Some(decoder_memory),
-            trial: boot
-                .on_trial
-                .then(|| TrialLimit::new(boot.attempt, now_ms, &config)),
-            unanswered: 0,
-            called_ms: now_ms,
-            setbacks: Setbacks::default(),
-            offered: None,
-            flash_failures: 0,
-            unwritten: None,
-            gate: Gate::CLEAR,
-            put_off: None,
-            checkin_interval_s: 0,
-            link_kept_until_ms: now_ms,
-            seed,
-            config,
-        };
-        core.effects.event(Event::Started {
+            boot_log,
+            is_counted,
+        } = logs;
+        let seed = seed_of_start(seed, journal.state().starts);
+        let channel = Channel::open(services, flash, &config, &journal, is_counted.then_some(seed));
+        let seed = channel.unguessable(services, seed);
+        let link = journal.state().link;
+        #[cfg(feature = "freshness")]
+        let heard = journal.state().heard;
+        let ack_timeout_ms = link.map_or(config.ack_timeout_ms, |link| link.ack_timeout_ms);
+        let mut effects = Effects::NONE;
+        effects.event(Event::Started {
             sequence: running.sequence,
             on_trial: boot.on_trial,
         });
-        if counted.is_err() {
+        if !is_counted {
             // Message ids may be those of the last start; a device that cannot report it would be worse.
-            core.effects.event(Event::FlashFailed);
+            effects.event(Event::FlashFailed);
         }
-        Ok(Self {
-            core,
+        // Put together where it is returned: a copy on the way would be two kilobytes of stack.
+        Self {
+            core: Core {
+                flash,
+                services,
+                provision,
+                running,
+                spare: boot.slot.other(),
+                boot_log,
+                journal,
+                client: Client::new(
+                    channel,
+                    ack_timeout_ms,
+                    link.map_or(0, |link| link.round_trip_ms),
+                    seed,
+                ),
+                effects,
+                memory_bytes: match &config.in_place {
+                    Some(in_place) => in_place.memory_bytes(),
+                    None => u32::try_from(decoder_memory.len()).unwrap_or(u32::MAX),
+                },
+                memory: Some(decoder_memory),
+                trial: boot
+                    .on_trial
+                    .then(|| TrialLimit::new(boot.attempt, now_ms, &config)),
+                unanswered: 0,
+                called_ms: now_ms,
+                setbacks: Setbacks::default(),
+                offered: None,
+                flash_failures: 0,
+                unwritten: None,
+                gate: Gate::CLEAR,
+                put_off: None,
+                checkin_interval_s: 0,
+                kept,
+                #[cfg(feature = "freshness")]
+                watch: Watch::start(heard, now_ms),
+                link_kept_until_ms: now_ms,
+                seed,
+                #[cfg(feature = "edhoc")]
+                wants_keys: false,
+                #[cfg(feature = "edhoc")]
+                random: [0; 32],
+                config,
+            },
             state: State::Idle { until_ms: now_ms },
-        })
+        }
     }
 
     #[inline(never)]
@@ -208,12 +235,36 @@ impl<'m, F: NorFlash> Agent<'m, F> {
         self.step(now_ms, &mut |core, state| core.resume(now_ms, state).map(|_| ()));
     }
 
+    /// Takes random bytes, from wherever the device has them, to be called after a start and before [`Agent::handle_timeout`]: keys of
+    /// handshakes follow from them, too. Without any, who takes the device apart later can read what was recorded before.
+    #[cfg(feature = "edhoc")]
+    pub fn handle_random(&mut self, bytes: &[u8; 32]) {
+        self.core.random = *bytes;
+    }
+
+    /// Wants other keys for the channel: the next check-in establishes them, of a device with a key of its own. Those that it has count
+    /// until the gateway has shown that it has the new ones.
+    #[cfg(feature = "edhoc")]
+    pub fn renew_keys(&mut self) {
+        self.core.wants_keys = true;
+    }
+
     /// Takes a datagram from the gateway. Anything at all may be in it. What is encrypted is decrypted where it is.
     #[inline(never)]
     pub fn handle_datagram(&mut self, now_ms: u64, datagram: &mut [u8]) {
+        #[cfg(feature = "oscore")]
+        if self.core.is_renewed(datagram) {
+            return self.core.ask_again(now_ms, &mut self.state);
+        }
+        #[cfg(feature = "edhoc")]
+        self.core
+            .client
+            .hear(self.core.services, self.core.config.device_id, datagram);
         match self.core.client.handle_datagram(now_ms, datagram) {
             Incoming::Nothing => {}
             Incoming::Response(message) => {
+                #[cfg(feature = "edhoc")]
+                self.core.keep_established();
                 self.step(now_ms, &mut |core, state| {
                     core.handle_response(now_ms, state, &message)
                 });
@@ -231,6 +282,8 @@ impl<'m, F: NorFlash> Agent<'m, F> {
             return;
         }
         self.core.called_ms = now_ms;
+        #[cfg(feature = "freshness")]
+        self.core.keep_time(now_ms);
         if self.core.trial_is_over(now_ms) {
             let reason = self.core.lacking();
             return self.core.give_up(&mut self.state, reason);
@@ -319,10 +372,19 @@ impl<'m, F: NorFlash> Agent<'m, F> {
         or_at(self.state.due_ms());
         or_at(self.core.client.poll_timeout());
         or_at(self.core.trial_deadline_ms());
+        #[cfg(feature = "freshness")]
+        or_at(self.core.keeps_time_ms());
         if self.state.may_go_on() {
             or_at(self.core.deferred_until_ms());
         }
         (next_ms < u64::MAX).then_some(next_ms)
+    }
+
+    /// What is known of the newest release, by its publisher's word: `docs/freeze.md`. `None`: no statement has come yet.
+    #[cfg(feature = "freshness")]
+    #[must_use]
+    pub fn known(&self, now_ms: u64) -> Option<Known> {
+        self.core.known(now_ms)
     }
 
     /// The counters.
@@ -406,6 +468,11 @@ impl<'m, F: NorFlash> Core<'m, F> {
     fn handle_due(&mut self, now_ms: u64, state: &mut State<'m>) {
         match state {
             State::Idle { .. } => self.check_in(now_ms, state),
+            // The answer leads back to where the transfer is.
+            #[cfg(feature = "edhoc")]
+            State::FetchingManifest { .. } | State::Fetching { .. } if self.doubts_its_keys() => {
+                self.check_in(now_ms, state);
+            }
             State::FetchingManifest { job, transfer, .. } => {
                 self.request_block(now_ms, job, true, transfer);
             }
@@ -417,15 +484,35 @@ impl<'m, F: NorFlash> Core<'m, F> {
     }
 }
 
-/// The count of what was sent cannot be read, or not be settled: nothing may be sent.
-const NO_CHANNEL: StartError = StartError::Flash(FlashError::Device(NorFlashErrorKind::Other));
-
 /// RFC 7252 §4.4: a message id is not used again within EXCHANGE_LIFETIME, restarts or not; a gateway would take the
 /// request for a copy and repeat its old answer. 65,536 starts in a row begin at different ids, because the step is odd;
 /// neighbours begin thousands of ids apart, because it is near the golden section of 2^16.
 const fn seed_of_start(seed: u64, starts: u32) -> u64 {
     const STEP: u64 = 0x9E37_79B9_7F4A_9E37;
     seed.wrapping_add(STEP.wrapping_mul(starts as u64))
+}
+
+/// What flash says at a start, this one counted.
+struct Logs<'f, F> {
+    journal: Journal<'f, F>,
+    boot_log: BootLogState,
+    is_counted: bool,
+}
+
+impl<'f, F: NorFlash> Logs<'f, F> {
+    #[inline(never)]
+    fn open(flash: &'f RefCell<F>, config: &Config, now_ms: u64) -> Result<Self, StartError> {
+        let mut journal = Journal::open(Region::new(flash, config.layout.journal))?;
+        let boot_log = BootLog::open(Region::new(flash, config.layout.boot_log))?.state();
+        let counted = journal
+            .count_start()
+            .and_then(|()| journal.restart_deferral(now_ms));
+        Ok(Self {
+            journal,
+            boot_log,
+            is_counted: counted.is_ok(),
+        })
+    }
 }
 
 /// The running image as its own manifest describes it: the bootloader checked the bytes, this only reads.
@@ -443,7 +530,8 @@ fn running_image<F: NorFlash>(
         SlotHeaderFault::Flash(error) => StartError::Flash(error),
         _ => StartError::RunningImage,
     })?;
-    let image = authenticate(services, envelope, provision).map_err(|_| StartError::RunningImage)?;
+    let image = authenticate(services, envelope, provision, provision.starting_keys())
+        .map_err(|_| StartError::RunningImage)?;
     if image.sequence != boot.sequence {
         return Err(StartError::RunningImage);
     }

@@ -21,7 +21,15 @@ impl<'m, F: NorFlash> Core<'m, F> {
     /// Sends a check-in.
     #[inline(never)]
     pub(crate) fn check_in(&mut self, now_ms: u64, state: &mut State<'m>) {
+        #[cfg(feature = "edhoc")]
+        if self.establish(now_ms, state) {
+            return;
+        }
         let reporting = self.pending_outcome();
+        #[cfg(feature = "freshness")]
+        let freshness = self.say_freshness(now_ms);
+        #[cfg(not(feature = "freshness"))]
+        let freshness = None;
         let check_in = CheckIn {
             device_id: self.config.device_id,
             vendor_id: self.provision.vendor_id,
@@ -39,6 +47,9 @@ impl<'m, F: NorFlash> Core<'m, F> {
             on_trial: self.trial.is_some(),
             deferral: self.deferral(now_ms),
             in_place_reach_bytes: self.reach_bytes(),
+            anchors: self.config.layout.anchors.map(|_| self.provision.number),
+            anchors_waiting: self.kept.number(),
+            freshness,
         };
         let mut buffer = [0; CHECK_IN_BYTES_MAX];
         // Both buffers hold any check-in. Were that not so, a later one may fit, and a panic would be worse.
@@ -63,7 +74,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
     ) -> Result<(), FlashFailed> {
         if let Some(wait_s) = asked_to_wait(message) {
             self.effects.event(Event::Paused { seconds: wait_s });
-            state.idle_until(Self::wait_until(now_ms, wait_s));
+            state.idle_until(self.next_check_in_ms(now_ms, wait_s));
             return Ok(());
         }
         match Answer::decode(message.payload()) {
@@ -100,7 +111,27 @@ impl<'m, F: NorFlash> Core<'m, F> {
                 outcome: update.outcome,
             });
         }
+        #[cfg(feature = "freshness")]
+        if self
+            .hear(
+                now_ms,
+                answer.statement,
+                answer.job.map(|job| job.sequence_number),
+            )
+            .is_err()
+        {
+            // Not worth the answer: it asks again.
+            self.effects.event(Event::FlashFailed);
+        }
+        if self.take_anchors(answer.anchors) {
+            self.effects.reboot();
+            *state = State::Rebooting;
+            return Ok(());
+        }
         self.checkin_interval_s = answer.next_check_in_s;
+        if !self.takes_jobs() {
+            self.effects.event(Event::Unprotected);
+        }
         if answer.job.is_none() {
             self.forget_deferral(now_ms)?;
             if self.is_verified()
@@ -111,11 +142,11 @@ impl<'m, F: NorFlash> Core<'m, F> {
                 return Ok(());
             }
         }
-        let Some(job) = answer.job.filter(|_| self.may_update()) else {
+        let Some(job) = answer.job.filter(|_| self.may_update() && self.takes_jobs()) else {
             self.effects.event(Event::CheckedIn {
                 next_s: answer.next_check_in_s,
             });
-            state.idle_until(Self::wait_until(now_ms, answer.next_check_in_s));
+            state.idle_until(self.next_check_in_ms(now_ms, answer.next_check_in_s));
             return Ok(());
         };
         self.client.begin_update();

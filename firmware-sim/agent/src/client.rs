@@ -2,7 +2,7 @@
 
 use wire_coap::{
     BlockValue, Code, ContentFormat, Kind, Message, MessageId, OptionNumber, Reply, Retransmission,
-    TimeoutAction, Token, TransmissionParameters, WriteError, Writer,
+    TimeoutAction, Token, TransmissionParameters, WriteError, Writer, scatter,
 };
 
 use crate::channel::{Channel, Unread};
@@ -109,6 +109,46 @@ impl Client {
         })
     }
 
+    /// Requests `POST /.well-known/edhoc` with message_1 as body, in place of any request before. Its Content-Format may be left out
+    /// (RFC 9528 Appendix A.2.1).
+    #[cfg(feature = "edhoc")]
+    pub(crate) fn post_message_1(
+        &mut self,
+        now_ms: u64,
+        message_1: &wire_edhoc::Sent,
+    ) -> Result<(), WriteError> {
+        let mut body = [0; 1 + wire_edhoc::MESSAGE_1_BYTES_MAX];
+        let body = wire_edhoc::Payload::First(message_1.as_bytes()).write(&mut body)?;
+        self.request(now_ms, Code::POST, body, &mut |writer| {
+            wire_edhoc::PATH
+                .iter()
+                .try_for_each(|segment| writer.uri_path(segment))
+        })
+    }
+
+    /// How many requests there were since the start.
+    #[cfg(feature = "edhoc")]
+    pub(crate) const fn requests(&self) -> u32 {
+        self.requests
+    }
+
+    /// Lets the channel look at a response to the request under way before it is taken for one.
+    #[cfg(feature = "edhoc")]
+    pub(crate) fn hear(
+        &mut self,
+        services: &dyn deltagate_services::Services,
+        device: wire_checkin::DeviceId,
+        datagram: &[u8],
+    ) {
+        let awaited = self.exchange.as_ref().map(Retransmission::token);
+        if let Ok(message) = Message::parse(datagram)
+            && message.code().is_response()
+            && Some(message.token()) == awaited
+        {
+            self.channel.hear(services, device, &message);
+        }
+    }
+
     /// Requests one block of `GET /path` or `GET /path/m`, in place of any request before.
     pub(crate) fn get(
         &mut self,
@@ -138,7 +178,8 @@ impl Client {
         self.message_id = self.message_id.next();
         self.requests = self.requests.wrapping_add(1);
         let seed = self.seed.wrapping_add(u64::from(self.requests));
-        let token = Token::from_u32(scatter(seed));
+        // RFC 7252 §5.3.1 wants tokens that an outsider does not guess.
+        let token = Token::from_u32((scatter(seed) >> 32) as u32);
         let (id, channel) = (self.message_id, &mut self.channel);
         self.request_length = channel.request(&mut self.request, &mut |channel, plain| {
             let mut writer = Writer::new(plain, Kind::Confirmable, code, id, token)?;
@@ -164,11 +205,16 @@ impl Client {
         self.request_due = false;
     }
 
+    /// The token of the request under way.
+    pub(crate) fn awaited(&self) -> Option<Token> {
+        self.exchange.as_ref().map(Retransmission::token)
+    }
+
     /// Judges a datagram.
     pub(crate) fn handle_datagram<'d>(&mut self, now_ms: u64, datagram: &'d mut [u8]) -> Incoming<'d> {
         self.stats.datagrams_received = self.stats.datagrams_received.saturating_add(1);
         self.stats.bytes_received = self.stats.bytes_received.saturating_add(datagram.len() as u32);
-        let awaited = self.exchange.as_ref().map(Retransmission::token);
+        let awaited = self.awaited();
         let refusal = wire_coap::reject(datagram);
         let message = match self.channel.read(awaited, datagram) {
             Ok(message) => message,
@@ -294,13 +340,6 @@ impl Client {
         self.stats.bytes_sent = self.stats.bytes_sent.saturating_add(datagram.len() as u32);
         Some(datagram.len())
     }
-}
-
-/// Spreads neighbouring seeds over 32 bits: RFC 7252 §5.3.1 wants tokens that an outsider does not guess.
-pub(crate) fn scatter(seed: u64) -> u32 {
-    let mixed = (seed ^ seed >> 33).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
-    let mixed = (mixed ^ mixed >> 33).wrapping_mul(0xC4CE_B9FE_1A85_EC53);
-    (mixed >> 32) as u32
 }
 
 #[cfg(test)]

@@ -23,6 +23,9 @@ pub struct Config {
     /// ([`Layout::leaves_free`]); `None`, or none there: messages go in the clear.
     #[cfg(feature = "oscore")]
     pub credentials: Option<deltagate_flash::Partition>,
+    /// Whether the device asks for statements of what the newest release is, and tells when they are too old: `docs/freeze.md`.
+    #[cfg(feature = "freshness")]
+    pub freshness: bool,
     /// The largest block the device asks for.
     pub block_size_max: BlockSize,
     /// The formats the device reports and accepts, of those in [`Config::FORMATS_DECODED`].
@@ -46,6 +49,9 @@ pub struct Config {
     pub defer_s_min: u32,
     /// How long it may at most, whatever the gateway says, seconds.
     pub defer_s_max: u32,
+    /// How long after a check-in was answered the next one is made at the earliest, whatever the gateway says, seconds: a gateway that
+    /// calls its devices every second empties their batteries. What became of an update is told at once.
+    pub check_in_s_min: u32,
     /// The first wait after an attempt that nobody answered, ms; doubled each time.
     pub backoff_ms_min: u64,
     /// The longest such wait, ms.
@@ -71,6 +77,8 @@ impl Config {
             in_place: None,
             #[cfg(feature = "oscore")]
             credentials: None,
+            #[cfg(feature = "freshness")]
+            freshness: false,
             block_size_max: BlockSize::B1024,
             formats: Self::FORMATS_DECODED,
             program_once: false,
@@ -80,6 +88,7 @@ impl Config {
             silence_ms_max: 60_000,
             defer_s_min: 0,
             defer_s_max: 7 * 24 * 3_600,
+            check_in_s_min: 60,
             backoff_ms_min: 15_000,
             backoff_ms_max: 3_600_000,
         }

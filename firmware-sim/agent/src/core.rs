@@ -9,13 +9,16 @@ use deltagate_flash::{
 use deltagate_services::{Services, SignedImage};
 use embedded_storage::nor_flash::NorFlash;
 use wire_checkin::{Format, Formats, LastUpdate, Outcome};
+use wire_coap::scatter;
 
 use crate::accept::{Device, Place, Refusal, Update};
+use crate::anchors::Kept;
 use crate::client::Client;
 use crate::config::Config;
 use crate::decoder;
 use crate::event::{Effect, Event};
 use crate::gate::{Gate, PutOff};
+use crate::in_place::InPlace;
 use crate::journal::{Journal, JournalRecord, Link, Told};
 use crate::services::Hasher;
 
@@ -90,9 +93,20 @@ pub(crate) struct Core<'m, F> {
     pub(crate) flash_failures: u8,
     /// An outcome that the journal did not take.
     pub(crate) unwritten: Option<LastUpdate>,
+    /// A set of trust anchors that is not in force yet.
+    pub(crate) kept: Kept,
+    /// What was counted of the publisher's time.
+    #[cfg(feature = "freshness")]
+    pub(crate) watch: crate::freshness::Watch,
     /// When the link's timing may be written again.
     pub(crate) link_kept_until_ms: u64,
     pub(crate) seed: u64,
+    /// The application wants other keys.
+    #[cfg(feature = "edhoc")]
+    pub(crate) wants_keys: bool,
+    /// What the application has of chance.
+    #[cfg(feature = "edhoc")]
+    pub(crate) random: [u8; 32],
 }
 
 /// What went wrong on the device's own side, so that a gateway's answers do not excuse it.
@@ -170,7 +184,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
 
     /// The formats reported and accepted.
     pub(crate) fn formats(&self) -> Formats {
-        let wanted = |format: Format| self.config.formats.contains(format);
+        let wanted = |format: Format| self.takes_jobs() && self.config.formats.contains(format);
         // The updater takes patches only: a whole image in the only slot would leave nothing to fetch the rest with.
         let full = wanted(Format::Full) && self.config.in_place.is_none();
         let patch = wanted(Format::Patch) && (decoder::IS_LINKED || self.config.in_place.is_some());
@@ -205,6 +219,13 @@ impl<'m, F: NorFlash> Core<'m, F> {
         Some(in_place.reach_bytes(capacity_bytes, self.running.bytes, sector_bytes))
     }
 
+    /// Whether jobs are taken over this channel. With two slots from anybody: what lies costs airtime. A single one is erased before
+    /// a patch is found out.
+    pub(crate) fn takes_jobs(&self) -> bool {
+        let in_place = self.config.in_place.as_ref();
+        self.client.channel.is_protected() || in_place.is_none_or(InPlace::trusts_anybody)
+    }
+
     /// Whether the spare slot may be written: never while the image in it is the one to go back to. With a single slot there is
     /// none: an image that failed its trial and runs as the last resort is best replaced.
     pub(crate) fn may_update(&self) -> bool {
@@ -224,11 +245,27 @@ impl<'m, F: NorFlash> Core<'m, F> {
 
     /// Whether a request may be sent: not before a number for it is stored as used.
     pub(crate) fn may_send(&mut self) -> bool {
-        let reserved = self.client.channel.reserve(self.flash, &self.config);
-        if reserved.is_err() {
-            self.effects.event(Event::FlashFailed);
+        let channel = &mut self.client.channel;
+        let (services, journal) = (self.services, &mut self.journal);
+        let reserved = channel.reserve(services, self.flash, &self.config, journal, self.unanswered);
+        if let Err(event) = reserved {
+            self.effects.event(event);
         }
         reserved.is_ok()
+    }
+
+    /// Whether a datagram makes other keys with the gateway: what was asked is due again, under them.
+    #[cfg(feature = "oscore")]
+    pub(crate) fn is_renewed(&mut self, datagram: &mut [u8]) -> bool {
+        let region = self.config.credentials.map(|at| Region::new(self.flash, at));
+        let awaited = self.client.awaited();
+        let channel = &mut self.client.channel;
+        let is_renewed = channel.renew(self.services, region, &mut self.journal, awaited, datagram);
+        if is_renewed {
+            self.client.cancel();
+            self.unanswered = 0;
+        }
+        is_renewed
     }
 
     /// What the next check-in has to report: a revert first, for only the boot log knows of it. The running image's own is
@@ -358,10 +395,18 @@ impl<'m, F: NorFlash> Core<'m, F> {
     /// Doubles from the least to the greatest wait, and up to a quarter more by chance, so that devices that lost
     /// their gateway together do not come back together.
     fn backoff_ms(&self, failures: u8) -> u64 {
-        let doubled = self.config.backoff_ms_min.saturating_mul(1 << failures.min(32));
-        let wait_ms = doubled.min(self.config.backoff_ms_max);
-        let chance = crate::client::scatter(self.seed.wrapping_add(u64::from(failures)));
-        wait_ms.saturating_add(u64::from(chance) % (wait_ms / 4 + 1))
+        let (min_ms, max_ms) = (self.config.backoff_ms_min, self.config.backoff_ms_max);
+        let wait_ms = match u32::from(failures) < min_ms.leading_zeros() {
+            true => max_ms.min(min_ms << failures),
+            false => max_ms,
+        };
+        let chance = scatter(self.seed.wrapping_add(u64::from(failures)));
+        wait_ms.saturating_add(chance % (wait_ms / 4 + 1))
+    }
+
+    /// When to check in again that was told to in so many seconds.
+    pub(crate) fn next_check_in_ms(&self, now_ms: u64, wait_s: u32) -> u64 {
+        Self::wait_until(now_ms, wait_s.max(self.config.check_in_s_min))
     }
 
     /// When a wait that the gateway asked for is over.

@@ -3,6 +3,8 @@
 use deltagate_flash::RevertReason;
 use wire_checkin::{DeferralReason, DeferralStage, Format, Outcome, Severity};
 
+use crate::channel::Silence;
+
 /// What the caller has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -119,8 +121,36 @@ pub enum Event {
         /// When it is tried again, seconds.
         retry_s: u32,
     },
+    /// The publisher's newest word came.
+    #[cfg(feature = "freshness")]
+    Latest {
+        /// Of the newest release.
+        sequence: u32,
+        /// Number of the statement.
+        statement: u32,
+    },
+    /// The publisher's last word is older than it meant it to be: nobody brings a newer one. Told once a start; tell whoever can do
+    /// something, the device goes on as it is.
+    #[cfg(feature = "freshness")]
+    Stale {
+        /// Number of the statement.
+        statement: u32,
+    },
+    /// A release is known for long, and nobody offers it. Told once a start.
+    #[cfg(feature = "freshness")]
+    Behind {
+        /// Of that release.
+        sequence: u32,
+    },
     /// The flash part failed; what was under way is abandoned for now.
     FlashFailed,
+    /// The gateway answered, and nobody knows whether it was the gateway: a device with a single slot takes no update then. Give it
+    /// credentials.
+    Unprotected,
+    /// Gateway and device have established keys of the channel, and they are stored.
+    Established,
+    /// Nothing was sent, and nothing is until somebody does something about it on the device.
+    Silent(Silence),
 }
 
 /// What the agent counted since it started.

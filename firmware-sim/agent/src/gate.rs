@@ -102,7 +102,7 @@ impl<F: NorFlash> Core<'_, F> {
                 reason,
             });
         }
-        Ok(Some(Self::wait_until(now_ms, self.checkin_interval_s)))
+        Ok(Some(self.next_check_in_ms(now_ms, self.checkin_interval_s)))
     }
 
     /// Nothing is offered any more: the image put off last is put off anew, should it be offered again. Not in the first

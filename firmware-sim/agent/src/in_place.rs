@@ -16,6 +16,9 @@ use wire_checkin::Outcome;
 
 use crate::core::FlashFailed;
 
+/// What is said when a gateway answers that does not prove itself.
+pub(crate) const UNPROTECTED: &str = "no update without credentials: there is a single slot";
+
 /// What a device with a single slot has beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InPlace {
@@ -27,11 +30,20 @@ pub struct InPlace {
     /// beside the running image is more than this is the reach that the device reports. The longer, the fewer checkpoints
     /// and the larger the patches: half of the room is a good choice.
     pub interval_bytes: u32,
+    /// Whether updates are taken from whoever answers, where messages are not protected. Who answers in the gateway's place can then
+    /// bring this device into recovery, and somebody to it with a cable: what signs the image does not sign the patch, and by the
+    /// time that a patch is found out the only slot is erased.
+    pub dangerous_unauthenticated: bool,
 }
 
 impl InPlace {
     pub(crate) const fn memory_bytes(&self) -> u32 {
         self.memory_bytes
+    }
+
+    /// Whether a gateway need not prove that it is the gateway.
+    pub(crate) const fn trusts_anybody(&self) -> bool {
+        self.dangerous_unauthenticated
     }
 
     /// The longest reach of a patch from an image of `running_bytes` in a slot with this capacity. It is 0 where nothing fits

@@ -7,6 +7,8 @@ use embedded_storage::nor_flash::NorFlash;
 use wire_checkin::{Job, LastUpdate, Outcome, Severity};
 use wire_coap::BlockSize;
 
+use crate::channel::Trace;
+
 /// The timing of the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Link {
@@ -45,6 +47,24 @@ pub(crate) enum JournalRecord {
     Firm(u32),
     /// The agent started, for this many times in all, modulo 2^32.
     Started(u32),
+    /// Messages were protected with keys of which this is a trace.
+    Protected(Trace),
+    /// The newest statement of what is newest, and how far time has come since.
+    #[cfg(feature = "freshness")]
+    Heard(Heard),
+}
+
+/// A statement, and a time that is never later than its publisher's: `freshness`.
+#[cfg(feature = "freshness")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Heard {
+    pub(crate) statement: wire_manifest::Latest,
+    /// Seconds since 1970.
+    pub(crate) time_s: u32,
+    /// Since when, by that time, it has known of a release that it does not run, without being offered one.
+    pub(crate) newer_since_s: u32,
+    /// What the caller's clock was at that time.
+    pub(crate) at_ms: u64,
 }
 
 /// What the gateway says of an update's urgency.
@@ -148,6 +168,11 @@ pub(crate) struct JournalState {
     pub(crate) deferred: Option<Deferred>,
     /// How often the agent started, modulo 2^32.
     pub(crate) starts: u32,
+    /// A trace of the keys that messages were protected with last.
+    pub(crate) protected: Option<Trace>,
+    /// The newest statement of what is newest.
+    #[cfg(feature = "freshness")]
+    pub(crate) heard: Option<Heard>,
 }
 
 impl JournalState {
@@ -212,6 +237,9 @@ impl JournalState {
                 }
             }
             JournalRecord::Started(starts) => self.starts = starts,
+            JournalRecord::Protected(keys) => self.protected = Some(keys),
+            #[cfg(feature = "freshness")]
+            JournalRecord::Heard(heard) => self.heard = Some(heard),
         }
         self
     }
@@ -246,6 +274,13 @@ impl JournalState {
     #[inline(never)]
     fn each_live(&self, put: &mut dyn FnMut(JournalRecord)) {
         put(JournalRecord::Started(self.starts));
+        if let Some(keys) = self.protected {
+            put(JournalRecord::Protected(keys));
+        }
+        #[cfg(feature = "freshness")]
+        if let Some(heard) = self.heard {
+            put(JournalRecord::Heard(heard));
+        }
         if let Some(link) = self.link {
             put(JournalRecord::Link(link));
         }
@@ -293,8 +328,8 @@ impl JournalJob {
     }
 }
 
-/// One record for each of the six fields of the state, and seven beside JobStarted for those of the job.
-const LIVE_MAX: usize = 13;
+/// One record for each of the seven or eight fields of the state, and seven beside JobStarted for those of the job.
+const LIVE_MAX: usize = if cfg!(feature = "freshness") { 15 } else { 14 };
 const _: () = assert!(LIVE_MAX <= deltagate_flash::RECORD_LIVE_MAX);
 
 /// The journal, opened: its state, and the way to add to it.
@@ -323,10 +358,16 @@ impl<'f, F: NorFlash> Journal<'f, F> {
     /// Counts this start, and settles what the last one left in doubt. It takes two cells of 60 in a sector of 4,096 bytes,
     /// so one is erased about once in twenty restarts: two that bear 100,000 each last for four million.
     pub(crate) fn count_start(&mut self) -> Result<(), FlashError> {
+        self.settle()?;
+        self.append(JournalRecord::Started(self.state.starts.wrapping_add(1)))
+    }
+
+    /// Apart from what is appended then: both have all live records on the stack.
+    #[inline(never)]
+    fn settle(&mut self) -> Result<(), FlashError> {
         let (live, count) = self.state.live();
         let settled = self.records.settle(live.get(..count).unwrap_or(&[]));
-        settled.map_err(failed)?;
-        self.append(JournalRecord::Started(self.state.starts.wrapping_add(1)))
+        settled.map_err(failed)
     }
 
     /// An update put off at a time that this start's clock has not reached is put off since now: the clock began anew.

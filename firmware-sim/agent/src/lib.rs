@@ -4,7 +4,11 @@
 //! gives it the time and the flash, and restarts when told to. [`Agent`] says in which order to call what.
 //!
 //! With the feature `oscore` and [`Config::credentials`] everything that a device says to its gateway is encrypted and authenticated, and
-//! nothing else is believed: `docs/protocol.md`.
+//! nothing else is believed: `docs/protocol.md`. A device whose credentials are damaged, or whose count of messages is lost, says
+//! nothing at all ([`Event::Silent`]).
+//!
+//! With the feature `edhoc` besides, a device needs no secret of its gateway's: with a key of its own (`deltagate_flash::OwnKey`) it establishes
+//! those credentials at its first check-in ([`Event::Established`]), and others when it lost them or `Agent::renew_keys` asks.
 //!
 //! Left out: the network stack, DTLS, and the decision *when* a restart is safe: the caller may delay
 //! [`Effect::Reboot`] as long as an actuator needs.
@@ -17,6 +21,8 @@
 //! |---|---|---|---|
 //! | Idle | its time has come | CheckingIn | `POST /c` |
 //! | CheckingIn | any 2.04 with a valid body | as below | on trial: the contact, before anything else |
+//! | CheckingIn | … a newer set of trust anchors is kept, restart clear | Rebooting | [`Effect::Reboot`]; a job waits for the next check-in |
+//! | CheckingIn | … with or without job, a single slot, not protected | Idle (next check-in) | [`Event::Unprotected`]: it takes none |
 //! | CheckingIn | … without job | Idle (next check-in) | what waited for its restart is outcome 14 |
 //! | CheckingIn | … with another job, download deferred | Idle (next check-in) | nothing erased or asked for; a manifest in the answer is judged |
 //! | CheckingIn | … with the job in the journal | as after a restart, below | |
@@ -67,6 +73,12 @@
 //! one is over, with the updater's outcome. Its manifest is judged again first. An image on trial begins in Idle, and resumes or starts no update before it is
 //! confirmed; with a single slot, where there is nothing to go back to, also as the last resort.
 //!
+//! # Who keeps this device in the dark
+//!
+//! With the feature `freshness` and [`Config`]'s of that name the agent keeps what its publisher states to be the newest release, counts how old that is, asks for a newer
+//! statement when it is half way through its time, and tells: in its check-ins, as [`Event::Stale`] and [`Event::Behind`], and whoever
+//! asks `Agent::known`. It tells and does nothing else: `docs/freeze.md`.
+//!
 //! # A single slot
 //!
 //! With the feature `in-place` and [`Config::in_place`] the agent serves a device without a spare slot: slot B of its layout is
@@ -94,6 +106,8 @@
 //! 12 Verified      (of the job started last: its image is verified, and the application puts the restart off)
 //! 13 Terms         0 severity u8   1 has longest u8   2 longest deferral s u32     (of the job started last; absent: 1, none)
 //! 14 Deferred      0 sequence u64   8 since ms u64     by the caller's clock; until it is tried or its update ended
+//! 15 Protected     0 trace u32      of the credentials that messages were protected with: the first bytes of their own Common IV
+//! 16 Heard         0 number u32   4 latest u32   8 issued-at u32   12 valid-for u32   16 time u32   20 newer since u32   24 at ms u64
 //! ```
 
 #![no_std]
@@ -103,10 +117,11 @@
 extern crate std;
 
 // Modules, from the outside in: `agent` (the public object), `state`, `core` (what all states share), `checkin`,
-// `download`, `update`, `trial`, `gate` (the events of those states), `accept` (the judgement of an offer), `client` (CoAP), `channel` (OSCORE),
+// `download`, `update`, `trial`, `gate` (the events of those states), `accept` (the judgement of an offer), `client` (CoAP), `channel` (OSCORE), `establish` (EDHOC),
 // `journal`, `staging`, `mend`, `apply` (flash), `services`, `decoder`, `in_place` (a single slot), `config`, `event`, `say`.
 mod accept;
 mod agent;
+mod anchors;
 mod apply;
 #[cfg(feature = "oscore")]
 mod channel;
@@ -119,7 +134,11 @@ mod config;
 mod core;
 mod decoder;
 mod download;
+#[cfg(feature = "edhoc")]
+mod establish;
 mod event;
+#[cfg(feature = "freshness")]
+mod freshness;
 mod gate;
 #[cfg(feature = "in-place")]
 mod in_place;
@@ -141,8 +160,11 @@ mod update;
 struct Guide;
 
 pub use agent::{AGENT_BYTES_MAX, Agent, StartError};
+pub use channel::Silence;
 pub use config::{Config, DATAGRAM_BYTES_MAX};
 pub use event::{Effect, Event, Stats};
+#[cfg(feature = "freshness")]
+pub use freshness::Known;
 pub use gate::{Gate, Verdict};
 pub use in_place::InPlace;
 pub use services::LinkedServices;

@@ -7,7 +7,34 @@ use embedded_storage::nor_flash::NorFlash;
 use wire_coap::{Message, Token, WriteError, Writer};
 
 use crate::config::Config;
-use crate::core::FlashFailed;
+use crate::event::Event;
+use crate::journal::Journal;
+
+/// Why a device says nothing: never, without the feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {}
+
+impl Silence {
+    /// What happened, and what to do.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {}
+    }
+}
+
+/// What an image that speaks OSCORE left in the journal: nothing that matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trace {}
+
+impl Trace {
+    pub(crate) const fn from_word(_: u32) -> Option<Self> {
+        None
+    }
+
+    pub(crate) const fn word(self) -> u32 {
+        match self {}
+    }
+}
 
 /// Nothing between client and link.
 #[derive(Debug)]
@@ -32,15 +59,28 @@ impl Channel {
         _: &dyn Services,
         _: &RefCell<F>,
         _: &Config,
-    ) -> Result<Self, FlashFailed> {
-        Ok(Self)
+        _: &Journal<'_, F>,
+        _: Option<u64>,
+    ) -> Self {
+        Self
+    }
+
+    pub(crate) const fn is_protected(&self) -> bool {
+        false
+    }
+
+    pub(crate) const fn unguessable(&self, _: &dyn Services, seed: u64) -> u64 {
+        seed
     }
 
     pub(crate) const fn reserve<F: NorFlash>(
         &mut self,
+        _: &dyn Services,
         _: &RefCell<F>,
         _: &Config,
-    ) -> Result<(), FlashFailed> {
+        _: &mut Journal<'_, F>,
+        _: u8,
+    ) -> Result<(), Event> {
         Ok(())
     }
 

@@ -50,7 +50,16 @@ impl Event {
             Self::Reverting { .. } => "sequence # given up: $",
             Self::Reported { .. } => "sequence # reported as $",
             Self::Unanswered { .. } => "no usable answer, again in # s",
+            #[cfg(feature = "freshness")]
+            Self::Latest { .. } => "the latest is sequence #, by statement %",
+            #[cfg(feature = "freshness")]
+            Self::Stale { .. } => "statement # is too old, and no newer one comes",
+            #[cfg(feature = "freshness")]
+            Self::Behind { .. } => "sequence # is released, and nobody offers it",
             Self::FlashFailed => "flash failed",
+            Self::Unprotected => crate::in_place::UNPROTECTED,
+            Self::Established => "keys established with the gateway",
+            Self::Silent(_) => "silent: $",
         }
     }
 
@@ -66,6 +75,10 @@ impl Event {
                 staged_bytes,
             } => (sequence, staged_bytes),
             Self::Block { number, count } => (number, count),
+            #[cfg(feature = "freshness")]
+            Self::Latest { sequence, statement } => (sequence, statement),
+            #[cfg(feature = "freshness")]
+            Self::Stale { statement: number } | Self::Behind { sequence: number } => (number, 0),
             Self::CheckedIn { next_s: number }
             | Self::Paused { seconds: number }
             | Self::Unanswered { retry_s: number }
@@ -78,7 +91,12 @@ impl Event {
             | Self::Dropped { sequence: number, .. }
             | Self::Reverting { sequence: number, .. }
             | Self::Reported { sequence: number, .. } => (number, 0),
-            Self::Staged | Self::Applying | Self::FlashFailed => (0, 0),
+            Self::Staged
+            | Self::Applying
+            | Self::FlashFailed
+            | Self::Unprotected
+            | Self::Established
+            | Self::Silent(_) => (0, 0),
         }
     }
 
@@ -89,6 +107,7 @@ impl Event {
             Self::Deferred { reason, .. } => reason.text().unwrap_or(LATER),
             Self::Dropped { outcome, .. } | Self::Reported { outcome, .. } => outcome.text().unwrap_or(LATER),
             Self::Reverting { reason, .. } => reason.text(),
+            Self::Silent(why) => why.text(),
             _ => "",
         }
     }

@@ -3,8 +3,8 @@
 use core::fmt;
 
 use deltagate_flash::Hash;
-use deltagate_services::{KEYS_MAX, Question, Refused, Services, Sha256, SignedImage};
-use wire_manifest::{Anchor, TrustAnchors, VerifyError};
+use deltagate_services::{Question, Refused, Services, Sha256, SignedImage};
+use wire_manifest::{TrustAnchors, VerifyError, verify_set};
 
 /// The services as code in the image: of any device whose bootloader offers none. The same code answers as in deltagate's
 /// bootloader.
@@ -13,11 +13,18 @@ pub struct LinkedServices;
 
 impl Services for LinkedServices {
     fn verify(&self, question: &Question<'_>) -> Result<SignedImage, Refused> {
-        let mut anchors = [Anchor { key: [0; 32] }; KEYS_MAX];
-        for (anchor, &key) in anchors.iter_mut().zip(question.keys) {
-            *anchor = Anchor { key };
+        if let Some(set) = verify_set(
+            question.envelope,
+            question.class_id,
+            question.keys,
+            question.least,
+        ) {
+            return Ok(SignedImage {
+                sequence: set.number.into(),
+                ..SignedImage::default()
+            });
         }
-        let anchors = TrustAnchors::new(anchors.get(..question.keys.len()).unwrap_or_default());
+        let anchors = TrustAnchors::at_least(question.least, question.keys);
         let manifest = wire_manifest::verify(question.envelope, &anchors).map_err(|error| match error {
             VerifyError::Malformed(_) | VerifyError::Unsupported(_) => Refused::Unsupported,
             _ => Refused::Signature,

@@ -26,6 +26,7 @@ const IN_PLACE: InPlace = InPlace {
     journal: LAYOUT.journal,
     memory_bytes: 4_096,
     interval_bytes: 2 * SECTOR,
+    dangerous_unauthenticated: true,
 };
 const IMAGE_BYTES: usize = 10_000;
 
@@ -289,4 +290,52 @@ fn an_image_that_failed_its_trial_takes_a_better_one() {
     BootLog::open(boot_log).unwrap().append(reverted).unwrap();
     device.run_until(|device| device.boots.last().is_some_and(|boot| boot.sequence == 2));
     assert_eq!((device.boots[0].on_trial, device.boots[0].attempt), (true, 0));
+}
+
+fn cautious(mut device: Device) -> Device {
+    device.config.in_place = Some(InPlace {
+        dangerous_unauthenticated: false,
+        ..IN_PLACE
+    });
+    device
+}
+
+/// A newer manifest that was heard, and a patch that lies, would cost the only slot: where nobody proves that it is the gateway,
+/// nothing is taken.
+#[test]
+fn a_single_slot_takes_no_update_from_who_may_be_anybody() {
+    let mut device = cautious(updatable());
+    let before = device.flash.borrow().bytes().to_vec();
+    device.run_until(|device| device.gateway.check_ins().len() == 20);
+    assert!(device.said(|event| *event == Event::Unprotected) >= 19);
+    assert_eq!(device.said(|event| matches!(event, Event::Offered { .. })), 0);
+    assert!(device.gateway.blocks().is_empty());
+    let check_ins = device.gateway.check_ins();
+    assert!(
+        check_ins
+            .iter()
+            .all(|said| said.formats == Formats::NONE && said.last_update.is_none())
+    );
+    let staging = LAYOUT.two_slots().slot_b;
+    let erased = staging.offset as usize..(staging.offset + staging.bytes) as usize;
+    assert!(device.flash.borrow().bytes()[erased.clone()] == before[erased]);
+}
+
+/// With credentials it does: the gateway proves it with every answer.
+#[cfg(feature = "oscore")]
+#[test]
+fn a_single_slot_is_updated_over_a_protected_channel() {
+    let mut device = cautious(updatable());
+    let channel = support::Channel::between(&mut device);
+    device.run_until(confirmed);
+    assert_eq!(device.said(|event| *event == Event::Unprotected), 0);
+    assert_eq!(channel.borrow().challenges, 0);
+    // Half of an update, and credentials that do not read any more: it goes no further.
+    let mut device = cautious(updatable());
+    let _channel = support::Channel::between(&mut device);
+    device.run_until(|device| device.gateway.blocks().len() == 3);
+    let credentials = device.config.credentials.unwrap();
+    device.flash.borrow_mut().bytes_mut()[credentials.offset as usize] = 0;
+    device.run_until(|device| device.now_ms > 6 * 3_600_000);
+    assert_eq!(device.said(|event| *event == Event::Handed { sequence: 2 }), 0);
 }

@@ -6,175 +6,19 @@
 mod support;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use deltagate_agent::Event;
+use deltagate_agent::{Event, Silence};
 use deltagate_flash::sim::{PowerCut, SimFlash};
-use deltagate_flash::{Credentials, Region, SEQUENCE_CHUNK, SequenceLog, credentials_behind};
-use support::{Device, Gateway, LAYOUT, Link, Offer, Release, Vendor, image};
-use wire_coap::{Code, Kind, Message, MessageId, OptionNumber, Writer};
-use wire_oscore::{Context, EchoValue, Id, OscoreOption, Received, ReplayWindow, SenderSequence};
-
-const KID: [u8; 2] = [0x12, 0x34];
-const GATEWAY: [u8; 1] = [0x67];
-
-/// What is made of a response.
-type Attack = fn(&[u8]) -> Vec<Vec<u8>>;
-
-/// The gateway's side of OSCORE, and the air before it.
-struct Channel {
-    context: Context,
-    window: ReplayWindow,
-    sequence: SenderSequence,
-    /// What was answered, and with what: the message layer's memory of duplicates.
-    answered: BTreeMap<Vec<u8>, Vec<Vec<u8>>>,
-    /// Every message that was ever on the air, by its number.
-    heard: BTreeMap<u64, Vec<u8>>,
-    challenges: usize,
-    requests: usize,
-    restarts: u8,
-    /// What an attacker sends first, of a response that is about to be sent.
-    attack: Option<Attack>,
-    /// The gateway restarts before the request of this count.
-    restart_at: Option<usize>,
-}
-
-fn context(own: &[u8], other: &[u8]) -> Context {
-    let (own, other) = (Id::new(own).unwrap(), Id::new(other).unwrap());
-    Context::derive(b"the devices own!", b"salt", None, own, other).unwrap()
-}
-
-impl Channel {
-    fn new() -> Channel {
-        let mut sequence = SenderSequence::resume(0);
-        sequence.reserved(1_000);
-        Channel {
-            context: context(&GATEWAY, &KID),
-            window: ReplayWindow::new(),
-            sequence,
-            answered: BTreeMap::new(),
-            heard: BTreeMap::new(),
-            challenges: 0,
-            requests: 0,
-            restarts: 0,
-            attack: None,
-            restart_at: None,
-        }
-    }
-
-    fn restart(&mut self) {
-        self.restarts += 1;
-        self.window = ReplayWindow::lost(EchoValue([self.restarts; 8]));
-        self.answered.clear();
-    }
-
-    fn handle(&mut self, datagram: &[u8], plain: &mut dyn FnMut(&[u8]) -> Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-        let outer = Message::parse(datagram).unwrap();
-        if outer.code().is_empty() {
-            return plain(datagram);
-        }
-        self.hear(&outer, datagram);
-        if let Some(replies) = self.answered.get(datagram) {
-            return replies.clone();
-        }
-        self.requests += 1;
-        if self.restart_at == Some(self.requests) {
-            self.restart();
-        }
-        let replies = self.reply(datagram, plain);
-        self.answered.insert(datagram.to_vec(), replies.clone());
-        let forged = |reply: &Vec<u8>| self.attack.map_or(Vec::new(), |attack| attack(reply));
-        replies
-            .iter()
-            .flat_map(|reply| [forged(reply), vec![reply.clone()]].concat())
-            .collect()
-    }
-
-    /// A number is one message's, and its copies'.
-    fn hear(&mut self, outer: &Message<'_>, datagram: &[u8]) {
-        let value = outer
-            .option(OptionNumber::OSCORE)
-            .expect("nothing goes in the clear");
-        let option = OscoreOption::parse(value).unwrap();
-        assert_eq!((outer.code(), option.kid), (Code::POST, Some(&KID[..])));
-        let number = option.partial_iv.unwrap().value();
-        let before = self.heard.entry(number).or_insert_with(|| datagram.to_vec());
-        assert!(*before == datagram, "{number} was used before");
-    }
-
-    fn reply(&mut self, datagram: &[u8], plain: &mut dyn FnMut(&[u8]) -> Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-        let (mut arrived, mut out) = (datagram.to_vec(), [0; 2_048]);
-        match self
-            .context
-            .unprotect_request(&mut self.window, &mut arrived)
-            .unwrap()
-        {
-            Received::Unproven(challenge) => {
-                self.challenges += 1;
-                let fresh = self.sequence.take().unwrap();
-                let sent = challenge.protect(&self.context, fresh, MessageId(1), &mut out);
-                vec![sent.unwrap().to_vec()]
-            }
-            Received::Request {
-                message,
-                mut exchange,
-            } => {
-                let replies = plain(&written(&message));
-                let mut protect = |reply: &Vec<u8>| {
-                    let reply = Message::parse(reply).unwrap();
-                    if reply.code().is_empty() {
-                        return written(&reply);
-                    }
-                    let sent = self
-                        .context
-                        .protect_response(&mut exchange, None, &reply, &mut out);
-                    sent.unwrap().to_vec()
-                };
-                replies.iter().map(&mut protect).collect()
-            }
-        }
-    }
-}
-
-fn written(message: &Message<'_>) -> Vec<u8> {
-    let mut buffer = [0; 2_048];
-    let (kind, code, id) = (message.kind(), message.code(), message.message_id());
-    let mut writer = Writer::new(&mut buffer, kind, code, id, message.token()).unwrap();
-    for option in message.options() {
-        // The gateway of these tests knows nothing of proofs.
-        if option.number != OptionNumber::ECHO {
-            writer.option(option.number, option.value).unwrap();
-        }
-    }
-    writer.payload(message.payload()).unwrap();
-    writer.finish().to_vec()
-}
-
-/// The record that the device was given: docs/identity.md.
-fn record() -> Vec<u8> {
-    let mut record = b"DGC0\x00\x01the devices own!\x04salt\x00".to_vec();
-    for name in [&KID[..], &GATEWAY] {
-        record.push(name.len() as u8);
-        record.extend(name);
-    }
-    record[4] = record.len() as u8 + 4;
-    let crc = crc32(&record);
-    record.extend(crc.to_le_bytes());
-    record
-}
-
-/// CRC-32/ISO-HDLC, bit by bit.
-fn crc32(bytes: &[u8]) -> u32 {
-    let mut crc = u32::MAX;
-    for byte in bytes {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
-            crc = (crc >> 1) ^ (0xEDB8_8320 * (crc & 1));
-        }
-    }
-    !crc
-}
+use deltagate_flash::{
+    Credentials, Partition, Region, SEQUENCE_CHUNK, SequenceLog, Stored, credentials_behind,
+};
+use support::{
+    Attack, Channel, Device, Gateway, LAYOUT, Link, Offer, Release, Rng, Vendor, image, record, record_with,
+};
+use wire_coap::{Code, Kind, Message, Writer};
+use wire_oscore::OscoreOption;
 
 fn full(_: &Release, target: &Release) -> Offer {
     Offer::full(target)
@@ -185,18 +29,7 @@ fn secured(offer: impl Fn(&Release, &Release) -> Offer) -> (Device, Rc<RefCell<C
     let release = |sequence| Vendor::OURS.release(sequence, image(sequence as u8, 6_001));
     let (v1, v2) = (release(1), release(2));
     let mut device = Device::new(&v1, Gateway::new(Some(offer(&v1, &v2))));
-    let partition = credentials_behind(&LAYOUT);
-    assert!(LAYOUT.leaves_free(partition));
-    let mut bytes = device.flash.borrow().bytes().to_vec();
-    bytes.resize((partition.offset + partition.bytes) as usize, 0xFF);
-    device.flash = RefCell::new(SimFlash::from_bytes(bytes));
-    Credentials::write(&record(), Region::new(&device.flash, partition)).unwrap();
-    device.config.credentials = Some(partition);
-    let channel = Rc::new(RefCell::new(Channel::new()));
-    let shield = Rc::clone(&channel);
-    device.gateway.shield = Some(Box::new(move |datagram, plain| {
-        shield.borrow_mut().handle(datagram, plain)
-    }));
+    let channel = Channel::between(&mut device);
     (device, channel)
 }
 
@@ -237,7 +70,7 @@ fn an_update_takes_as_many_round_trips_as_without() {
     );
     assert_eq!(
         Credentials::read(region),
-        Ok(Credentials::decode(&record())),
+        Stored::Sound(Credentials::decode(&record()).unwrap()),
         "no update touches them"
     );
 }
@@ -290,7 +123,7 @@ fn a_device_that_restarts_goes_on_with_new_numbers() {
     assert!(repeated(&device) <= 2, "a block a restart at most");
     let channel = channel.borrow();
     assert_eq!(channel.challenges, 0);
-    let numbers: Vec<u64> = channel.heard.keys().copied().collect();
+    let numbers: Vec<u64> = channel.heard.keys().map(|(_, number)| *number).collect();
     let chunk = u64::from(SEQUENCE_CHUNK);
     for start in 0..4 {
         assert!(
@@ -321,7 +154,15 @@ fn no_number_is_used_twice_whatever_the_cut() {
     assert!(cuts > 100, "{cuts}");
 }
 
-/// Of a protected response: altered in each byte of its end, in the clear with another answer, and a Reset.
+/// Rejects or acknowledges the request that this answers.
+fn empty_messages(reply: &[u8]) -> Vec<Vec<u8>> {
+    let id = Message::parse(reply).unwrap().message_id();
+    [wire_coap::reset(id), wire_coap::empty_acknowledgement(id)]
+        .map(Vec::from)
+        .to_vec()
+}
+
+/// Of a protected response: altered in each byte of its end, in the clear with another answer, a Reset, and an empty ACK.
 fn forgeries(reply: &[u8]) -> Vec<Vec<u8>> {
     let message = Message::parse(reply).unwrap();
     if message.code().is_empty() {
@@ -341,7 +182,7 @@ fn forgeries(reply: &[u8]) -> Vec<Vec<u8>> {
         writer.finish().to_vec()
     };
     let in_the_clear = [Code::NOT_FOUND, Code::CONTENT, Code::UNAUTHORIZED, Code::CHANGED].map(&mut plain);
-    altered.chain(in_the_clear).collect()
+    altered.chain(in_the_clear).chain(empty_messages(reply)).collect()
 }
 
 #[test]
@@ -357,6 +198,258 @@ fn forged_answers_are_as_if_they_had_not_come() {
     );
     assert_eq!(device.said(|event| matches!(event, Event::Dropped { .. })), 0);
     assert_eq!(device.said(|event| matches!(event, Event::Unanswered { .. })), 0);
+}
+
+/// A Reset does not end a protected request, and an acknowledgement does not keep it from being sent again, whoever it was that
+/// lost the true answer.
+#[test]
+fn a_stranger_who_rejects_and_acknowledges_everything_costs_nothing() {
+    let took_ms = |attack: Attack| {
+        let took_ms = (0..8).map(|seed| {
+            let (mut device, channel) = secured(Offer::patch);
+            device.link = Link {
+                loss_percent: 20,
+                rng: Rng::new(seed),
+                ..Link::perfect()
+            };
+            channel.borrow_mut().attack = Some(attack);
+            device.run_until(confirmed);
+            device.now_ms
+        });
+        took_ms.sum::<u64>()
+    };
+    // As many datagrams, so that the link loses the same of the others.
+    let noise: Attack = |reply| {
+        let mut altered = reply.to_vec();
+        *altered.last_mut().unwrap() ^= 1;
+        vec![altered; 2]
+    };
+    assert_eq!(took_ms(empty_messages), took_ms(noise));
+}
+
+/// What confirms an image is an answer that only its gateway can give.
+#[test]
+fn contact_in_the_clear_confirms_nothing() {
+    let in_the_clear: Attack = |reply| {
+        let message = Message::parse(reply).unwrap();
+        let mut body = [0; 64];
+        let body = wire_checkin::Answer::idle(60).encode(&mut body).unwrap();
+        let mut buffer = [0; 100];
+        let (id, token) = (message.message_id(), message.token());
+        let mut writer = Writer::new(&mut buffer, Kind::Acknowledgement, Code::CHANGED, id, token).unwrap();
+        writer.payload(body).unwrap();
+        vec![writer.finish().to_vec()]
+    };
+    let (mut device, channel) = secured(Offer::patch);
+    device.run_until(|device| device.boots.len() == 2);
+    assert!(device.boots[1].on_trial);
+    // From now on nobody hears the gateway itself.
+    channel.borrow_mut().attack = Some(in_the_clear);
+    channel.borrow_mut().is_mute = true;
+    device.run_until(|device| device.boots.last().is_some_and(|boot| boot.sequence == 1));
+    assert_eq!(
+        device.said(|event| matches!(event, Event::Confirmed { sequence: 2 })),
+        0
+    );
+    assert_eq!(device.boot_log().confirmed, Some(1));
+}
+
+/// An address is on every label. Who has not the keys learns nothing of tokens and message ids from it, nor from another device's.
+#[test]
+fn tokens_are_not_guessed_from_what_anybody_knows() {
+    let first = |secret: &[u8; 16]| {
+        let (mut device, channel) = secured(Offer::patch);
+        let partition = device.config.credentials.unwrap();
+        Credentials::write(&record_with(secret), Region::new(&device.flash, partition)).unwrap();
+        *channel.borrow_mut() = Channel::with(secret);
+        device.run_until(|device| device.gateway.check_ins().len() == 1);
+        let channel = channel.borrow();
+        let request = Message::parse(channel.heard.values().next().unwrap()).unwrap();
+        (request.token(), request.message_id())
+    };
+    let seen: Vec<_> = (0..40).map(|number| first(&[number; 16])).collect();
+    let tokens: BTreeSet<_> = seen.iter().map(|(token, _)| token.as_bytes().to_vec()).collect();
+    let ids: BTreeSet<_> = seen.iter().map(|(_, id)| *id).collect();
+    assert_eq!(tokens.len(), 40, "the seed is the same");
+    assert!(ids.len() > 35, "of 65,536: {}", ids.len());
+}
+
+/// Changes the partition of credentials of a device that is switched off, and lets it run for ten hours. What it said of it.
+fn half_a_day_after(device: &mut Device, change: impl FnOnce(&RefCell<SimFlash>, Partition)) -> Vec<Silence> {
+    change(&device.flash, device.config.credentials.unwrap());
+    device.events.clear();
+    let until_ms = device.now_ms + 10 * 3_600_000;
+    device.run_until(|device| device.now_ms > until_ms);
+    let silences = device.events.iter().filter_map(|event| match event {
+        Event::Silent(why) => Some(*why),
+        _ => None,
+    });
+    silences.collect()
+}
+
+fn erase(flash: &RefCell<SimFlash>, partition: Partition, offset: u32, bytes: u32) {
+    Region::new(flash, partition).erase(offset, bytes).unwrap();
+}
+
+/// The sector of credentials damaged, erased, and erased with all that is behind it: what was once protected is never said in the
+/// clear, and nothing that is said in the clear is believed.
+#[test]
+fn a_device_that_lost_its_credentials_falls_silent() {
+    let damages: [fn(&RefCell<SimFlash>, Partition); 4] = [
+        |flash, at| flash.borrow_mut().bytes_mut()[at.offset as usize + 10] ^= 1,
+        |flash, at| flash.borrow_mut().bytes_mut()[at.offset as usize..][..4].fill(0),
+        |flash, at| erase(flash, at, 0, LAYOUT.sector_bytes),
+        |flash, at| erase(flash, at, 0, at.bytes),
+    ];
+    for (number, damage) in damages.into_iter().enumerate() {
+        let (mut device, channel) = secured(Offer::patch);
+        device.run_until(confirmed);
+        let requests = channel.borrow().requests;
+        let said = half_a_day_after(&mut device, damage);
+        assert!(said.len() > 10, "it says so again and again: {}", said.len());
+        assert!(said.iter().all(|why| *why == Silence::Credentials), "{said:?}");
+        assert_eq!(
+            channel.borrow().requests,
+            requests,
+            "not a word on the air, damage {number}"
+        );
+    }
+}
+
+/// The same record brought onto it once more: the count goes on.
+#[test]
+fn a_silent_device_speaks_again_when_its_credentials_are_written_again() {
+    let (mut device, channel) = secured(full);
+    let partition = device.config.credentials.unwrap();
+    device.run_until(|device| device.gateway.blocks().len() == 5);
+    half_a_day_after(&mut device, |flash, at| erase(flash, at, 0, LAYOUT.sector_bytes));
+    let requests = channel.borrow().requests;
+    Credentials::write(&record(), Region::new(&device.flash, partition)).unwrap();
+    device.run_until(confirmed);
+    assert!(channel.borrow().requests > requests);
+    assert!(
+        repeated(&device) <= 2,
+        "a block a restart at most: {:?}",
+        device.gateway.blocks()
+    );
+}
+
+/// An image on trial that finds no credentials has no contact.
+#[test]
+fn an_image_on_trial_that_has_to_be_silent_is_given_up() {
+    let (mut device, channel) = secured(Offer::patch);
+    device.run_until(|device| device.boots.len() == 2);
+    let requests = channel.borrow().requests;
+    half_a_day_after(&mut device, |flash, at| erase(flash, at, 0, LAYOUT.sector_bytes));
+    assert_eq!(device.boots.last().unwrap().sequence, 1);
+    assert_eq!(channel.borrow().requests, requests);
+    Credentials::write(
+        &record(),
+        Region::new(&device.flash, device.config.credentials.unwrap()),
+    )
+    .unwrap();
+    device.run_until(|device| device.said(|event| matches!(event, Event::Reported { .. })) > 0);
+}
+
+/// What becomes of the log of numbers.
+type Loss = fn(&RefCell<SimFlash>, Partition);
+
+/// Both banks erased, or overwritten.
+const LOSSES: [Loss; 2] = [
+    |flash, at| {
+        let banks = at.bytes - 2 * LAYOUT.sector_bytes;
+        erase(flash, at, LAYOUT.sector_bytes, banks);
+    },
+    |flash, at| {
+        let sector = LAYOUT.sector_bytes as usize;
+        let banks = at.offset as usize + sector..(at.offset + at.bytes) as usize - sector;
+        flash.borrow_mut().bytes_mut()[banks].fill(0x55);
+    },
+];
+
+/// Without its log the device would begin at 0 again, under the same keys: it makes others, for one round trip, and goes on with them.
+#[test]
+fn a_device_that_lost_its_count_makes_other_keys() {
+    for lose in LOSSES {
+        let (mut device, channel) = secured(full);
+        device.run_until(|device| device.gateway.blocks().len() == 5);
+        assert!(half_a_day_after(&mut device, lose).is_empty(), "it is not silent");
+        device.run_until(confirmed);
+        assert_eq!(channel.borrow().renewals, (1, 1));
+        assert!(repeated(&device) <= 2, "a block a restart at most");
+        // It is not asked for again: restarts go on under the new keys, and name them once.
+        let check_ins = device.gateway.check_ins().len();
+        half_a_day_after(&mut device, |_, _| {});
+        assert!(device.gateway.check_ins().len() > check_ins);
+        let channel = channel.borrow();
+        assert_eq!((channel.renewals, channel.challenges), ((1, 1), 0));
+        let named = |datagram: &Vec<u8>| {
+            let message = Message::parse(datagram).unwrap();
+            let option = message.option(wire_coap::OptionNumber::OSCORE).unwrap();
+            OscoreOption::parse(option).unwrap().kid_context.is_some()
+        };
+        let named = channel.heard.values().filter(|datagram| named(datagram)).count();
+        assert!(named <= 5, "{named}: request 1, and the first of each start");
+    }
+}
+
+/// It loses its count again and again, and its gateway forgets: `Channel::hear` looks at every number under every key.
+#[test]
+fn keys_are_made_anew_as_often_as_it_takes() {
+    let (mut device, channel) = secured(full);
+    for round in 0..6 {
+        let check_ins = device.gateway.check_ins().len();
+        device.run_until(|device| device.gateway.check_ins().len() > check_ins);
+        assert_eq!(channel.borrow().renewals, (round, round));
+        match round % 2 {
+            0 => LOSSES[round / 2 % 2](&device.flash, device.config.credentials.unwrap()),
+            // Two requests go unanswered; the third makes other keys.
+            _ => channel.borrow_mut().forget(),
+        }
+    }
+}
+
+/// The power goes away in every flash operation from the loss on: no number is used twice under any key, and the device gets through.
+#[test]
+fn no_cut_while_keys_are_made_uses_a_number_twice() {
+    let mut cuts = 0;
+    for (operation, torn_at) in (0..60).flat_map(|operation| [0, 30, 65].map(|torn_at| (operation, torn_at)))
+    {
+        let (mut device, channel) = secured(Offer::patch);
+        device.run_until(|device| device.gateway.check_ins().len() == 1);
+        LOSSES[operation % 2](&device.flash, device.config.credentials.unwrap());
+        device.cut = Some(PowerCut {
+            operation: operation as u64,
+            torn_at,
+        });
+        device.cut_again = Some(PowerCut {
+            operation: operation as u64 / 2,
+            torn_at,
+        });
+        device.run_until(confirmed);
+        cuts += device.power_cuts;
+        assert!(channel.borrow().renewals.1 >= 1);
+        assert_eq!(device.said(|event| matches!(event, Event::Silent(_))), 0);
+    }
+    println!("{cuts} power cuts");
+    assert!(cuts > 200, "{cuts}");
+}
+
+/// Every cut from the first start of a new device on: none of them makes keys look used up that never were.
+#[test]
+fn no_power_cut_makes_a_new_device_silent() {
+    for operation in 0..40 {
+        for torn_at in [0, 30, 65] {
+            let (mut device, _) = secured(Offer::patch);
+            device.cut = Some(PowerCut { operation, torn_at });
+            device.cut_again = Some(PowerCut {
+                operation: operation / 2,
+                torn_at,
+            });
+            device.run_until(|device| device.power_cuts > 0 && device.gateway.check_ins().len() > 1);
+            assert_eq!(device.said(|event| matches!(event, Event::Silent(_))), 0);
+        }
+    }
 }
 
 #[test]

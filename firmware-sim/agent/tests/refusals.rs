@@ -523,9 +523,32 @@ fn a_gateway_cannot_wear_the_journal_out_by_changing_the_timeout() {
         ))
     }));
     let mut device = Device::new(&release(1), gateway);
+    device.config.check_in_s_min = 1;
     device.run_until(|device| device.now_ms > 6 * 3_600_000);
     assert!(device.gateway.requests.len() > 5_000);
     let wear = device.flash.borrow().wear().to_vec();
     let journal = (LAYOUT.journal.offset / LAYOUT.sector_bytes) as usize;
     assert!(wear[journal] + wear[journal + 1] <= 2, "{wear:?}");
+}
+
+/// Whatever a gateway answers, it does not empty a battery: neither by intervals of a second, nor by asking to come again at once.
+#[test]
+fn a_gateway_cannot_call_a_device_every_second() {
+    for busy in [false, true] {
+        let mut gateway = Gateway::new(None);
+        gateway.next_check_in_s = 0;
+        if busy {
+            gateway.tamper = Some(Box::new(|message, _| {
+                let at_once = [(OptionNumber::MAX_AGE, vec![])];
+                Some(respond(message, Code::SERVICE_UNAVAILABLE, &at_once, &[]))
+            }));
+        }
+        let mut device = Device::new(&release(1), gateway);
+        device.run_until(|device| device.now_ms > 6 * 3_600_000);
+        let check_ins = device.gateway.requests.len();
+        assert!(
+            (300..=360).contains(&check_ins),
+            "{check_ins} in six hours, busy: {busy}"
+        );
+    }
 }

@@ -1,11 +1,11 @@
 //! The agent on the board, with frames for datagrams instead of a network stack: what `scripts/budgets` searches for panics and
-//! formatting, and asks how much stack the start of an agent takes, its signature check first of all.
+//! formatting, and asks how much stack an agent takes to start, its signature check first of all, and to ask for the first time.
 
 use core::cell::RefCell;
 
 use board::{Board, ETHERNET_FRAME_BYTES_MAX, Once, Uart};
 use deltagate_agent::{Agent, Config, Effect};
-use deltagate_flash::{BootInfo, Provision, Region};
+use deltagate_flash::{BootInfo, Provision};
 
 use crate::firmware::{DATAGRAM, DECODER_MEMORY, IN_PLACE, LAYOUT, SLEEP_MS_MAX, seed, services};
 
@@ -18,12 +18,16 @@ pub(crate) fn run() -> Option<()> {
     let mut board = Board::take()?;
     let boot = BootInfo::decode(&board.handover.handed_over())?;
     let flash = RefCell::new(board.flash);
-    let provision = Provision::read(Region::new(&flash, LAYOUT.provision)).ok()?;
+    let provision = Provision::handed_over(&board.handover.trust_handed_over())?;
     board.ethernet.start().ok()?;
     let address = board.ethernet.hardware_address().ok()?;
     let now_ms = board.clock.now_ms();
     let mut config = Config::new(LAYOUT, &address)?;
     config.in_place = IN_PLACE;
+    #[cfg(feature = "freshness")]
+    {
+        config.freshness = true;
+    }
     #[cfg(feature = "oscore")]
     {
         config.credentials = Some(crate::firmware::CREDENTIALS);
@@ -42,6 +46,7 @@ pub(crate) fn run() -> Option<()> {
         now_ms,
     )
     .ok()?;
+    agent.handle_timeout(now_ms);
     let (deepest, _) = board::stack_used_bytes();
     let agents = deepest - board::stack_in_use_bytes();
     tell(

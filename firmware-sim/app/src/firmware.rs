@@ -6,7 +6,7 @@ use core::hint::black_box;
 
 use board::{Board, Nor, Once, Uart};
 use deltagate_agent::{Agent, Config, DATAGRAM_BYTES_MAX, Effect, InPlace};
-use deltagate_flash::{BootInfo, Layout, Provision, Region};
+use deltagate_flash::{BootInfo, Layout, Provision};
 use deltagate_services::table::NoServices;
 use embedded_storage::nor_flash::NorFlash;
 
@@ -49,23 +49,29 @@ mod single_slot {
     pub(crate) const LAYOUT: Layout = SINGLE_SLOT.two_slots();
     /// The decoder is in the updater.
     pub(crate) const DECODER_BYTES: usize = 0;
-    /// Half of the room that images of 84 KiB leave in the slot is the interval, half the reach.
+    /// Of the 28 KiB that images of 88 KiB leave in the slot the interval takes 16, and the reach has the rest.
     pub(crate) const IN_PLACE: Option<InPlace> = Some(InPlace {
         journal: SINGLE_SLOT.journal,
         memory_bytes: 4 * 1024,
         interval_bytes: 16 * 1024,
+        dangerous_unauthenticated: !cfg!(feature = "oscore"),
     });
 }
 
 /// Where the device's credentials are.
-#[cfg(feature = "oscore")]
+#[cfg(all(feature = "oscore", not(feature = "edhoc")))]
 pub(crate) const CREDENTIALS: deltagate_flash::Partition = deltagate_flash::credentials_behind(&LAYOUT);
+/// And a key of its own.
+#[cfg(feature = "edhoc")]
+pub(crate) const CREDENTIALS: deltagate_flash::Partition = deltagate_flash::keyed_credentials_behind(&LAYOUT);
 
 /// How long an image on trial may be without contact.
 const CONTACT_MS_MAX: u64 = match u16::from_str_radix(env!("DELTAGATE_APP_CONTACT_S"), 10) {
     Ok(seconds) => seconds as u64 * 1_000,
     Err(_) => panic!("build.rs checked it"),
 };
+/// As often as its gateway likes: nobody waits a minute for an emulator, and it has no battery.
+const CHECK_IN_S_MIN: u32 = 1;
 /// How long the watchdog may be fed on trial without the agent being called: the loop calls it twice a second.
 const SILENCE_MS_MAX: u64 = 10_000;
 /// How long the loop sleeps at most: well within the watchdog's 8 s.
@@ -121,7 +127,8 @@ pub(crate) enum Never {}
 fn run(mut board: Board) -> Result<Never, &'static str> {
     let boot = BootInfo::decode(&board.handover.handed_over()).ok_or("not started by the bootloader")?;
     let flash = RefCell::new(board.flash);
-    let provision = Provision::read(Region::new(&flash, LAYOUT.provision)).map_err(|_| "not provisioned")?;
+    let provision =
+        Provision::handed_over(&board.handover.trust_handed_over()).ok_or("not told whom to believe")?;
     if !cfg!(behaviour = "dead-network") {
         board.ethernet.start().map_err(|_| "no Ethernet controller")?;
     }
@@ -134,6 +141,11 @@ fn run(mut board: Board) -> Result<Never, &'static str> {
     config.contact_ms_max = CONTACT_MS_MAX;
     config.silence_ms_max = SILENCE_MS_MAX;
     config.in_place = IN_PLACE;
+    config.check_in_s_min = CHECK_IN_S_MIN;
+    #[cfg(feature = "freshness")]
+    {
+        config.freshness = true;
+    }
     #[cfg(feature = "oscore")]
     {
         config.credentials = Some(CREDENTIALS);

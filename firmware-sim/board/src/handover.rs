@@ -4,6 +4,7 @@
 //! start of RAM  what the bootloader hands over, 16 bytes, not interpreted here
 //! + 16          0x4C45_4654 when a reason follows
 //! + 20          reason: how the last run ended
+//! + 24          whom the bootloader believes, 180 bytes, not interpreted here
 //! ```
 //!
 //! A board whose watchdog says itself that it was the last reset is asked first.
@@ -15,6 +16,12 @@ use crate::parts::{RAM_AT as BASE, take_watchdog_reset};
 
 /// What the bootloader hands over, in bytes.
 pub const HANDOVER_BYTES: usize = 16;
+
+/// What it says of whom it believes, in bytes.
+const TRUST_BYTES: usize = 180;
+
+const TRUST_AT: usize = LEFT_AT + 8;
+const _: () = assert!(TRUST_AT + TRUST_BYTES <= BASE + 256);
 
 const LEFT_MAGIC: u32 = 0x4C45_4654;
 const LEFT_AT: usize = BASE + HANDOVER_BYTES;
@@ -47,6 +54,26 @@ impl Handover {
         let mut bytes = [0; HANDOVER_BYTES];
         for (place, word) in bytes.as_chunks_mut().0.iter_mut().zip(words) {
             *place = word.to_le_bytes();
+        }
+        bytes
+    }
+
+    /// Leaves `bytes` there for the application as well.
+    pub fn hand_trust_over(&mut self, bytes: [u8; TRUST_BYTES]) {
+        for (word, at) in bytes.as_chunks().0.iter().zip((TRUST_AT..).step_by(4)) {
+            // SAFETY: aligned words of the reserved RAM.
+            unsafe { with_exposed_provenance_mut::<u32>(at).write_volatile(u32::from_le_bytes(*word)) }
+        }
+    }
+
+    /// What lies there of that, as with [`Handover::handed_over`].
+    #[must_use]
+    pub fn trust_handed_over(&self) -> [u8; TRUST_BYTES] {
+        let mut bytes = [0; TRUST_BYTES];
+        // Word by word in a loop: an array read at once is an instruction for each byte.
+        for (place, at) in bytes.as_chunks_mut().0.iter_mut().zip((TRUST_AT..).step_by(4)) {
+            // SAFETY: aligned words of the reserved RAM.
+            *place = unsafe { with_exposed_provenance_mut::<u32>(at).read_volatile() }.to_le_bytes();
         }
         bytes
     }

@@ -136,7 +136,11 @@ pub unsafe fn answer(
 ) -> u32 {
     // SAFETY: the caller's.
     let raw = unsafe { &*question };
-    if raw.envelope_bytes > ENVELOPE_BYTES_MAX || raw.keys_count > KEYS_MAX {
+    let [keys_count, least, ..] = raw.keys_count.to_le_bytes();
+    if raw.envelope_bytes > ENVELOPE_BYTES_MAX
+        || usize::from(keys_count) > KEYS_MAX
+        || raw.keys_count > usize::from(u16::MAX)
+    {
         return Refused::Unsupported.code();
     }
     // SAFETY: the caller's; the lengths are bounded.
@@ -145,7 +149,8 @@ pub unsafe fn answer(
             envelope: slice::from_raw_parts(raw.envelope, raw.envelope_bytes),
             vendor_id: &*raw.vendor_id,
             class_id: &*raw.class_id,
-            keys: slice::from_raw_parts(raw.keys, raw.keys_count),
+            keys: slice::from_raw_parts(raw.keys, keys_count.into()),
+            least,
         }
     };
     match verify(&question) {

@@ -17,7 +17,9 @@
 
 #![cfg_attr(not(test), no_std)]
 
+mod anchors;
 mod decide;
+mod load;
 #[cfg(target_os = "none")]
 pub mod machine;
 pub mod recovery;
@@ -27,6 +29,7 @@ mod services;
 mod verify;
 
 pub use decide::{Choice, Decision, Mode, Recovery, WINDOW_MS, decide};
+pub use load::load;
 pub use run::{Boot, BootEvent, run};
 pub use services::verify;
 pub use verify::{SlotFault, VerifiedSlot, verify_slot};

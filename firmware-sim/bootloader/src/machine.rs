@@ -3,18 +3,15 @@
 use core::cell::RefCell;
 
 use board::{Board, Clock, ExecutionMemory, Handover, Nor, Uart, Unstartable, Watchdog};
-use deltagate_flash::{FlashError, ImageOffset, Layout, Region, RevertReason, SlotRegion};
+use deltagate_flash::{Layout, RevertReason};
 use embedded_storage::nor_flash::NorFlash;
 
 use crate::recovery::{Patience, RecoveryEffect, RecoveryServer, Slots};
-use crate::{Boot, BootEvent, Recovery};
+use crate::{Boot, BootEvent, Recovery, load};
 
 /// How long the application may go without feeding the watchdog, and a bootloader that feeds it. A step of their work takes
 /// milliseconds; the rest is for an emulator on a busy host.
 pub const WATCHDOG_MS: u32 = 8_000;
-
-/// How much of the image is on the stack at a time while it is copied.
-const LOADED_AT_ONCE_BYTES: usize = 256;
 
 /// The board, but for its flash, which is borrowed now and then.
 pub struct Machine {
@@ -104,12 +101,18 @@ impl Machine {
 
     /// Copies the image to where it runs, and jumps there; or resets.
     pub fn start<F: NorFlash>(mut self, flash: &RefCell<F>, layout: &Layout, boot: &Boot) -> ! {
-        if self.load(flash, layout, boot).is_err() {
+        let execution = &mut self.execution;
+        if load(flash, layout, &boot.image, &mut |part| {
+            execution.load(part).is_ok()
+        })
+        .is_err()
+        {
             // It verified a moment ago: trying again is all that is left, and counted if it is on trial.
-            self.say("the image cannot be read, restarting");
+            self.say("the image cannot be read, or changed while it was, restarting");
             board::reset();
         }
         self.handover.hand_over(boot.info.encode());
+        self.handover.hand_trust_over(boot.provision.hand_over());
         self.watchdog.start(WATCHDOG_MS);
         let why = match self.execution.start() {
             Unstartable::TooLarge => "the image cannot be started: it does not fit the memory it runs in",
@@ -118,25 +121,6 @@ impl Machine {
         put_line(&mut self.uart, why);
         self.handover.leave_behind(RevertReason::Fault.code());
         board::reset()
-    }
-
-    fn load<F: NorFlash>(
-        &mut self,
-        flash: &RefCell<F>,
-        layout: &Layout,
-        boot: &Boot,
-    ) -> Result<(), FlashError> {
-        let slot = SlotRegion::new(Region::new(flash, layout.slot(boot.image.slot)));
-        let mut part = [0; LOADED_AT_ONCE_BYTES];
-        for at in (0..boot.image.image_bytes).step_by(LOADED_AT_ONCE_BYTES) {
-            let length = part.len().min((boot.image.image_bytes - at) as usize);
-            let (part, _) = part.split_at_mut(length);
-            slot.read_image(ImageOffset(at), part)?;
-            if self.execution.load(part).is_err() {
-                return Err(FlashError::OutOfBounds);
-            }
-        }
-        Ok(())
     }
 }
 

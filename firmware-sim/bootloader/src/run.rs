@@ -7,6 +7,7 @@ use deltagate_flash::{
 };
 use embedded_storage::nor_flash::NorFlash;
 
+use crate::anchors::settle;
 use crate::{Choice, Mode, Recovery, SlotFault, VerifiedSlot, decide, verify_slot};
 
 /// The image to start now.
@@ -16,6 +17,8 @@ pub struct Boot {
     pub image: VerifiedSlot,
     /// What the image is told.
     pub info: BootInfo,
+    /// Whom the device believes, which it is told as well.
+    pub provision: Provision,
 }
 
 /// What a boot has to tell the person at the serial line; [`BootEvent::say`] puts it into words.
@@ -67,7 +70,7 @@ fn boot<F: NorFlash>(
     left_behind: Option<RevertReason>,
     log: &mut dyn FnMut(BootEvent),
 ) -> Result<Boot, Recovery> {
-    let provision =
+    let mut provision =
         Provision::read(Region::new(flash, layout.provision)).map_err(|_| Recovery::NotProvisioned)?;
     let mut boot_log =
         BootLog::open(Region::new(flash, layout.boot_log)).map_err(|_| Recovery::BootLogUnreadable)?;
@@ -75,6 +78,11 @@ fn boot<F: NorFlash>(
     let _ = boot_log.settle();
     let mut state = boot_log.state();
     log(BootEvent::Log(state));
+    let is_damaged = settle(flash, layout, &mut provision, state.confirmed);
+    if is_damaged {
+        // What a revoked key signed must not come in now.
+        state.trial = None;
+    }
     if let Some(reason) = left_behind {
         log(BootEvent::LeftBehind(reason));
     }
@@ -82,7 +90,11 @@ fn boot<F: NorFlash>(
     loop {
         let decision = decide(&state, left_behind, &mut |slot| {
             let verdict = verdicts.of(slot, || verify_slot(flash, layout, slot, &provision), log);
-            verdict.map(|image| image.sequence)
+            // What keys signed that do so no more, and while nobody knows which these are: the confirmed image, and no other.
+            let may_start = |image: &VerifiedSlot| {
+                !(image.retired || is_damaged) || Some(image.sequence) == state.confirmed
+            };
+            verdict.filter(may_start).map(|image| image.sequence)
         });
         if let Some(Reverted { sequence, reason }) = decision.revert
             && write_down(&mut boot_log, BootRecord::Reverted { sequence, reason }, log)
@@ -104,6 +116,7 @@ fn boot<F: NorFlash>(
         return Ok(Boot {
             image,
             info: choice.info(),
+            provision,
         });
     }
 }

@@ -9,7 +9,7 @@ use deltagate_flash::{
 };
 use deltagate_services::{KEYS_MAX, Question, SignedImage};
 use embedded_storage::nor_flash::NorFlash;
-use wire_manifest::{Anchor, ManifestError, TrustAnchors, Unsupported, VerifyError};
+use wire_manifest::{ManifestError, TrustAnchors, Unsupported, VerifyError};
 
 /// An image that may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,9 @@ pub struct VerifiedSlot {
     pub image_digest: [u8; 32],
     /// The lowest sequence number that it may follow; 0: any. A condition of installing it, not of starting it.
     pub predecessor_min: u32,
+    /// Keys signed it that sign no releases any more, or its number is above what the set in force allows: it may go on running if it is
+    /// the confirmed one, and nothing else.
+    pub retired: bool,
 }
 
 /// Why the content of a slot must not run.
@@ -111,12 +114,20 @@ pub(crate) fn verify_envelope(
     provision: &Provision,
     capacity_bytes: u32,
 ) -> Result<VerifiedSlot, SlotFault> {
-    let image = signed_image(&Question {
+    let mut question = Question {
         envelope,
         vendor_id: &provision.vendor_id,
         class_id: &provision.class_id,
         keys: provision.trust_anchors(),
-    })?;
+        least: provision.release_min,
+    };
+    let mut image = signed_image(&question);
+    let retired = image.is_err() && provision.starting_keys().len() > question.keys.len();
+    if retired {
+        question.keys = provision.starting_keys();
+        image = signed_image(&question);
+    }
+    let image = image?;
     if image.bytes > capacity_bytes {
         return Err(SlotFault::Size);
     }
@@ -126,19 +137,15 @@ pub(crate) fn verify_envelope(
         image_bytes: image.bytes,
         image_digest: image.digest,
         predecessor_min: image.predecessor_min,
+        retired: retired || image.sequence > provision.sequence_max,
     })
 }
 
 /// The one check of a manifest: of what boots, of what recovery takes, and of what the running image asks about.
 #[inline(never)]
 pub(crate) fn signed_image(question: &Question<'_>) -> Result<SignedImage, SlotFault> {
-    let mut anchors = [Anchor { key: [0; 32] }; KEYS_MAX];
-    for (anchor, &key) in anchors.iter_mut().zip(question.keys) {
-        *anchor = Anchor { key };
-    }
-    let anchors = anchors.get(..question.keys.len()).unwrap_or_default();
-    let manifest =
-        wire_manifest::verify(question.envelope, &TrustAnchors::new(anchors)).map_err(SlotFault::Manifest)?;
+    let anchors = TrustAnchors::at_least(question.least, question.keys);
+    let manifest = wire_manifest::verify(question.envelope, &anchors).map_err(SlotFault::Manifest)?;
     if manifest.vendor_id != *question.vendor_id {
         return Err(SlotFault::Vendor);
     }

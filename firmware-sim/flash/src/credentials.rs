@@ -10,11 +10,16 @@
 //!      crc32 of all before it u32
 //! behind it, two banks
 //!   the log of sequence numbers: see SequenceLog
+//! last sector
+//!    0 a record as above, only while the first sector is being written   128 one program unit of zeros: it is whole
 //! ```
 //!
-//! The sector is written when the device is enrolled, and by nobody else: it lies outside of slots and logs. New keys are a new
-//! sector over an old log, which goes on counting, so that even the same keys, written again, are safe. Whoever erases the log
+//! They are written when the device is enrolled, and by nobody else: they lie outside of slots and logs. New keys are a new
+//! first sector over an old log, which goes on counting, so that even the same keys, written again, are safe. Whoever erases the log
 //! as well has to write keys that were never used.
+//!
+//! A flasher writes the first sector, and nothing else. [`Credentials::write`] on the device itself writes the last sector first, so that
+//! whenever the power goes away one of the two holds the old keys or the new ones, whole.
 
 use core::fmt;
 
@@ -36,9 +41,19 @@ const CRC_BYTES: usize = 4;
 const SECRET_AT: usize = 6;
 const SALT_AT: usize = SECRET_AT + SECRET_BYTES;
 
-/// What the partition takes on a part with sectors of so many bytes: the sector of the credentials, and the log.
+/// Where the last sector says that its record is whole: behind the longest, and a multiple of every program unit we know of.
+const WHOLE_AT: u32 = 128;
+const _: () = assert!(CREDENTIALS_BYTES_MAX <= WHOLE_AT as usize);
+
+/// What the partition takes on a part with sectors of so many bytes: the sector of the credentials, the log, and a sector for
+/// credentials on their way.
 #[must_use]
 pub const fn credentials_bytes(sector_bytes: u32) -> u32 {
+    spare_at(sector_bytes) + sector_bytes
+}
+
+/// Where the last sector begins.
+const fn spare_at(sector_bytes: u32) -> u32 {
     sector_bytes + 2 * log_bank_bytes(sector_bytes)
 }
 
@@ -55,6 +70,17 @@ pub struct Credentials {
     pub kid: Name<ID_BYTES_MAX>,
     /// Who its gateway is. Unlike the kid.
     pub gateway: Name<ID_BYTES_MAX>,
+}
+
+/// What is where credentials belong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// Erased flash: the device was never given any.
+    Nothing,
+    /// Something else, or a part that cannot be read. Whoever speaks in the clear now has been made to.
+    Damaged,
+    /// Credentials.
+    Sound(Credentials),
 }
 
 /// Up to `N` bytes.
@@ -131,30 +157,84 @@ impl Credentials {
         })
     }
 
-    /// Reads them from the partition; `None` when the device was given none, or its sector is damaged.
-    ///
-    /// # Errors
-    /// The flash's.
-    pub fn read<F: NorFlash>(region: Region<'_, F>) -> Result<Option<Self>, FlashError> {
-        let mut bytes = [0; CREDENTIALS_BYTES_MAX];
-        region.read(0, &mut bytes)?;
-        Ok(Self::decode(&bytes))
+    /// The record, at the beginning of `room`.
+    #[must_use]
+    pub fn encode<'r>(&self, room: &'r mut [u8; CREDENTIALS_BYTES_MAX]) -> &'r [u8] {
+        put(room, 0, &MAGIC);
+        put(room, MAGIC.len() + 1, &[VERSION]);
+        put(room, SECRET_AT, &self.master_secret);
+        let mut at = SALT_AT;
+        for part in [
+            self.master_salt.as_bytes(),
+            self.id_context.as_bytes(),
+            self.kid.as_bytes(),
+            self.gateway.as_bytes(),
+        ] {
+            put(room, at, &[part.len() as u8]);
+            put(room, at + 1, part);
+            at += 1 + part.len();
+        }
+        put(room, MAGIC.len(), &[(at + CRC_BYTES) as u8]);
+        let crc = CRC.checksum(room.get(..at).unwrap_or_default());
+        put(room, at, &crc.to_le_bytes());
+        room.get(..at + CRC_BYTES).unwrap_or_default()
     }
 
-    /// Erases their sector and writes a record into it; the log behind it is left alone.
+    /// Reads them from the partition.
+    pub fn read<F: NorFlash>(region: Region<'_, F>) -> Stored {
+        let mut is_blank = true;
+        for at in [0, spare_at(Region::<F>::SECTOR_BYTES)] {
+            let mut bytes = [0; CREDENTIALS_BYTES_MAX];
+            let is_read = region.read(at, &mut bytes).is_ok();
+            if let Some(sound) = Self::decode(&bytes) {
+                return Stored::Sound(sound);
+            }
+            is_blank &= is_read && bytes.iter().all(|byte| *byte == 0xFF);
+        }
+        match is_blank {
+            true => Stored::Nothing,
+            false => Stored::Damaged,
+        }
+    }
+
+    /// Writes a record in place of the one that is there. Whenever the power goes away, the old one or the new one is read
+    /// afterwards, unless there was none; the log between them is left alone. To be called again after a power cut in it.
     ///
     /// # Errors
     /// The flash's; a record that is longer than any is [`FlashError::OutOfBounds`].
     pub fn write<F: NorFlash>(record: &[u8], region: Region<'_, F>) -> Result<(), FlashError> {
-        let mut padded = [0xFF; CREDENTIALS_BYTES_MAX.next_multiple_of(32)];
-        if record.len() > CREDENTIALS_BYTES_MAX {
-            return Err(FlashError::OutOfBounds);
+        let sector_bytes = Region::<F>::SECTOR_BYTES;
+        let spare = region.sub(spare_at(sector_bytes), sector_bytes)?;
+        let first = region.sub(0, sector_bytes)?;
+        // It is whole, so that the first sector may not be: the power went away in between.
+        let mut begun = [0; CREDENTIALS_BYTES_MAX];
+        if !spare
+            .is_erased(WHOLE_AT, Region::<F>::PROGRAM_BYTES)
+            .unwrap_or(true)
+            && spare.read(0, &mut begun).is_ok()
+            && Self::decode(&begun).is_some()
+        {
+            put_record(&begun, first)?;
         }
-        put(&mut padded, 0, record);
-        region.erase(0, Region::<F>::SECTOR_BYTES)?;
-        let whole = record.len().next_multiple_of(F::WRITE_SIZE);
-        region.program(0, padded.get(..whole).ok_or(FlashError::Misaligned)?)
+        put_record(record, spare)?;
+        let whole = [0; 32];
+        let unit = whole.get(..F::WRITE_SIZE).ok_or(FlashError::Misaligned)?;
+        spare.program(WHOLE_AT, unit)?;
+        put_record(record, first)?;
+        spare.erase(0, sector_bytes)
     }
+}
+
+/// Erases a sector and writes a record into it.
+fn put_record<F: NorFlash>(record: &[u8], sector: Region<'_, F>) -> Result<(), FlashError> {
+    let mut padded = [0xFF; CREDENTIALS_BYTES_MAX.next_multiple_of(32)];
+    if record.len() > CREDENTIALS_BYTES_MAX {
+        return Err(FlashError::OutOfBounds);
+    }
+    put(&mut padded, 0, record);
+    sector.erase(0, Region::<F>::SECTOR_BYTES)?;
+    let whole = record.len().next_multiple_of(F::WRITE_SIZE);
+    sector.program(0, padded.get(..whole).ok_or(FlashError::Misaligned)?)
 }
 
 /// The partition for credentials right behind everything that a layout has: where the emulated boards have theirs.
@@ -170,7 +250,7 @@ mod tests {
 
     use super::*;
     use crate::Layout;
-    use crate::sim::{Rewrites, SimFlash};
+    use crate::sim::{Explored, Explorer, Limits, Rewrites, SimFlash, Tears};
 
     fn bytes(hex: &str) -> Vec<u8> {
         let digits: Vec<u8> = hex.bytes().filter(|byte| *byte != b' ').collect();
@@ -210,8 +290,15 @@ mod tests {
             (first.kid.as_bytes(), first.gateway.as_bytes()),
             (&[1][..], &[][..])
         );
+        for (written, record) in examples().iter().zip([&first, &second]) {
+            assert_eq!(record.encode(&mut [0; CREDENTIALS_BYTES_MAX]), written.as_slice());
+        }
         assert_eq!(second.kid.as_bytes(), [1, 2]);
         assert_eq!(second.master_salt.as_bytes(), []);
+    }
+
+    fn sound(record: &[u8]) -> Stored {
+        Stored::Sound(Credentials::decode(record).unwrap())
     }
 
     #[test]
@@ -220,19 +307,84 @@ mod tests {
             let partition = Partition::new(0, credentials_bytes(S as u32));
             let flash = RefCell::new(SimFlash::<P, S>::part(partition.bytes, Rewrites::Once));
             let region = Region::new(&flash, partition);
-            assert_eq!(Credentials::read(region), Ok(None));
+            assert_eq!(Credentials::read(region), Stored::Nothing);
             let longest = record(1, &[1; 16], &[2; 16], &[3; 7], &[4; 7]);
             assert_eq!(longest.len(), CREDENTIALS_BYTES_MAX);
             for record in examples().into_iter().chain([longest]) {
                 Credentials::write(&record, region).unwrap();
-                assert_eq!(Credentials::read(region), Ok(Credentials::decode(&record)));
-                assert!(Credentials::read(region).unwrap().is_some());
+                assert_eq!(Credentials::read(region), sound(&record));
             }
+            assert_eq!(flash.borrow().rules_broken(), 0);
         }
         on::<1, 256>();
         on::<4, 4_096>();
         on::<32, 0x1_0000>();
         assert!(Layout::EMULATED.leaves_free(credentials_behind(&Layout::EMULATED)));
+    }
+
+    /// What is damaged is never taken for what was never there.
+    #[test]
+    fn damaged_credentials_are_not_none() {
+        let partition = Partition::new(0, credentials_bytes(256));
+        let flash = RefCell::new(SimFlash::<4, 256>::part(partition.bytes, Rewrites::Once));
+        let region = Region::new(&flash, partition);
+        Credentials::write(&examples()[0], region).unwrap();
+        for at in 0..examples()[0].len() {
+            flash.borrow_mut().bytes_mut()[at] ^= 0x80;
+            assert_eq!(Credentials::read(region), Stored::Damaged, "byte {at}");
+            flash.borrow_mut().bytes_mut()[at] ^= 0x80;
+        }
+        // An erase that was cut after a few bytes.
+        for erased in 1..examples()[0].len() {
+            let whole = flash.borrow().bytes().to_vec();
+            flash.borrow_mut().bytes_mut()[..erased].fill(0xFF);
+            assert_eq!(Credentials::read(region), Stored::Damaged, "{erased} bytes");
+            flash.borrow_mut().bytes_mut().copy_from_slice(&whole);
+        }
+        let short = Region::new(&flash, Partition::new(0, 32));
+        assert_eq!(Credentials::read(short), Stored::Damaged, "what cannot be read");
+        assert_eq!(Credentials::read(region), sound(&examples()[0]));
+    }
+
+    /// Every cut of a write of new credentials over old ones, and of the same done again: at no moment there are none.
+    fn explore<const P: usize, const S: usize>(rewrites: Rewrites) -> Explored {
+        let partition = Partition::new(0, credentials_bytes(S as u32));
+        let mut part = SimFlash::<P, S>::part(partition.bytes, rewrites);
+        let [old, new] = examples();
+        Credentials::write(&old, Region::new(&RefCell::new(&mut part), partition)).unwrap();
+        let limits = Limits {
+            depth: 3,
+            tears: Tears::Many(9),
+            states_max: None,
+            deeper_max: Some(6),
+            seed: 5,
+        };
+        let explorer = Explorer::new(limits, ());
+        let (explored, _) = explorer.explore(part, |probe, _, depth| {
+            let flash = RefCell::new(probe);
+            let region = Region::new(&flash, partition);
+            let found = Credentials::read(region);
+            assert!(
+                [sound(&old), sound(&new)].contains(&found),
+                "{found:?}, cuts {depth}"
+            );
+            if Credentials::write(&new, region).is_ok() {
+                assert_eq!(Credentials::read(region), sound(&new));
+            }
+            let part = flash.into_inner().flash;
+            assert_eq!(part.rules_broken(), 0);
+            part
+        });
+        explored
+    }
+
+    #[test]
+    fn a_device_that_has_credentials_has_some_whatever_the_cut() {
+        let explored = explore::<4, 256>(Rewrites::Bitwise)
+            .and(explore::<8, 2_048>(Rewrites::Once))
+            .and(explore::<32, 4_096>(Rewrites::Once));
+        std::println!("{explored:?}");
+        assert!(explored.recoveries > 300);
     }
 
     #[test]

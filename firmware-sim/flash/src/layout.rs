@@ -8,6 +8,12 @@ pub const fn log_bank_bytes(sector_bytes: u32) -> u32 {
     whole_sectors(cells_bytes, sector_bytes)
 }
 
+/// What the sets of trust anchors take on a part with sectors of so many bytes: two copies of the one in force, and one that came in.
+#[must_use]
+pub const fn anchors_bytes(sector_bytes: u32) -> u32 {
+    3 * slot_header_bytes(sector_bytes)
+}
+
 /// What a slot's header takes on a part with sectors of so many bytes: whole sectors for the longest envelope.
 #[must_use]
 pub const fn slot_header_bytes(sector_bytes: u32) -> u32 {
@@ -131,6 +137,8 @@ pub struct Layout {
     pub boot_log: Partition,
     /// The agent's own log: where a download stands. Two banks.
     pub journal: Partition,
+    /// Sets of trust anchors that replace the factory's: [`anchors_bytes`]. `None`: the factory's keys are for life.
+    pub anchors: Option<Partition>,
     /// The first slot.
     pub slot_a: Partition,
     /// The second slot; as large as the first.
@@ -146,13 +154,15 @@ impl Layout {
         provision: Partition::new(0x0, 0x1000),
         boot_log: Partition::new(0x1000, 0x2000),
         journal: Partition::new(0x3000, 0x2000),
+        // What lies between is the application's.
+        anchors: Some(Partition::new(0xD000, anchors_bytes(4096))),
         slot_a: Partition::new(0x1_0000, 0x8_0000),
         slot_b: Partition::new(0x9_0000, 0x8_0000),
         staging: None,
     };
 
     /// The 32 MiB part of the emulated RISC-V board: sectors of 256 KiB, 4-byte program unit, two slots of 1 MiB.
-    pub const EMULATED_CFI: Self = Self::packed(0x4_0000, 0x10_0000);
+    pub const EMULATED_CFI: Self = Self::packed(0x4_0000, 0x10_0000).with_anchors();
 
     /// The layout for the emulated part with sectors of this many bytes.
     ///
@@ -181,6 +191,7 @@ impl Layout {
             provision: Partition::new(0, sector_bytes),
             boot_log: Partition::new(sector_bytes, log_bytes),
             journal: Partition::new(sector_bytes + log_bytes, log_bytes),
+            anchors: None,
             slot_a: Partition::new(slots, slot_bytes),
             slot_b: Partition::new(slots + slot_bytes, slot_bytes),
             staging: None,
@@ -192,6 +203,15 @@ impl Layout {
     pub const fn with_staging(self, bytes: u32) -> Self {
         Self {
             staging: Some(Partition::new(self.slot_b.end(), bytes)),
+            ..self
+        }
+    }
+
+    /// The same with sets of trust anchors behind everything else.
+    #[must_use]
+    pub const fn with_anchors(self) -> Self {
+        Self {
+            anchors: Some(Partition::new(self.end_bytes(), anchors_bytes(self.sector_bytes))),
             ..self
         }
     }
@@ -217,9 +237,13 @@ impl Layout {
         // Where a device has a single slot, its slot A lies last.
         let (a, b) = (self.slot_a.end(), self.slot_b.end());
         let slots = if a > b { a } else { b };
-        match self.staging {
+        let end = match self.staging {
             Some(staging) if staging.end() > slots => staging.end(),
             _ => slots,
+        };
+        match self.anchors {
+            Some(anchors) if anchors.end() > end => anchors.end(),
+            _ => end,
         }
     }
 
@@ -231,6 +255,10 @@ impl Layout {
             Some(staging) => partition.is_apart_from(staging),
             None => true,
         };
+        let anchors = match self.anchors {
+            Some(anchors) => partition.is_apart_from(anchors),
+            None => true,
+        };
         partition.bytes > 0
             && partition.offset.is_multiple_of(self.sector_bytes)
             && partition.bytes.is_multiple_of(self.sector_bytes)
@@ -240,6 +268,7 @@ impl Layout {
             && partition.is_apart_from(self.slot_a)
             && partition.is_apart_from(self.slot_b)
             && staging
+            && anchors
     }
 
     /// Whether every partition is whole sectors, none overlaps the next and the slots are equally large.
@@ -269,7 +298,18 @@ impl Layout {
             at = part.end();
             i += 1;
         }
-        self.provision.bytes == self.sector_bytes
+        let anchors = match self.anchors {
+            Some(anchors) => {
+                let others = Self {
+                    anchors: None,
+                    ..*self
+                };
+                anchors.bytes == anchors_bytes(self.sector_bytes) && others.leaves_free(anchors)
+            }
+            None => true,
+        };
+        anchors
+            && self.provision.bytes == self.sector_bytes
             && self.boot_log.bytes == 2 * log_bank_bytes(self.sector_bytes)
             && self.journal.bytes == 2 * log_bank_bytes(self.sector_bytes)
             && self.slot_a.bytes == self.slot_b.bytes
@@ -335,13 +375,16 @@ mod tests {
         let layout = Layout::EMULATED.with_staging(4 * SECTOR);
         // The hole in front of the slots, and what is behind everything.
         for free in [
-            Partition::new(0x5000, 0xB000),
+            Partition::new(0x5000, 0x8000),
             Partition::new(layout.end_bytes(), SECTOR),
         ] {
             assert!(layout.leaves_free(free), "{free:?}");
         }
-        let Some(staging) = layout.staging else { panic!() };
+        let (Some(staging), Some(anchors)) = (layout.staging, layout.anchors) else {
+            panic!()
+        };
         let taken = [
+            anchors,
             layout.provision,
             layout.boot_log,
             layout.journal,

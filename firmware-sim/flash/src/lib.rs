@@ -44,6 +44,7 @@ mod boot_log;
 mod credentials;
 mod hashing;
 mod layout;
+mod own_key;
 mod provision;
 mod record_log;
 mod region;
@@ -60,15 +61,20 @@ pub use boot_log::{
     BootLog, BootLogState, BootRecord, FAILED_TRIALS_MAX, FailedTrials, RevertReason, Reverted,
     TRIAL_BOOTS_MAX, Trial,
 };
-pub use credentials::{CREDENTIALS_BYTES_MAX, Credentials, Name, credentials_behind, credentials_bytes};
+pub use credentials::{
+    CREDENTIALS_BYTES_MAX, Credentials, Name, Stored, credentials_behind, credentials_bytes,
+};
 pub use hashing::{Hash, Hashing};
-pub use layout::{ImageOffset, Layout, Partition, Slot, SlotOffset, log_bank_bytes, slot_header_bytes};
-pub use provision::{PROVISION_BYTES, Provision, ProvisionFault, TRUST_ANCHORS_MAX};
+pub use layout::{
+    ImageOffset, Layout, Partition, Slot, SlotOffset, anchors_bytes, log_bank_bytes, slot_header_bytes,
+};
+pub use own_key::{OWN_KEY_BYTES, OwnKey, StoredKey, keyed_credentials_behind, keyed_credentials_bytes};
+pub use provision::{PROVISION_BYTES, Provision, ProvisionFault, TRUST_ANCHORS_MAX, TRUST_BYTES};
 pub use record_log::{
     AppendError, RECORD_BYTES, RECORD_LIVE_MAX, RECORD_PAYLOAD_BYTES_MAX, Record, RecordLog, Records,
 };
 pub use region::{FlashError, Region};
-pub use sequence_log::{SEQUENCE_CHUNK, SequenceLog};
+pub use sequence_log::{Renewed, SEQUENCE_CHUNK, SequenceLog};
 pub use settings::{SETTING_BYTES_MAX, SETTINGS_MAX, Setting, Settings};
 pub use slot::{ENVELOPE_BYTES_MAX, SlotHeaderFault, SlotRegion};
 pub use torn::TornAsZeros;

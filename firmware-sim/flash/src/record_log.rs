@@ -173,6 +173,8 @@ pub struct RecordLog<'f, F> {
     active: Option<Active>,
     /// The other bank has a header that counts now and then.
     rival: bool,
+    /// The other bank has no header.
+    is_alone: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -257,6 +259,7 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
             region,
             active,
             rival,
+            is_alone: other.is_none(),
         })
     }
 
@@ -273,10 +276,8 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
         }
         let newest = self.active.and_then(|active| active.newest);
         // Serials begin at 0 in each bank and rise by one with a cell at most, of which there are `CELLS_MAX`.
-        match self.write_next(record, newest.map_or(0, |newest| newest.serial + 1)) {
-            Err(_) => self.compact(record, live),
-            Ok(()) => Ok(()),
-        }
+        self.write_next(record, newest.map_or(0, |newest| newest.serial + 1))
+            .or_else(|_| self.compact(record, live))
     }
 
     /// Makes up its mind about a newest record in doubt, and writes that down: from then on the log says the same at every
@@ -292,6 +293,7 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
             let sector = Region::<F>::SECTOR_BYTES;
             self.region.erase((1 - active.bank) * Self::BANK_BYTES, sector)?;
             self.rival = false;
+            self.is_alone = true;
         }
         if active.is_firm {
             return Ok(());
@@ -299,10 +301,9 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
         match active.newest {
             // Written once more, it takes the place of the first. Behind a cell that cannot be read it may be in doubt as well:
             // the power went away twice, and the second time while this was done.
-            Some(newest) => match self.write_next(&newest.record, newest.serial) {
-                Err(_) => self.compact(&Record::void(), live),
-                Ok(()) => Ok(()),
-            },
+            Some(newest) => self
+                .write_next(&newest.record, newest.serial)
+                .or_else(|_| self.compact(&Record::void(), live)),
             None => self.append(&Record::void(), live),
         }
     }
@@ -338,16 +339,57 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
     /// # Errors
     /// The part's own error.
     pub fn remains(&self, found: &mut dyn FnMut(&Record)) -> Result<(), FlashError> {
+        self.scan(true, found)
+    }
+
+    /// The same of every record that can be read, also of one that was given up. Of use for facts that only grow, of which too high a
+    /// one does no harm.
+    ///
+    /// # Errors
+    /// The part's own error.
+    pub fn traces(&self, found: &mut dyn FnMut(&Record)) -> Result<(), FlashError> {
+        self.scan(false, found)
+    }
+
+    fn scan(&self, marked: bool, found: &mut dyn FnMut(&Record)) -> Result<(), FlashError> {
         for bank in 0..2 {
             for cell in 1..Self::CELLS {
                 if let Some((_, record)) = Self::record(self.region, bank, cell)?
-                    && Self::has_mark(self.region, bank, cell)?
+                    && (!marked || Self::has_mark(self.region, bank, cell)?)
                 {
                     found(&record);
                 }
             }
         }
         Ok(())
+    }
+
+    /// How often the log was compacted; 0 of one in which nothing was ever written.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.active.map_or(0, |active| active.generation)
+    }
+
+    /// How many records, at most, may have been behind the newest that can be read: cells there that are damaged, and a whole bank where
+    /// the log's own may have lost its header. Of use as [`RecordLog::traces`] is: what a power cut tore counts, too. Of a log of less
+    /// than three generations it cannot be known.
+    ///
+    /// # Errors
+    /// The part's own error.
+    pub fn missing_max(&self) -> Result<u32, FlashError> {
+        let Some(active) = self.active else {
+            return Ok(0);
+        };
+        let mut missing = 0;
+        for cell in active.newest.map_or(0, |newest| newest.cell) + 1..Self::CELLS {
+            let at = Self::cell_at(active.bank, cell);
+            missing += u32::from(!self.region.is_erased(at, RECORD_BYTES as u32)?);
+        }
+        // From the second generation on the other bank has the header of the one before.
+        if self.is_alone && active.generation > 1 {
+            missing += Self::CELLS;
+        }
+        Ok(missing)
     }
 
     /// Writes a record into the next cell.
@@ -419,6 +461,7 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
         }
         Self::write_cell(self.region, bank, 0, &header(generation, cell as u16 + 1))?;
         self.rival = false;
+        self.is_alone = self.active.is_none();
         self.active = Some(Active {
             bank,
             generation,

@@ -26,6 +26,8 @@ pub struct Bait {
     pub sequence_number: u64,
     /// Size of the payload that the job names.
     pub payload_bytes: u32,
+    /// A set of trust anchors and its number, given before the job to a device that has an older one.
+    pub anchors: Option<(u16, Vec<u8>)>,
 }
 
 /// What devices told it.
@@ -39,6 +41,8 @@ pub struct Heard {
     pub reports: Vec<LastUpdate>,
     /// Sequence number that the device ran at its last check-in.
     pub running: Option<u64>,
+    /// The set of trust anchors that was in force then.
+    pub anchors: Option<u16>,
 }
 
 /// A running compromised gateway. Dropping it ends it.
@@ -119,8 +123,10 @@ fn answer(datagram: &[u8], bait: &Bait, heard: &Watched<Heard>) -> Option<Vec<u8
     heard.update(|heard| {
         heard.check_ins += 1;
         heard.running = Some(check_in.sequence_number);
+        heard.anchors = check_in.anchors;
         heard.reports.extend(check_in.last_update);
     });
+    let newer = |set: &&(u16, Vec<u8>)| Some(set.0) > check_in.anchors.max(check_in.anchors_waiting);
     let offer = Answer {
         ack_timeout_ms: Some(2_000),
         job: Some(Job {
@@ -134,6 +140,13 @@ fn answer(datagram: &[u8], bait: &Bait, heard: &Watched<Heard>) -> Option<Vec<u8
         }),
         envelope: Some(&bait.envelope),
         ..Answer::idle(CHECK_IN_INTERVAL_S)
+    };
+    let offer = match bait.anchors.as_ref().filter(newer) {
+        Some((_, set)) => Answer {
+            anchors: Some(set),
+            ..Answer::idle(CHECK_IN_INTERVAL_S)
+        },
+        None => offer,
     };
     let mut body = [0; ANSWER_BYTES_MAX];
     reply(&request, Code::CHANGED, offer.encode(&mut body).ok()?)

@@ -7,7 +7,7 @@ use crate::board::Board;
 use deltagate_flash::sim::{Rewrites, SimFlash};
 use deltagate_flash::{
     AppendError, BootLog, BootRecord, FlashError, ImageOffset, Layout, Provision, Region, Slot,
-    SlotHeaderFault, SlotRegion, TRUST_ANCHORS_MAX,
+    SlotHeaderFault, SlotRegion, TRUST_ANCHORS_MAX, credentials_behind,
 };
 use embedded_storage::nor_flash::NorFlash;
 use std::cell::RefCell;
@@ -76,6 +76,22 @@ pub fn write_flash_file(path: &Path, board: Board, shipped: &Shipped<'_>) -> Res
         other => unreachable!("no board has sectors of {other} bytes"),
     };
     bytes.resize(board.flash_file_bytes(), 0xFF);
+    Ok(std::fs::write(path, bytes)?)
+}
+
+/// Brings a device's credentials into the flash file of a board that is switched off, as a flasher does: it erases their first sector,
+/// writes the record there, and leaves alone what is behind it, which counts the device's messages.
+pub fn write_credentials(path: &Path, board: Board, record: &[u8]) -> Result<(), FactoryError> {
+    let layout = board.layout();
+    let at = credentials_behind(&layout).offset as usize;
+    let mut bytes = std::fs::read(path)?;
+    let sector = bytes
+        .get_mut(at..at + layout.sector_bytes as usize)
+        .filter(|sector| record.len() <= sector.len())
+        .ok_or(FactoryError::Flash(FlashError::OutOfBounds))?;
+    sector.fill(0xFF);
+    let (place, _) = sector.split_at_mut(record.len());
+    place.copy_from_slice(record);
     Ok(std::fs::write(path, bytes)?)
 }
 
@@ -183,6 +199,22 @@ mod tests {
             assert_eq!(bytes.len(), board.flash_file_bytes());
             let image_at = (board.layout().slot_a.offset + board.layout().sector_bytes) as usize;
             assert_eq!(&bytes[image_at..image_at + 6], b"image\xFF", "{board}");
+        }
+    }
+
+    #[test]
+    fn credentials_take_the_place_of_others_and_leave_the_count_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        for board in Board::ALL {
+            let path = directory.path().join("flash");
+            write_flash_file(&path, board, &shipped()).unwrap();
+            let before = std::fs::read(&path).unwrap();
+            let at = credentials_behind(&board.layout()).offset as usize;
+            write_credentials(&path, board, b"longer than the next").unwrap();
+            write_credentials(&path, board, b"record").unwrap();
+            let mut expected = before.clone();
+            expected[at..at + 6].copy_from_slice(b"record");
+            assert!(std::fs::read(&path).unwrap() == expected, "{board}");
         }
     }
 }

@@ -14,6 +14,7 @@
 //! Nothing here is part of the product, and nothing in the product depends on it.
 
 pub mod agenda;
+mod air;
 pub mod board;
 pub mod bridge;
 pub mod compromised;
@@ -24,6 +25,7 @@ pub mod firmware;
 pub mod gateway;
 pub mod lines;
 pub mod link;
+mod overhear;
 pub mod qemu;
 pub mod rig;
 pub mod rng;

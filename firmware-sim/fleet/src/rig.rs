@@ -4,18 +4,21 @@ use crate::board::Board;
 use crate::bridge::{Bridge, BridgeConfig, DeviceNumber};
 use crate::factory::{self, Shipped};
 use crate::firmware::Firmware;
-use crate::gateway::{Deltagate, Gateway, GatewayConfig, Identity, Publisher};
+use crate::gateway::{Access, Deltagate, Gateway, GatewayConfig, Identity, Publisher};
 use crate::link::LinkProfile;
 use crate::qemu::{Machine, MachineConfig};
 use crate::sim::newer_profile;
+use deltagate_flash::Credentials;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, DecodePublicKey};
-use ed25519_dalek::{SigningKey, VerifyingKey};
+use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use sha2::{Digest, Sha256};
 use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
-use wire_manifest::{ENVELOPE_BYTES_MAX, Envelope, Release, sever_text};
+use wire_manifest::{
+    ENVELOPE_BYTES_MAX, Envelope, KeyId, Release, Roles, SetKey, cosign, sever_text, write_set,
+};
 
 /// The vendor of the emulated devices.
 pub const VENDOR: &str = "example.com";
@@ -63,6 +66,9 @@ pub struct RigConfig {
     pub ack_timeout_ms: u32,
     /// Seconds between check-ins.
     pub check_in_interval_s: u32,
+    /// Whether the device is enrolled, and its gateway serves who shows a key and nobody else. Otherwise the device has no key, and the
+    /// gateway serves everybody.
+    pub protected: bool,
 }
 
 /// A device with version 1, switched off, and a running gateway that trusts its publisher.
@@ -79,6 +85,8 @@ pub struct Rig {
     /// Whose images the device believes.
     pub publisher: Publisher,
     config: RigConfig,
+    /// The device's credentials record, if it is enrolled.
+    record: Option<Vec<u8>>,
     // Last, so that the files are removed when nobody uses them any more.
     directory: TempDir,
 }
@@ -89,18 +97,27 @@ impl Rig {
         let directory = folder()?;
         let publisher = Publisher::generate(&config.deltagate, directory.path(), "publisher")?;
         let flash = directory.path().join("flash.img");
-        ship(&config, &publisher, &[], "v1.bin", directory.path(), &flash)?;
         let gateway = Gateway::start(
             &config.deltagate,
             &directory.path().join("gateway"),
             &gateway_config(&config, vec![publisher.public_key().to_owned()]),
         )?;
+        let record = match config.protected {
+            true => Some(record(&config, &gateway, directory.path(), "enrol")?),
+            false => None,
+        };
+        let credentials = record.as_deref().map(credentials).transpose()?;
+        ship(&config, &publisher, &[], "v1.bin", directory.path(), &flash)?;
+        if let Some(record) = &record {
+            factory::write_credentials(&flash, config.board, record)?;
+        }
         let bridge = Bridge::start(&BridgeConfig {
             directory: directory.path().to_owned(),
             device: config.device,
             profile: config.profile,
             seed: config.seed,
             gateway: gateway.address().ok_or("the gateway is not running")?,
+            credentials,
         })
         .map_err(|error| {
             let source = config.device.source();
@@ -121,6 +138,7 @@ impl Rig {
             bridge,
             publisher,
             config,
+            record,
             directory,
         })
     }
@@ -244,15 +262,28 @@ impl Rig {
             text: None,
             image: None,
         };
-        let key = std::fs::read_to_string(self.publisher.private_key())?;
-        let key =
-            SigningKey::from_pkcs8_pem(&key).map_err(|error| format!("reading the private key: {error}"))?;
+        let key = private_key(&self.publisher)?;
         let to = self
             .directory
             .path()
             .join(format!("{sequence}-newer-profile.suit"));
         std::fs::write(&to, newer_profile(&release, &key))?;
         Ok(to)
+    }
+
+    /// A set of trust anchors under which `release` signs what is to come, and this device's publisher nothing but sets: it is retired.
+    pub fn revoking_set(&self, number: u16, release: &Publisher) -> Result<Vec<u8>, Failure> {
+        let publisher = private_key(&self.publisher)?;
+        let public = publisher.verifying_key().to_bytes();
+        let mut keys = [
+            SetKey::new(Roles::RELEASE, private_key(release)?.verifying_key().as_bytes()),
+            SetKey::new(Roles::RETIRED.and(Roles::RECOVERY), &public),
+        ];
+        let (mut unsigned, mut signed) = ([0; ENVELOPE_BYTES_MAX], [0; ENVELOPE_BYTES_MAX]);
+        let unsigned = write_set(&mut unsigned, number, None, u32::MAX, (1, 1), &mut keys);
+        let sign = |bytes: &[u8]| publisher.sign(bytes).to_bytes();
+        let unsigned = unsigned.ok_or("no set that a device would take")?;
+        Ok(cosign(unsigned, &mut signed, KeyId::of(&public), sign)?.to_vec())
     }
 
     /// A firmware file's bytes.
@@ -265,13 +296,50 @@ impl Rig {
         Ok(digest(&self.image(image)?))
     }
 
-    /// Makes the device, which is switched off, one that left the factory with this firmware file.
+    /// Whether the device is enrolled.
+    pub fn is_protected(&self) -> bool {
+        self.record.is_some()
+    }
+
+    /// Makes the device, which was never switched on, one that left the factory with this firmware file.
     pub fn ship_instead(&self, image: &str) -> Result<(), Failure> {
         self.ship_trusting(&[], image)
     }
 
-    /// Makes the device, which is switched off, one that left the factory with this firmware file and trusts these publishers besides.
+    /// Makes the device, which was never switched on, one that left the factory with this firmware file and trusts these publishers
+    /// besides. A device that has a key keeps it; what it counts begins anew, which is why it must not have used it.
     pub fn ship_trusting(&self, others: &[&Publisher], image: &str) -> Result<(), Failure> {
+        self.ship_without_key(others, image)?;
+        if let Some(record) = &self.record {
+            factory::write_credentials(self.machine.flash(), self.config.board, record)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the device, which is switched off, another key: the gateway draws it, and it is flashed over the old one. The bridge does not
+    /// have it; it holds both sides to what is promised of numbers all the same.
+    pub fn rotate(&mut self) -> Result<(), Failure> {
+        self.bring("rotate")
+    }
+
+    /// The same for a device that had none.
+    pub fn enrol(&mut self) -> Result<(), Failure> {
+        self.bring("enrol")
+    }
+
+    fn bring(&mut self, command: &str) -> Result<(), Failure> {
+        let record = record(&self.config, &self.gateway, self.directory.path(), command)?;
+        factory::write_credentials(self.machine.flash(), self.config.board, &record)?;
+        self.record = Some(record);
+        Ok(())
+    }
+
+    /// Puts other hardware in the device's place, which is switched off: the same address, and no key.
+    pub fn ship_impostor(&self, image: &str) -> Result<(), Failure> {
+        self.ship_without_key(&[], image)
+    }
+
+    fn ship_without_key(&self, others: &[&Publisher], image: &str) -> Result<(), Failure> {
         ship(
             &self.config,
             &self.publisher,
@@ -282,7 +350,7 @@ impl Rig {
         )
     }
 
-    /// Starts a second gateway that trusts these keys, and makes the device talk to it.
+    /// Starts a second gateway that trusts these keys, and makes the device talk to it. It knows no device's key.
     pub fn divert(&self, trust: &[&Publisher]) -> Result<Gateway, Failure> {
         let keys = trust.iter().map(|publisher| publisher.public_key().to_owned());
         let gateway = Gateway::start(
@@ -319,6 +387,13 @@ impl Rig {
     }
 }
 
+fn private_key(publisher: &Publisher) -> Result<SigningKey, Failure> {
+    let key = std::fs::read_to_string(publisher.private_key())?;
+    let key =
+        SigningKey::from_pkcs8_pem(&key).map_err(|error| format!("reading the private key: {error}"))?;
+    Ok(key)
+}
+
 /// The digest by which commands name an image, in hex.
 pub fn digest(image: &[u8]) -> String {
     let digest = Sha256::digest(image);
@@ -349,6 +424,10 @@ fn gateway_config(config: &RigConfig, trust: Vec<PathBuf>) -> GatewayConfig {
         rate_bits_per_second: config.profile.rate_down.0,
         ack_timeout_ms: config.ack_timeout_ms,
         mtu: config.profile.mtu_bytes,
+        access: match config.protected {
+            true => Access::Authenticated,
+            false => Access::Open,
+        },
         clock: None,
         disk: None,
     }
@@ -403,6 +482,27 @@ fn ship(
         sequence: 1,
     };
     Ok(factory::write_flash_file(flash, board, &shipped)?)
+}
+
+/// Has the gateway `enrol` the device or `rotate` its key, and gives what that wrote for the flasher.
+fn record(
+    config: &RigConfig,
+    gateway: &Gateway,
+    directory: &Path,
+    command: &str,
+) -> Result<Vec<u8>, Failure> {
+    let device = config.device.id_text();
+    let file = directory.join(format!("{device}.dgc"));
+    gateway.run(&["device", command, &device, "--out", &file.display().to_string()])?;
+    let record = std::fs::read(&file)?;
+    // As an operator is told to: it is the only copy outside the gateway.
+    std::fs::remove_file(&file)?;
+    Ok(record)
+}
+
+fn credentials(record: &[u8]) -> Result<Credentials, Failure> {
+    let credentials = Credentials::decode(record);
+    Ok(credentials.ok_or("what `device enrol` wrote is no credentials record")?)
 }
 
 /// The key by which a device knows a publisher.

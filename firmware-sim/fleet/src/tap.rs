@@ -3,10 +3,14 @@
 //! An independent witness: tests and the demo believe neither side about how often something was
 //! sent, because both could be wrong in the same way.
 
+use crate::air::Air;
 use crate::link::IP_UDP_HEADER_BYTES;
+use crate::overhear::Overheard;
+use deltagate_flash::Credentials;
 use std::collections::VecDeque;
 use wire_checkin::{Answer, Format};
 use wire_coap::{Code, Kind, Message, MessageId, Token};
+use wire_oscore::ClientExchange;
 
 /// What was said so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +23,9 @@ pub struct Observed {
     /// The furthest that a request for payload ever went back behind an earlier one for the same path, in bytes. Asking again
     /// for the block asked for last is no way back: it may never have arrived.
     pub payload_back_bytes_max: u32,
+    /// What was promised of protected messages and not kept, one clause each: a number used for two of them, or something in the clear
+    /// from who has keys. Looked for where the keys are known.
+    pub broken: Vec<String>,
 }
 
 /// What was counted. A request counts when the device sends it, whatever becomes of it.
@@ -50,12 +57,28 @@ pub struct Counts {
     pub payload_request_bytes: u64,
     /// Bytes of replies with payload, the first copy of each.
     pub payload_reply_bytes: u64,
+    /// Bytes that protection added to check-ins, the first copy of each.
+    pub check_in_request_protection_bytes: u64,
+    /// Bytes that protection added to their answers, the first copy of each.
+    pub check_in_reply_protection_bytes: u64,
+    /// Bytes that protection added to requests for payload, the first copy of each.
+    pub payload_request_protection_bytes: u64,
+    /// Bytes that protection added to replies with payload, the first copy of each.
+    pub payload_reply_protection_bytes: u64,
 }
 
 impl Counts {
     /// Requests that each need one round trip on a link without loss.
     pub fn round_trips(&self) -> u32 {
         self.check_ins + self.payload_requests + self.manifest_requests
+    }
+
+    /// Bytes that protection added, to the first copy of each message.
+    pub fn protection_bytes(&self) -> u64 {
+        self.check_in_request_protection_bytes
+            + self.check_in_reply_protection_bytes
+            + self.payload_request_protection_bytes
+            + self.payload_reply_protection_bytes
     }
 
     /// What was counted since `earlier`.
@@ -73,6 +96,14 @@ impl Counts {
             check_in_reply_bytes: self.check_in_reply_bytes - earlier.check_in_reply_bytes,
             payload_request_bytes: self.payload_request_bytes - earlier.payload_request_bytes,
             payload_reply_bytes: self.payload_reply_bytes - earlier.payload_reply_bytes,
+            check_in_request_protection_bytes: self.check_in_request_protection_bytes
+                - earlier.check_in_request_protection_bytes,
+            check_in_reply_protection_bytes: self.check_in_reply_protection_bytes
+                - earlier.check_in_reply_protection_bytes,
+            payload_request_protection_bytes: self.payload_request_protection_bytes
+                - earlier.payload_request_protection_bytes,
+            payload_reply_protection_bytes: self.payload_reply_protection_bytes
+                - earlier.payload_reply_protection_bytes,
         }
     }
 }
@@ -121,6 +152,14 @@ const REQUESTS_MAX: usize = 64;
 pub struct Tap {
     requests: VecDeque<Request>,
     furthest: Furthest,
+    keyed: Option<Keyed>,
+}
+
+/// A listener who was given keys.
+#[derive(Debug)]
+struct Keyed {
+    overheard: Overheard,
+    air: Air,
 }
 
 /// The furthest block asked for of what is being fetched.
@@ -157,15 +196,32 @@ struct Request {
     answered: bool,
     at_us: u64,
     before: Counts,
+    /// Of a request that was read by its keys.
+    exchange: Option<ClientExchange>,
 }
 
 impl Tap {
+    /// A listener who reads what is protected under these credentials, and holds both sides to what is promised of their numbers.
+    /// `None` of credentials that no device could use.
+    pub fn keyed(credentials: &Credentials) -> Option<Self> {
+        Some(Self {
+            keyed: Some(Keyed {
+                overheard: Overheard::new(credentials)?,
+                air: Air::default(),
+            }),
+            ..Self::default()
+        })
+    }
+
     /// Hears a datagram from the device.
     pub fn uplink(&mut self, now_us: u64, datagram: &[u8], observed: &mut Observed) {
         let before = observed.counts;
         let counts = &mut observed.counts;
         let bytes = (IP_UDP_HEADER_BYTES + datagram.len()) as u64;
         counts.bytes += bytes;
+        if let Some(keyed) = &mut self.keyed {
+            observed.broken.extend(keyed.air.uplink(datagram).err());
+        }
         let Ok(message) = Message::parse(datagram) else {
             return;
         };
@@ -177,15 +233,25 @@ impl Tap {
             counts.retransmissions += 1;
             return;
         }
+        let read = self.keyed.as_ref();
+        let read = read.and_then(|keyed| keyed.overheard.request(datagram));
+        let (opened, exchange) = read.unzip();
+        let protection_bytes = opened.as_ref().map_or(0, |opened| opened.overhead_bytes);
+        let message = opened
+            .as_ref()
+            .and_then(|opened| Message::parse(&opened.plain).ok())
+            .unwrap_or(message);
         let purpose = purpose(&message);
         match purpose {
             Purpose::CheckIn => {
                 counts.check_ins += 1;
                 counts.check_in_request_bytes += bytes;
+                counts.check_in_request_protection_bytes += protection_bytes;
             }
             Purpose::Payload => {
                 counts.payload_requests += 1;
                 counts.payload_request_bytes += bytes;
+                counts.payload_request_protection_bytes += protection_bytes;
                 let back_bytes = self.furthest.back_bytes(&message);
                 counts.payload_requests_again += u32::from(back_bytes.is_some());
                 let most = observed.payload_back_bytes_max.max(back_bytes.unwrap_or(0));
@@ -203,6 +269,7 @@ impl Tap {
             answered: false,
             at_us: now_us,
             before,
+            exchange,
         });
     }
 
@@ -211,35 +278,43 @@ impl Tap {
         let counts = &mut observed.counts;
         let bytes = (IP_UDP_HEADER_BYTES + datagram.len()) as u64;
         counts.bytes += bytes;
+        if let Some(keyed) = &mut self.keyed {
+            observed.broken.extend(keyed.air.downlink(datagram).err());
+        }
         let Ok(message) = Message::parse(datagram) else {
             return;
         };
-        let Some(request) = self.find(&message) else {
+        let mut latest = self.requests.iter_mut().rev();
+        let Some(request) = latest.find(|request| request.is_of(&message)) else {
             return;
         };
         if request.answered {
             return;
         }
         request.answered = true;
+        let opened = match (&self.keyed, &mut request.exchange) {
+            (Some(keyed), Some(exchange)) => keyed.overheard.answer(exchange, datagram),
+            _ => None,
+        };
+        let protection_bytes = opened.as_ref().map_or(0, |opened| opened.overhead_bytes);
+        let message = opened
+            .as_ref()
+            .and_then(|opened| Message::parse(&opened.plain).ok())
+            .unwrap_or(message);
         match (request.purpose, message.code()) {
             (_, Code::SERVICE_UNAVAILABLE) => counts.busy_replies += 1,
             (Purpose::Payload, Code::CONTENT) => {
                 counts.payload_replies += 1;
                 counts.payload_reply_bytes += bytes;
+                counts.payload_reply_protection_bytes += protection_bytes;
             }
             (Purpose::CheckIn, Code::CHANGED) => {
                 counts.check_in_reply_bytes += bytes;
+                counts.check_in_reply_protection_bytes += protection_bytes;
                 observed.offers.extend(offer(request, message.payload()));
             }
             _ => {}
         }
-    }
-
-    fn find(&mut self, message: &Message<'_>) -> Option<&mut Request> {
-        self.requests
-            .iter_mut()
-            .rev()
-            .find(|request| request.is_of(message))
     }
 }
 
@@ -408,5 +483,103 @@ mod tests {
             ..Counts::default()
         };
         assert_eq!(observed.counts, only_bytes);
+    }
+
+    /// A device and its gateway, and what both write.
+    struct Pair {
+        device: wire_oscore::Context,
+        gateway: wire_oscore::Context,
+    }
+
+    /// The example of docs/identity.md.
+    fn enrolled() -> (Tap, Pair) {
+        let record = include_bytes!("../../../fixtures/identity/credentials.dgc");
+        let credentials = Credentials::decode(record).unwrap();
+        let kid = wire_oscore::Id::new(credentials.kid.as_bytes()).unwrap();
+        let gateway = wire_oscore::Id::new(credentials.gateway.as_bytes()).unwrap();
+        let derive = |sender, recipient| {
+            let salt = credentials.master_salt.as_bytes();
+            wire_oscore::Context::derive(&credentials.master_secret, salt, None, sender, recipient).unwrap()
+        };
+        let pair = Pair {
+            device: derive(kid, gateway),
+            gateway: derive(gateway, kid),
+        };
+        (Tap::keyed(&credentials).unwrap(), pair)
+    }
+
+    impl Pair {
+        fn request(&self, number: u64, plain: &[u8]) -> Vec<u8> {
+            let mut out = [0; 200];
+            let number = wire_oscore::PartialIv::new(number).unwrap();
+            let number = wire_oscore::FreshPartialIv::dangerous(number);
+            let plain = Message::parse(plain).unwrap();
+            self.device
+                .protect_request(number, &plain, &mut out)
+                .unwrap()
+                .0
+                .to_vec()
+        }
+
+        fn answer(&self, request: &[u8], plain: &[u8]) -> Vec<u8> {
+            let mut arrived = request.to_vec();
+            let mut window = wire_oscore::ReplayWindow::new();
+            let received = self.gateway.unprotect_request(&mut window, &mut arrived);
+            let Ok(wire_oscore::Received::Request { mut exchange, .. }) = received else {
+                panic!("{received:?}")
+            };
+            let mut out = [0; 1_300];
+            let plain = Message::parse(plain).unwrap();
+            let sent = self
+                .gateway
+                .protect_response(&mut exchange, None, &plain, &mut out);
+            sent.unwrap().to_vec()
+        }
+    }
+
+    #[test]
+    fn with_the_keys_what_is_protected_is_counted_as_what_it_is() {
+        let ((mut tap, pair), mut observed) = (enrolled(), Observed::default());
+        let plain = [
+            message(Kind::Confirmable, Code::POST, 1, &["c"], b"check-in"),
+            message(Kind::Confirmable, Code::GET, 2, &["abc"], b""),
+        ];
+        let mut body = [0; ANSWER_BYTES_MAX];
+        let answers = [
+            (Code::CHANGED, offering(3).encode(&mut body).unwrap().to_vec()),
+            (Code::CONTENT, vec![7; 64]),
+        ];
+        let mut protected_bytes = 0;
+        for (number, (plain, (code, body))) in (0..).zip(plain.iter().zip(&answers)) {
+            let request = pair.request(number, plain);
+            tap.uplink(0, &request, &mut observed);
+            let id = number as u16 + 1;
+            let plain = message(Kind::Acknowledgement, *code, id, &[], body);
+            let answer = pair.answer(&request, &plain);
+            protected_bytes = answer.len() - plain.len();
+            tap.downlink(&answer, &mut observed);
+        }
+        assert_eq!(observed.offers_of(3), 1);
+        let counts = &observed.counts;
+        assert_eq!((counts.check_ins, counts.payload_requests), (1, 1));
+        assert_eq!(counts.payload_replies, 1);
+        assert_eq!(counts.payload_reply_protection_bytes, protected_bytes as u64);
+        // Option, payload marker, code, tag; and its value: flags, a number of one byte, a key id of one.
+        assert_eq!(counts.payload_request_protection_bytes, 11 + 3);
+        assert_eq!(observed.broken, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_number_for_two_messages_and_one_in_the_clear_are_noticed() {
+        let ((mut tap, pair), mut observed) = (enrolled(), Observed::default());
+        let [one, other] =
+            [b"one", b"two"].map(|body| message(Kind::Confirmable, Code::POST, 1, &["c"], body));
+        tap.uplink(0, &pair.request(5, &one), &mut observed);
+        tap.uplink(0, &pair.request(5, &one), &mut observed);
+        assert_eq!(observed.broken, Vec::<String>::new());
+        tap.uplink(0, &pair.request(5, &other), &mut observed);
+        assert_eq!(observed.broken.len(), 1, "{:?}", observed.broken);
+        tap.uplink(0, &other, &mut observed);
+        assert_eq!(observed.broken.len(), 2, "{:?}", observed.broken);
     }
 }

@@ -41,6 +41,7 @@ impl Bench {
             profile,
             seed: 1,
             gateway: gateway.local_addr().unwrap(),
+            credentials: None,
         })
         .unwrap();
         let device = UnixDatagram::bind(bridge.qemu_path()).unwrap();

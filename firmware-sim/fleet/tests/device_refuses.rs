@@ -29,6 +29,7 @@ fn refused(rig: &Rig, signed: &Path, sequence: u64, running: u64, outcome: Outco
         envelope: sever_text(&signed, &mut buffer).unwrap().to_vec(),
         sequence_number: sequence,
         payload_bytes: 30_000,
+        anchors: None,
     })
     .unwrap();
     let trials = support::count(rig, "on trial");

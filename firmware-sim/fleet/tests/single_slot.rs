@@ -292,7 +292,7 @@ fn a_failed_trial_leaves_a_device_that_a_technician_can_reach() {
 fn a_confirmed_image_that_hangs_is_written_over_by_cable() {
     let mut rig = support::rig(Board::SingleSlot, LinkProfile::FAST, 2_000);
     rig.ship_instead("v3-hang.bin").unwrap();
-    support::run(&rig.gateway, &["device", "claim", &rig.device_id()]);
+    support::claim(&rig);
     rig.machine.start().unwrap();
     let mark = support::line(&rig, 0, "app: hanging");
     let mark = support::line(&rig, mark, "the last run ended with: watchdog");

@@ -30,7 +30,8 @@ pub use verify::{ENVELOPE_BYTES_MAX, KEYS_MAX, Question, RawQuestion, Refused, S
 
 /// What an agent leaves to others. Each call gives the same answer to the same arguments, and keeps nothing.
 pub trait Services {
-    /// Whether one of the keys signed the envelope, for this vendor and class, and what it says.
+    /// Whether so many of the keys signed the envelope, for this vendor and class, and what it says. A set of trust anchors is an image
+    /// of no bytes, whose sequence number is the set's.
     ///
     /// # Errors
     /// [`Refused`]: nothing that the envelope says may be used.

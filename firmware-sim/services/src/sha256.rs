@@ -60,7 +60,11 @@ impl Sha256 {
                 let taken = bytes.len().min(BLOCK_BYTES - at);
                 let part = self.block.get_mut(at..at + taken).zip(bytes.get(..taken));
                 if let Some((place, part)) = part {
-                    place.copy_from_slice(part);
+                    // Both are as long as each other, which the compiler does not always see: no `copy_from_slice`, which could panic.
+                    place
+                        .iter_mut()
+                        .zip(part)
+                        .for_each(|(place, byte)| *place = *byte);
                 }
                 if at + taken == BLOCK_BYTES {
                     compress256(&mut self.chain, &[self.block]);

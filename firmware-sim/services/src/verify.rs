@@ -18,6 +18,8 @@ pub struct Question<'a> {
     pub class_id: &'a [u8; 16],
     /// The raw Ed25519 public keys whose signatures count, at most [`KEYS_MAX`].
     pub keys: &'a [[u8; 32]],
+    /// How many of them have to sign; 0 stands for 1.
+    pub least: u8,
 }
 
 /// A [`Question`] as it is given through the table.
@@ -34,7 +36,7 @@ pub struct RawQuestion {
     pub class_id: *const [u8; 16],
     /// The first of the keys, 32 bytes each, one after the other.
     pub keys: *const [u8; 32],
-    /// How many they are.
+    /// How many they are, and in the byte above that how many of them have to sign, if more than one.
     pub keys_count: usize,
 }
 
@@ -46,7 +48,11 @@ impl From<&Question<'_>> for RawQuestion {
             vendor_id: question.vendor_id,
             class_id: question.class_id,
             keys: question.keys.as_ptr(),
-            keys_count: question.keys.len(),
+            keys_count: match question.least {
+                // As bootloaders from before there was more than one know it.
+                0..=1 => question.keys.len(),
+                least => question.keys.len() | usize::from(least) << 8,
+            },
         }
     }
 }

@@ -86,6 +86,8 @@ impl SingleSlot {
             provision: self.provision,
             boot_log: self.boot_log,
             journal: self.agent_journal,
+            // The updater knows the factory's keys only.
+            anchors: None,
             slot_a: self.slot,
             slot_b: self.staging,
             staging: Some(Partition::new(

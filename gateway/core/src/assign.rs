@@ -27,7 +27,7 @@ fn of_groups(state: &State, id: DeviceId) -> Option<&Assignment> {
 }
 
 fn of_class<'a>(state: &'a State, device: &DeviceRecord) -> Option<&'a Assignment> {
-    state.assignments.get(&Selector::Class(device.class?))
+    state.assignments.get(&Selector::Class(device.class()?))
 }
 
 /// Claimed devices that a selector names, whatever other assignments they have.
@@ -46,6 +46,6 @@ fn covers(state: &State, selector: &Selector, device: &DeviceRecord) -> bool {
             .groups
             .get(name)
             .is_some_and(|members| members.contains(&device.id)),
-        Selector::Class(class) => device.class == Some(*class),
+        Selector::Class(class) => device.class() == Some(*class),
     }
 }

@@ -69,6 +69,7 @@ pub(crate) fn serve(
         // RFC 7959 §2.4: a request without Block2 is answered with one only when there is more than one block.
         block2: (requested.is_some() || !part.is_whole()).then_some(part.value),
         size2: (!mid_transfer || request.size2().is_some()).then_some(what.size),
+        echo: None,
         payload,
     };
     BlockReply {

@@ -1,14 +1,16 @@
 //! Every persistent decision as a value: what the shell stores, and what it replays at start.
 
+use crate::anchors::AnchorsRecord;
 use crate::config::LinkName;
 use crate::effect::BuildKey;
 use crate::identities::IdentityChange;
-use crate::identity::{ArtefactDigest, ImageDigest};
+use crate::identity::{ArtefactDigest, ClassId, ImageDigest};
 use crate::label::Label;
 use crate::records::{
     ArtefactRecord, Assignment, Counters, DeviceRecord, GroupName, ImageRecord, LinkEvents, Offer, OfferPath,
     Progress, Selector, UpdateRecord,
 };
+use crate::statements::StatementRecord;
 use wire_checkin::DeviceId;
 
 /// One row written or removed.
@@ -22,10 +24,16 @@ pub enum Change {
     Image(ImageRecord),
     /// Removes an image's row. What was made of it or for it, and its pin, are removed by changes of their own that come before this one.
     ImageRemoved(ImageDigest),
+    /// Key: class and number.
+    Anchors(AnchorsRecord),
+    /// Removes a set of trust anchors.
+    AnchorsRemoved(Option<ClassId>, u16),
     /// Key: digest. Neither the image nor what was made of it is removed.
     Pinned(ImageDigest),
     /// Removes a pin.
     Unpinned(ImageDigest),
+    /// Key: vendor and class.
+    Statement(StatementRecord),
     /// Key: digest, target and base.
     Artefact(ArtefactRecord),
     /// Removes an artefact's row. The build that gave it is forgotten by a change of its own that comes before this one.

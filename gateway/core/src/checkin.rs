@@ -1,5 +1,6 @@
 //! A check-in: what it changes, and what it is answered. It alters the sender's row, offer and update, nobody else's.
 
+use crate::anchors::AnchorOffers;
 use crate::change::Change;
 use crate::choice;
 use crate::config::{CoreConfig, LinkConfig};
@@ -10,6 +11,8 @@ use crate::meter::Meter;
 use crate::offers;
 use crate::pause;
 use crate::records::{ArtefactRecord, DeviceRecord, DeviceReport, ImageRecord, OfferPath, Terms};
+use crate::state::State;
+use crate::statements;
 use crate::units::{Bytes, Now};
 use wire_checkin::{ANSWER_BYTES_MAX, Answer, CheckIn, Deferral, Job, JobPath};
 
@@ -21,20 +24,22 @@ pub(crate) struct CheckedIn {
     pub(crate) not_recorded: bool,
 }
 
-/// Records a check-in and answers it.
+/// Records a check-in and answers it. What is not proven, said without a key on a link that is open by choice, is kept as a device's
+/// last word and nothing else: no class, no claim, no name comes of it.
 pub(crate) fn handle(
     journal: &mut Journal,
     meter: &mut Meter,
+    sets: &mut AnchorOffers,
     config: &CoreConfig,
     link: &LinkConfig,
     now: Now,
-    said: &CheckIn,
+    (said, is_proven): (&CheckIn, bool),
 ) -> CheckedIn {
     let idle = Answer {
         ack_timeout_ms: Some(link.ack_timeout_ms),
         ..Answer::idle(config.check_in_interval_s)
     };
-    let Some(device) = record(journal, meter, config, link, said) else {
+    let Some(device) = record(journal, meter, config, link, (said, is_proven)) else {
         return CheckedIn {
             answer: encode(&idle),
             not_recorded: true,
@@ -43,17 +48,30 @@ pub(crate) fn handle(
     if device.claimed && device.class_conflict().is_none() {
         take_news(journal, now, said);
     }
+    // Whatever else it is told, and while updates are paused: it may be about a key that was stolen.
+    let set = sets.next(journal.state(), &device, link);
+    let idle = Answer {
+        anchors: set.as_deref(),
+        ..idle
+    };
     let decision = decision::decide(journal.state(), &device, link);
     let answer = match decision {
         Decision::NeedsBuilds { builds, .. } => {
             builds.into_iter().for_each(|key| journal.build(key));
-            encode(&Answer {
-                next_check_in_s: config.building_interval_s,
-                ..idle
-            })
+            let next_check_in_s = config.building_interval_s;
+            with_statement(
+                journal.state(),
+                &device,
+                link,
+                said,
+                &Answer {
+                    next_check_in_s,
+                    ..idle
+                },
+            )
         }
         Decision::Offer { artefact, .. } if pause::holds_back(journal.state(), device.id, artefact) => {
-            encode(&idle)
+            with_statement(journal.state(), &device, link, said, &idle)
         }
         Decision::Offer { target, artefact, .. } => {
             let (image, artefact) = (target.image.clone(), artefact.clone());
@@ -66,7 +84,7 @@ pub(crate) fn handle(
             };
             with_job(&idle, &image, terms, &artefact, path, limit)
         }
-        _ => encode(&idle),
+        _ => with_statement(journal.state(), &device, link, said, &idle),
     };
     CheckedIn {
         answer,
@@ -83,7 +101,7 @@ fn record(
     meter: &mut Meter,
     config: &CoreConfig,
     link: &LinkConfig,
-    said: &CheckIn,
+    (said, is_proven): (&CheckIn, bool),
 ) -> Option<DeviceRecord> {
     let report = report(said, link);
     let known = journal.state().devices.get(&said.device_id);
@@ -100,7 +118,7 @@ fn record(
             }
         }
         Some(old) if old.claimed => DeviceRecord {
-            class: old.class.or(Some(report.class)),
+            class: old.class.or(is_proven.then_some(report.class)),
             report: Some(report),
             ..old.clone()
         },
@@ -154,7 +172,10 @@ pub(crate) fn report(said: &CheckIn, link: &LinkConfig) -> DeviceReport {
         formats: said.formats,
         on_trial: said.on_trial,
         deferral: said.deferral,
+        freshness: said.freshness,
         in_place: said.in_place_reach_bytes.map(|bytes| Bytes(bytes.into())),
+        anchors: said.anchors,
+        anchors_waiting: said.anchors_waiting,
         link: link.name.clone(),
     }
 }
@@ -182,6 +203,26 @@ fn limit(device: &DeviceRecord, link: &LinkConfig) -> usize {
     block as usize
 }
 
+/// An answer without a job, with what is stated to be the latest where a claimed device asks for it and all of it fits its block. A
+/// device that is offered something, or sent a set of trust anchors, has news enough, and asks again.
+fn with_statement(
+    state: &State,
+    device: &DeviceRecord,
+    link: &LinkConfig,
+    said: &CheckIn,
+    idle: &Answer<'_>,
+) -> Vec<u8> {
+    let statement = statements::newer(state, said).filter(|_| device.claimed && idle.anchors.is_none());
+    let with = statement.map(|statement| {
+        encode(&Answer {
+            statement: Some(&statement),
+            ..*idle
+        })
+    });
+    with.filter(|with| with.len() <= limit(device, link))
+        .unwrap_or_else(|| encode(idle))
+}
+
 /// With the envelope when all of it fits `limit`; else the device fetches it from `/path/m`.
 fn with_job(
     idle: &Answer<'_>,
@@ -205,6 +246,10 @@ fn with_job(
         job: Some(job),
         ..*idle
     };
+    // One datagram does not hold two envelopes.
+    if idle.anchors.is_some() {
+        return encode(&without);
+    }
     let with = encode(&Answer {
         envelope: Some(&image.envelope),
         ..without

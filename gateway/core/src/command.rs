@@ -1,5 +1,6 @@
 //! What an operator may ask, and how the core refuses.
 
+use crate::anchors::{AnchorsRecord, AnchorsRefusal};
 use crate::enrolment::{IdentityCommand, IdentityRefusal, ImportReport};
 use crate::explain;
 use crate::identity::{ClassId, ImageDigest, VendorId};
@@ -7,6 +8,7 @@ use crate::label::Label;
 use crate::pause::PAUSE_MAX_AGE_S;
 use crate::plan::LeftOut;
 use crate::records::{GroupName, ImageRecord, Selector, Terms};
+use crate::statements::StatementRecord;
 use crate::units::Bytes;
 use crate::words::count;
 use core::fmt;
@@ -17,6 +19,10 @@ use wire_checkin::DeviceId;
 pub enum Command {
     /// Makes a verified image known. The shell has checked signature and digest, and keeps the raw bytes.
     ImportImage(ImageRecord),
+    /// Keeps what a publisher states to be the latest of a class. The shell has checked its signature.
+    ImportStatement(StatementRecord),
+    /// Puts a set of trust anchors in force. The core checks who signed it.
+    ImportAnchors(AnchorsRecord),
     /// Removes an image that nobody needs.
     RemoveImage(ImageDigest),
     /// Keeps an image, and what was made of it, whatever happens.
@@ -66,6 +72,15 @@ pub enum Reply {
         before: u64,
         /// Its sequence number.
         now: u64,
+    },
+    /// A set of trust anchors is in force.
+    Anchors {
+        /// Its number.
+        number: u16,
+        /// Images that are offered to nobody any more.
+        distrusted: Vec<ImageDigest>,
+        /// Claimed devices that it is for and that have not got it.
+        behind: usize,
     },
     /// Assigned, to whoever the selector covers now.
     Assigned {
@@ -190,6 +205,26 @@ pub enum Refusal {
         /// Sequence number of this import.
         sequence_number: u64,
     },
+    /// A statement is not newer than the one that is kept: an old one, played back, or another of the same number.
+    #[error("statement {number} of class {class} is not newer than statement {known}, which is here")]
+    StatementNotNewer {
+        /// What it is about.
+        class: ClassId,
+        /// Number of the one on record.
+        known: u32,
+        /// Number of this one.
+        number: u32,
+    },
+    /// A statement was issued in the future: devices would take no time for new until that has come.
+    #[error("statement {number} of class {class} was issued {hours} hours ahead of this machine's clock")]
+    StatementAhead {
+        /// What it is about.
+        class: ClassId,
+        /// Its number.
+        number: u32,
+        /// By how much.
+        hours: u64,
+    },
     /// Another image of the class has this sequence number: which of the two is newer could not be said.
     #[error(
         "image {} has sequence number {sequence_number}, which image {} of class {class} has already",
@@ -288,6 +323,9 @@ pub enum Refusal {
     /// About who holds which key.
     #[error(transparent)]
     Identity(#[from] IdentityRefusal),
+    /// About sets of trust anchors.
+    #[error(transparent)]
+    Anchors(#[from] AnchorsRefusal),
     /// A limit of the configuration or of this version was reached.
     #[error("there are already {max} {what}")]
     TooMany {
@@ -314,6 +352,12 @@ impl Refusal {
             }
             Refusal::ImageKnownOtherwise { image, .. } => format!("deltagate image show {}", image.short_hex()),
             Refusal::NotNewer { next, .. } | Refusal::SequenceNumberTaken { next, .. } => explain::sign(*next),
+            Refusal::StatementNotNewer { .. } => {
+                "have a newer one signed: deltagate image latest --after FILE".into()
+            }
+            Refusal::StatementAhead { .. } => {
+                "set the clock, here (timedatectl) or at the publisher, and have it signed again".into()
+            }
             Refusal::EnvelopeTooLong { .. } => "deltagate image sign --help".into(),
             Refusal::LongerThanSlot { device, .. } => {
                 format!("make the image smaller; what the device said: deltagate device show {device}")
@@ -330,6 +374,7 @@ impl Refusal {
                 "remove an image that nobody needs (deltagate image remove IMAGE), or raise disk_bytes_max in gateway.toml".into()
             }
             Refusal::Identity(refusal) => refusal.hint(),
+            Refusal::Anchors(refusal) => refusal.hint(),
             Refusal::TooMany { .. } => "deltagate device list --unclaimed".into(),
         }
     }
@@ -343,6 +388,22 @@ impl fmt::Display for Reply {
             Reply::Unchanged => f.write_str("nothing to do"),
             Reply::SignedAnew { before, now } => {
                 write!(f, "image imported again: sequence number {now}, {before} before")
+            }
+            Reply::Anchors {
+                number,
+                distrusted,
+                behind,
+            } => {
+                write!(f, "set {number} of trust anchors is in force")?;
+                if *behind > 0 {
+                    let devices = count(*behind, "device", "devices");
+                    write!(f, "; it goes to {devices} at the next check-in")?;
+                }
+                if !distrusted.is_empty() {
+                    let images: Vec<String> = distrusted.iter().map(ImageDigest::short_hex).collect();
+                    write!(f, "; offered to nobody any more: image {}", images.join(", "))?;
+                }
+                Ok(())
             }
             Reply::Assigned { devices, left_out } => {
                 write!(f, "assigned to {}", count(*devices, "device", "devices"))?;

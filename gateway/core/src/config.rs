@@ -30,9 +30,17 @@ pub struct CoreConfig {
     /// Ids of the publishers' keys that are trusted now; `None`: every key that was at import. What another key signed
     /// stays stored and may run where it runs, but is offered to nobody.
     pub trusted_keys: Option<BTreeSet<[u8; 8]>>,
+    /// The keys that devices have from the factory, raw: whoever signs the first set of trust anchors.
+    pub factory_keys: Vec<[u8; 32]>,
     /// What images and artefacts may take on the disk; `None`: whatever there is. Originals are never evicted, and needed artefacts
     /// are made all the same, so devices' updates go before the budget.
     pub disk_bytes_max: Option<Bytes>,
+    /// First 8 bytes of the digests of images that everybody may fetch as `/i/…`, also where only devices with keys are served.
+    pub public_images: BTreeSet<[u8; 8]>,
+    /// Where a datagram's address is believed: peers there are never asked to echo anything. Those that nobody can name from outside.
+    pub trusted_prefixes: Vec<Prefix>,
+    /// Random bytes, others at each start: what devices are asked to echo is derived from them.
+    pub echo_seed: [u8; 32],
 }
 
 impl Default for CoreConfig {
@@ -47,9 +55,35 @@ impl Default for CoreConfig {
             deferral_patience_s: PATIENCE_S,
             counters_interval_s: 60,
             trusted_keys: None,
+            factory_keys: Vec::new(),
             disk_bytes_max: None,
+            public_images: BTreeSet::new(),
+            trusted_prefixes: private_prefixes(),
+            echo_seed: [0; 32],
         }
     }
+}
+
+/// Addresses that no router of the Internet forwards, so that nobody outside can have answers sent there: this machine (RFC 1122), private
+/// networks (RFC 1918), those of carriers (RFC 6598), and the link itself (RFC 3927); of IPv6 loopback, unique local (RFC 4193) and
+/// link-local ones (RFC 4291).
+pub const PRIVATE_PREFIXES: [&str; 9] = [
+    "127.0.0.0/8",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "100.64.0.0/10",
+    "169.254.0.0/16",
+    "::1/128",
+    "fc00::/7",
+    "fe80::/10",
+];
+
+fn private_prefixes() -> Vec<Prefix> {
+    let parsed = PRIVATE_PREFIXES.iter().map(|prefix| prefix.parse());
+    parsed
+        .map(|prefix| prefix.expect("each is address/length"))
+        .collect()
 }
 
 /// One link: peers that share a rate.
@@ -69,10 +103,22 @@ pub struct LinkConfig {
     pub mtu: u16,
     /// Bytes added to every datagram below CoAP: IPv4 20 + UDP 8 = 28; IPv6 48.
     pub header_bytes: u16,
+    /// Who is served on it.
+    pub access: Access,
+}
+
+/// Who is served on a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever asks, except as a device that has a key or was retired: nobody is believed to be that one without.
+    Open,
+    /// Devices that have a key. Whoever has none gets 4.01, but for the images that [`CoreConfig::public_images`] names.
+    #[default]
+    Authenticated,
 }
 
 impl Default for LinkConfig {
-    /// A local network: 10 Mbit/s, RFC 7252's own timings.
+    /// A local network: 10 Mbit/s, RFC 7252's own timings, for devices that have a key.
     fn default() -> LinkConfig {
         LinkConfig {
             name: LinkName("default".into()),
@@ -82,11 +128,20 @@ impl Default for LinkConfig {
             block_size_max: BlockSize::B1024,
             mtu: 1_280,
             header_bytes: 28,
+            access: Access::default(),
         }
     }
 }
 
 impl LinkConfig {
+    /// The same for devices whose messages are protected: every one is longer by so many bytes.
+    pub(crate) fn secured(&self, overhead_bytes: u16) -> LinkConfig {
+        LinkConfig {
+            header_bytes: self.header_bytes.saturating_add(overhead_bytes),
+            ..self.clone()
+        }
+    }
+
     /// The largest block whose whole datagram fits the MTU.
     ///
     /// A block reply is 4 bytes of header, at most 8 of token, 5 of `ETag`, 4 of `Block2`, 5 of `Size2`,

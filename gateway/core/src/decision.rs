@@ -1,6 +1,7 @@
 //! What a device is to be told, as a pure function of what is known. A check-in acts on it and an operator is shown it,
 //! so the two cannot disagree.
 
+use crate::anchors::Distrust;
 use crate::assign;
 use crate::chain::{self, MissingStone};
 use crate::choice::{self, Candidate};
@@ -35,8 +36,8 @@ pub(crate) enum Decision<'a> {
         running: u64,
         next: u64,
     },
-    /// The key that signed the target is not trusted any more.
-    Distrusted(Target<'a>),
+    /// Who signed the target is not trusted any more.
+    Distrusted(Target<'a>, Distrust),
     /// The target may not follow what it runs, and neither may any image that would lead there.
     NoWay {
         target: Target<'a>,
@@ -110,8 +111,8 @@ pub(crate) fn decide<'a>(state: &'a State, device: &DeviceRecord, link: &LinkCon
             next: state.next_sequence(image.class, report.sequence_number),
         };
     }
-    if !state.trusts(image) {
-        return Decision::Distrusted(target);
+    if let Some(why) = state.distrust(image) {
+        return Decision::Distrusted(target, why);
     }
     match chain::way(state, device, report, image) {
         Err(missing) => return Decision::NoWay { target, missing },

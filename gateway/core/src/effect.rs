@@ -73,8 +73,42 @@ pub struct BuildOutcome {
 pub struct Transmit {
     /// To whom.
     pub peer: SocketAddr,
-    /// The UDP payload.
+    /// How.
+    pub channel: Channel,
+    /// What: of a session the CoAP message, which is protected on its way out; else the UDP payload.
     pub bytes: Vec<u8>,
+}
+
+/// How a datagram leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Channel {
+    /// From the port of `coap://`.
+    #[default]
+    Plain,
+    /// From the port of `coaps://`, protected by the shell's session of this number; for nobody, when that is gone.
+    Session(u64),
+    /// From the port of `coaps://` as it is: a flight of a handshake.
+    Handshake,
+}
+
+/// How much longer a record of DTLS 1.2 with AES-128-CCM-8 is than what is in it: header 13, nonce 8, tag 8 (RFC 6347 §4.1, RFC 6655 §3).
+pub const DTLS_OVERHEAD_BYTES: u16 = 13 + 8 + 8;
+
+impl Transmit {
+    /// How long the UDP payload is.
+    pub(crate) fn length(&self) -> usize {
+        self.bytes.len() + self.channel.overhead()
+    }
+}
+
+impl Channel {
+    /// What protection adds to a message.
+    pub(crate) fn overhead(self) -> usize {
+        match self {
+            Channel::Session(_) => DTLS_OVERHEAD_BYTES.into(),
+            Channel::Plain | Channel::Handshake => 0,
+        }
+    }
 }
 
 /// Reads artefacts, which the shell keeps. Must answer at once from memory or a local disk.

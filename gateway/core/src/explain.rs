@@ -43,6 +43,7 @@ pub(crate) fn chain(
             chain.push("that image is on trial until the device gets the answer to its check-in".into());
         }
     }
+    chain.extend(freshness(device));
     if let Some(target) = target_in(decision) {
         let by = &target.by.selector;
         chain.push(format!(
@@ -67,6 +68,25 @@ pub(crate) fn chain(
         chain.push(waits(deferral));
     }
     chain
+}
+
+/// What it says of the latest release, when it says that something is amiss.
+fn freshness(device: &DeviceRecord) -> Vec<String> {
+    let Some(said) = device.report.as_ref().and_then(|report| report.freshness) else {
+        return Vec::new();
+    };
+    let number = said.number;
+    let stale = format!(
+        "it says that its publisher's last word, statement {number}, is too old: no newer one came to it"
+    );
+    let behind = format!(
+        "it says that by statement {number} there is a newer release than it runs, and nobody offered it one"
+    );
+    let all = [(said.is_stale, stale), (said.is_behind, behind)];
+    all.into_iter()
+        .filter(|(is_so, _)| *is_so)
+        .map(|(_, text)| text)
+        .collect()
 }
 
 fn who(device: &DeviceRecord, link: &LinkConfig) -> String {
@@ -103,7 +123,7 @@ fn named(image: &ImageRecord) -> String {
 
 fn target_in<'d, 'a>(decision: &'d Decision<'a>) -> Option<&'d Target<'a>> {
     match decision {
-        Decision::UpToDate(target) | Decision::WrongKind(target) | Decision::Distrusted(target) => {
+        Decision::UpToDate(target) | Decision::WrongKind(target) | Decision::Distrusted(target, _) => {
             Some(target)
         }
         Decision::NotNewer { target, .. }
@@ -157,10 +177,7 @@ fn reasons(device: &DeviceRecord, decision: &Decision<'_>) -> Vec<String> {
         Decision::NotNewer { running, .. } => {
             format!("it already runs sequence number {running} and would refuse one that is not higher")
         }
-        Decision::Distrusted(target) => format!(
-            "key {} that signed that image is not trusted here any more, so it is offered to nobody",
-            wire_manifest::KeyId(target.image.key_id)
-        ),
+        Decision::Distrusted(_, why) => format!("{why}, so it is offered to nobody"),
         Decision::NoWay { target, missing } => format!(
             "that image may only follow sequence number {} or higher: {missing}",
             target.goal.predecessor_min

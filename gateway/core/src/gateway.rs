@@ -1,26 +1,35 @@
 //! The front: feeds the parts and keeps their order.
 
+mod access;
+mod dtls;
+mod protected;
+
+use crate::anchors::AnchorOffers;
 use crate::change::Change;
 use crate::checkin;
 use crate::command::{Command, Refusal, Reply};
 use crate::config::{CoreConfig, LinkConfig};
 use crate::dry;
-use crate::effect::{BuildOutcome, Effect, Payloads, Transmit};
+use crate::effect::{BuildOutcome, Channel, DTLS_OVERHEAD_BYTES, Effect, Payloads, Transmit};
+use crate::half_open::Handshakes;
 use crate::journal::Journal;
 use crate::keep;
 use crate::links::{Admission, LinkIndex, Links, Outgoing};
 use crate::meter::{Meter, Way};
 use crate::offers;
 use crate::operator::{self, enrol};
+use crate::oscore::{Exchange, MESSAGE_OVERHEAD_BYTES, Outer, Sessions};
 use crate::passage::{Asked, Passage};
+use crate::reach::{FREE_BYTES, Reach};
 use crate::replies::{Replies, exchange_lifetime_ms};
 use crate::request::{self, Incoming, Response};
 use crate::resources::{self, Route};
+use crate::turned_away::{Door, TurnedAway};
 use crate::units::Now;
 use core::net::SocketAddr;
 use std::collections::VecDeque;
 use wire_checkin::{CheckIn, DeviceId};
-use wire_coap::{Code, ContentFormat, Message, MessageId, Token};
+use wire_coap::{Code, ContentFormat, Message, MessageId, OptionNumber, Token};
 
 /// The gateway.
 ///
@@ -36,6 +45,7 @@ pub struct Gateway {
     replies: Replies,
     pub(crate) passage: Passage,
     meter: Meter,
+    pub(crate) anchor_offers: AnchorOffers,
     ready: VecDeque<Transmit>,
     /// Message id of the next NON.
     fresh: MessageId,
@@ -44,6 +54,16 @@ pub struct Gateway {
     /// When rotations of credentials are looked at, of the monotonic clock.
     rotations_ms: Option<u64>,
     pub(crate) unclaimed_dropped: u64,
+    /// Who asked without a key where one is needed.
+    pub(crate) door: Door,
+    /// Whose address was proven, and what may be sent where it was not.
+    pub(crate) reach: Reach,
+    /// Keys in use.
+    sessions: Sessions,
+    /// Devices that establish keys.
+    handshakes: Handshakes,
+    /// The request being handled, when it was protected: its one answer takes this with it, wherever it is made.
+    exchange: Option<Exchange>,
 }
 
 /// Where a request came from.
@@ -51,6 +71,14 @@ pub struct Gateway {
 struct Origin {
     peer: SocketAddr,
     link: LinkIndex,
+    /// Which device asks, when it proved that.
+    caller: Option<DeviceId>,
+    /// Whether answers get to whoever asks, and not to somebody else whose address was written on the request.
+    is_reached: bool,
+    /// How long the request was.
+    asked_bytes: usize,
+    /// How it is answered.
+    channel: Channel,
 }
 
 impl Gateway {
@@ -58,15 +86,21 @@ impl Gateway {
     pub fn new(config: CoreConfig) -> Gateway {
         Gateway {
             links: Links::new(&config),
-            journal: Journal::trusting(config.trusted_keys.clone()),
+            journal: Journal::trusting(config.trusted_keys.clone(), config.factory_keys.clone()),
             replies: Replies::default(),
             passage: Passage::default(),
             meter: Meter::default(),
+            anchor_offers: AnchorOffers::default(),
             ready: VecDeque::new(),
             fresh: MessageId(0),
             started_ms: 0,
             rotations_ms: None,
             unclaimed_dropped: 0,
+            door: Door::default(),
+            reach: Reach::new(config.trusted_prefixes.clone(), config.echo_seed),
+            sessions: Sessions::default(),
+            handshakes: Handshakes::default(),
+            exchange: None,
             config,
         }
     }
@@ -94,6 +128,10 @@ impl Gateway {
         let origin = Origin {
             peer,
             link: self.links.of(peer.ip()),
+            caller: None,
+            is_reached: false,
+            asked_bytes: datagram.len(),
+            channel: Channel::Plain,
         };
         let device = self.answer(now, origin, datagram, payloads);
         self.count(origin.link, Way::Up, datagram.len(), device);
@@ -106,7 +144,9 @@ impl Gateway {
         if self.rotations_ms.is_some_and(|at_ms| at_ms <= now.monotonic_ms) {
             self.rotations_ms = None;
             enrol::end_rotations(&mut self.journal, now);
+            self.drop_keys();
         }
+        self.handshakes.expire(now.monotonic_ms);
         self.settle(now);
     }
 
@@ -114,8 +154,13 @@ impl Gateway {
     pub fn handle_command(&mut self, now: Now, command: Command) -> Result<Reply, Refusal> {
         if let Command::ForgetDevice(id) = &command {
             self.passage.forget(*id);
+            self.anchor_offers.forget(*id);
         }
+        let is_about_keys = matches!(command, Command::Identity(_) | Command::ForgetDevice(_));
         let reply = operator::handle(&mut self.journal, &self.config, &self.links, now, command);
+        if is_about_keys {
+            self.drop_keys();
+        }
         keep::evict(&mut self.journal, self.config.disk_bytes_max);
         self.settle(now);
         reply
@@ -144,12 +189,18 @@ impl Gateway {
         self.ready.pop_front()
     }
 
+    /// Who was turned away, where that is worth a line of the log: at most one in a minute. It need not be drained.
+    pub fn poll_notice(&mut self) -> Option<TurnedAway> {
+        self.door.take_notice()
+    }
+
     /// When to call [`Gateway::handle_timeout`], in milliseconds of the monotonic clock; `None`: not needed.
     pub fn poll_timeout(&self) -> Option<u64> {
         let due = [
             self.links.poll_timeout(),
             self.meter.poll_timeout(),
             self.rotations_ms,
+            self.handshakes.poll_timeout(),
         ];
         due.into_iter().flatten().min()
     }
@@ -166,6 +217,12 @@ impl Gateway {
         if origin.peer.port() == 0 {
             return None;
         }
+        if let Some(outer) = Outer::of(datagram) {
+            if let Some(combined) = handshake::Combined::of(datagram) {
+                return self.answer_combined(now, origin, outer, &combined, payloads);
+            }
+            return self.answer_protected(now, origin, datagram, outer, payloads);
+        }
         match request::parse(datagram) {
             Incoming::Ignore => None,
             Incoming::Reset(reset) => {
@@ -178,7 +235,22 @@ impl Gateway {
                 self.reply(now, origin, &message, &response, None);
                 None
             }
-            Incoming::Request(message) => self.route(now, origin, datagram, &message, payloads),
+            Incoming::Request(message) => {
+                let echo = message.option(OptionNumber::ECHO);
+                let is_reached = self.reach.is_reached(now.monotonic_ms, origin.peer, echo);
+                let origin = Origin { is_reached, ..origin };
+                self.route(now, origin, datagram, &message, payloads)
+            }
+        }
+    }
+
+    /// The link as it is for whoever asks.
+    fn link_of(&self, origin: Origin) -> LinkConfig {
+        let link = &self.links.get(origin.link).config;
+        match (origin.channel, origin.caller) {
+            (Channel::Session(_), _) => link.secured(DTLS_OVERHEAD_BYTES),
+            (_, Some(_)) => link.secured(MESSAGE_OVERHEAD_BYTES),
+            (_, None) => link.clone(),
         }
     }
 
@@ -193,6 +265,16 @@ impl Gateway {
         let route = Route::of(message);
         let device = route.device(self.journal.state());
         let answers = (message.message_id(), message.token());
+        if !self.may_ask(origin, route) {
+            let named = (route == Route::CheckIn).then(|| read_check_in(message).ok());
+            self.turn_away(now, origin, message, named.flatten().map(|said| said.device_id));
+            return None;
+        }
+        // What is another device's does not exist for this one.
+        let (route, device) = match (device, origin.caller) {
+            (Some(owner), Some(caller)) if owner != caller => (Route::Unknown, Some(caller)),
+            (device, caller) => (route, device.or(caller)),
+        };
         if self.links.get(origin.link).is_queued(origin.peer, answers) {
             self.events(origin.link).repeated += 1;
             return device;
@@ -207,19 +289,43 @@ impl Gateway {
             );
             return device;
         }
+        // What it leads to is kept, so whoever asks has to be there.
+        let is_kept = matches!(route, Route::CheckIn | Route::Payload(_) | Route::Envelope(_));
+        if is_kept && !origin.is_reached {
+            self.challenge(now, origin, message);
+            return None;
+        }
         match route {
             Route::CheckIn => return self.check_in(now, origin, datagram, message),
             Route::DryCheckIn => self.dry_check_in(now, origin, message),
+            Route::Handshake => return self.handshake(now, origin, datagram, message),
             _ => self.get(now, origin, route, message, payloads),
         }
         device
     }
 
+    /// 4.01 to whoever asks without a key where one is needed. It changes nothing but what an operator is shown of it.
+    fn turn_away(&mut self, now: Now, origin: Origin, message: &Message<'_>, device: Option<DeviceId>) {
+        self.door.refused();
+        if let Some(device) = device {
+            let asked = TurnedAway {
+                device,
+                has_key: self.journal.state().identities.has_key(device),
+                link: self.links.get(origin.link).config.name.clone(),
+                from: origin.peer.ip(),
+                times: 0,
+            };
+            self.door.turned_away(now.monotonic_ms, asked);
+        }
+        self.reply(now, origin, message, &Response::new(Code::UNAUTHORIZED), None);
+    }
+
     /// Answers `POST /c/dry`: what a check-in would lead to. Nothing is recorded, built, offered or remembered.
     fn dry_check_in(&mut self, now: Now, origin: Origin, message: &Message<'_>) {
-        let link = &self.links.get(origin.link).config;
+        let link = &self.link_of(origin);
         let block = link.block_size().bytes() as usize;
         let response = match read_check_in(message) {
+            Ok(said) if !self.is_believed(origin, said.device_id) => Response::new(self.disbelief(origin)),
             Ok(said) => dry::answer(self.journal.state(), link, &said),
             Err(response) => response,
         };
@@ -235,8 +341,8 @@ impl Gateway {
         message: &Message<'_>,
         payloads: &dyn Payloads,
     ) {
-        let device = route.device(self.journal.state());
-        let link = self.links.get(origin.link).config.clone();
+        let device = route.device(self.journal.state()).or(origin.caller);
+        let link = self.link_of(origin);
         let link = match (device, asked(route, message)) {
             (Some(id), Some(asked)) => LinkConfig {
                 block_size_max: self.passage.asked(id, asked, link.block_size()),
@@ -245,6 +351,10 @@ impl Gateway {
             _ => link,
         };
         let served = resources::get(self.journal.state(), &link, payloads, route, message);
+        if !origin.is_reached && (served.wants.is_some() || served.lost.is_some()) {
+            self.challenge(now, origin, message);
+            return;
+        }
         if let Some(key) = served.wants {
             self.journal.build(key);
         }
@@ -284,7 +394,11 @@ impl Gateway {
         message: &Message<'_>,
     ) -> Option<DeviceId> {
         let id = message.message_id();
+        // One of OSCORE never comes twice this far.
+        let plain = self.exchange.is_none();
         let found = self.replies.find(now.monotonic_ms, origin.peer, id, datagram);
+        let found =
+            found.filter(|answered| plain && answered.device.is_none_or(|id| self.is_believed(origin, id)));
         if let Some(answered) = found.cloned() {
             self.watch_answer(origin.link, answered.device, answered.reply.len());
             self.admit(
@@ -303,8 +417,23 @@ impl Gateway {
                 return None;
             }
         };
+        if !self.is_believed(origin, said.device_id) {
+            match origin.caller {
+                None => self.turn_away(now, origin, message, Some(said.device_id)),
+                Some(_) => {
+                    _ = self.reply(
+                        now,
+                        origin,
+                        message,
+                        &Response::new(self.disbelief(origin)),
+                        origin.caller,
+                    )
+                }
+            }
+            return origin.caller;
+        }
         let device = Some(said.device_id);
-        let block = self.links.get(origin.link).config.block_size().bytes() as usize;
+        let block = self.link_of(origin).block_size().bytes() as usize;
         if let Some(put_off) = self.put_off(now, origin.link, block) {
             self.reply(now, origin, message, &put_off, device);
             return device;
@@ -323,15 +452,23 @@ impl Gateway {
         message: &Message<'_>,
         said: &CheckIn,
     ) -> Vec<u8> {
+        let link = &self.link_of(origin);
         let (journal, meter) = (&mut self.journal, &mut self.meter);
-        let link = &self.links.get(origin.link).config;
         let block_size_max = self.passage.limit(said.device_id, link.block_size());
         let link = &LinkConfig {
             block_size_max: block_size_max.unwrap_or(link.block_size_max),
             ..link.clone()
         };
         let lifetime_ms = exchange_lifetime_ms(link.ack_timeout_ms);
-        let checked_in = checkin::handle(journal, meter, &self.config, link, now, said);
+        let checked_in = checkin::handle(
+            journal,
+            meter,
+            &mut self.anchor_offers,
+            &self.config,
+            link,
+            now,
+            (said, origin.caller.is_some()),
+        );
         meter.seen(journal, now, said.device_id);
         let response = Response {
             content_format: Some(ContentFormat::CBOR),
@@ -340,7 +477,9 @@ impl Gateway {
         };
         let reply = self.encode(message, &response);
         self.watch_answer(origin.link, Some(said.device_id), reply.len());
-        if checked_in.not_recorded {
+        if self.exchange.is_some() {
+            // Kept as it was protected.
+        } else if checked_in.not_recorded {
             // A stranger who is not listed is told the same each time, and pushes nobody's answer out of the window.
             self.unclaimed_dropped += 1;
         } else {
@@ -394,6 +533,9 @@ impl Gateway {
         device: Option<DeviceId>,
     ) -> Admission {
         let reply = self.encode(request, response);
+        if self.exchange.is_none() && !self.may_send(now, origin, reply.len()) {
+            return self.challenge(now, origin, request);
+        }
         self.admit(
             now,
             origin,
@@ -401,6 +543,28 @@ impl Gateway {
             reply,
             device,
         )
+    }
+
+    /// Whether an answer of so many bytes may go where the request says that it came from.
+    fn may_send(&mut self, now: Now, origin: Origin, bytes: usize) -> bool {
+        if origin.is_reached || bytes <= origin.asked_bytes + FREE_BYTES {
+            return true;
+        }
+        let on_link = self.links.get(origin.link).on_link(bytes);
+        // Of an address that is trusted or proven nothing is taken.
+        self.reach.is_reached(now.monotonic_ms, origin.peer, None)
+            || self.reach.spend(now.monotonic_ms, origin.peer, on_link)
+    }
+
+    /// RFC 9175 §2.4: 4.01 with what has to be sent back. Nothing is kept of it.
+    fn challenge(&mut self, now: Now, origin: Origin, request: &Message<'_>) -> Admission {
+        let response = Response {
+            echo: Some(self.reach.challenge(now.monotonic_ms, origin.peer)),
+            ..Response::new(Code::UNAUTHORIZED)
+        };
+        let reply = self.encode(request, &response);
+        let answers = (request.message_id(), request.token());
+        self.admit(now, origin, answers, reply, None)
     }
 
     fn encode(&mut self, request: &Message<'_>, response: &Response) -> Vec<u8> {
@@ -417,8 +581,17 @@ impl Gateway {
         bytes: Vec<u8>,
         device: Option<DeviceId>,
     ) -> Admission {
+        let protected = match self.exchange.take() {
+            Some(exchange) => self.sessions.protect(exchange, &bytes),
+            None => Some(bytes),
+        };
+        let Some(bytes) = protected else {
+            self.events(origin.link).dropped += 1;
+            return Admission::Dropped;
+        };
         let transmit = Transmit {
             peer: origin.peer,
+            channel: origin.channel,
             bytes,
         };
         let link = self.links.get_mut(origin.link);
@@ -442,7 +615,7 @@ impl Gateway {
     fn settle(&mut self, now: Now) {
         for index in self.links.indices() {
             while let Some(outgoing) = self.links.get_mut(index).depart(now.monotonic_ms) {
-                self.count(index, Way::Down, outgoing.transmit.bytes.len(), outgoing.device);
+                self.count(index, Way::Down, outgoing.transmit.length(), outgoing.device);
                 self.ready.push_back(outgoing.transmit);
             }
         }
@@ -463,6 +636,9 @@ impl Gateway {
         self.meter.events(&mut self.journal, name)
     }
 }
+
+mod handshake;
+pub use handshake::GATEWAY_KID;
 
 /// How often it is asked whether credentials have had their time: their bounds are days.
 const ROTATIONS_INTERVAL_MS: u64 = 600_000;

@@ -30,10 +30,10 @@ impl Journal {
         }
     }
 
-    /// A journal of nothing that has happened yet, for a gateway that trusts these keys.
-    pub(crate) fn trusting(keys: Option<BTreeSet<[u8; 8]>>) -> Journal {
+    /// A journal of nothing that has happened yet, for a gateway that trusts these keys, and whose devices have those from the factory.
+    pub(crate) fn trusting(keys: Option<BTreeSet<[u8; 8]>>, factory: Vec<[u8; 32]>) -> Journal {
         Journal {
-            state: State::trusting(keys),
+            state: State::trusting(keys, factory),
             ..Journal::default()
         }
     }
@@ -144,7 +144,7 @@ impl Journal {
         let Some(device) = self.state.devices.get(&id) else {
             return;
         };
-        let link = links.of_device(device);
+        let link = &links.of_device(&self.state, device);
         if let Decision::NeedsBuilds { builds, .. } = decision::decide(&self.state, device, link) {
             builds.into_iter().for_each(|key| self.build(key));
         }

@@ -8,8 +8,13 @@
 //! |---|---|
 //! | `gateway` | the front: feeds the parts, keeps the order store-before-send |
 //! | `request`, `resources`, `blocks` | a datagram becomes a request, a route, a reply |
+//! | `turned_away` | who asked without a key where one is needed: told, never stored |
+//! | `reach` | whether a plain datagram came from where it says, and what is sent there until that is known |
+//! | `oscore` | protected requests: whose they are, each answered once under its nonce |
+//! | `handshake`, `half_open` | EDHOC: keys of the channel from devices' own, and how many may be at it at once |
 //! | `checkin` | what a check-in changes and what it is answered |
 //! | `state`, `change`, `journal` | everything persistent, and the only way to alter it |
+//! | `anchors` | sets of trust anchors: whose releases count, and which set a device gets |
 //! | `assign`, `chain`, `choice`, `decision` | what a device should run, by which way, as which artefact, and why not yet |
 //! | `offers` | paths, and what became of an image on a device |
 //! | `keep` | pins, removal of images, the disk budget |
@@ -20,8 +25,8 @@
 //! | `meter` | bytes, airtime and progress, counted at once and stored coarsely |
 //! | `overview`, `explain`, `stand`, `remedy`, `words`, `views` | what an operator is shown, why, and what helps |
 //!
-//! Left out: the raw bytes of images and artefacts (the shell's, read through [`Payloads`]), signature checks (done at
-//! import by the shell with `wire-manifest`), DTLS and OSCORE.
+//! Left out: the raw bytes of images and artefacts (the shell's, read through [`Payloads`]), signatures of what comes in (checked at
+//! import by the shell with `wire-manifest`), handshakes and records of DTLS (the shell's, too).
 //!
 //! ```
 //! use gateway_core::{CoreConfig, Effect, Gateway, Now};
@@ -39,6 +44,7 @@
 //! assert_eq!(gateway.poll_timeout(), None);
 //! ```
 
+mod anchors;
 mod assign;
 mod blocks;
 mod chain;
@@ -57,6 +63,7 @@ mod effect;
 mod enrolment;
 mod explain;
 mod gateway;
+mod half_open;
 mod identities;
 mod identity;
 mod journal;
@@ -67,10 +74,14 @@ mod meter;
 mod needs;
 mod offers;
 mod operator;
+mod oscore;
 mod overview;
 mod passage;
 mod pause;
 mod plan;
+mod psk;
+mod psks;
+mod reach;
 mod records;
 mod remedy;
 mod replies;
@@ -80,15 +91,20 @@ mod secret;
 mod shaper;
 mod stand;
 mod state;
+mod statements;
+mod turned_away;
 mod units;
 mod views;
 mod words;
 
+pub use anchors::{AnchorsContent, AnchorsRecord, AnchorsRefusal, AnchorsStand};
 pub use chain::MissingStone;
 pub use change::Change;
 pub use choice::{Candidate, Verdict};
 pub use command::{Command, Refusal, Reply};
-pub use config::{BLOCK_OVERHEAD_BYTES_MAX, CoreConfig, LinkConfig, LinkName, Prefix, PrefixError};
+pub use config::{
+    Access, BLOCK_OVERHEAD_BYTES_MAX, CoreConfig, LinkConfig, LinkName, PRIVATE_PREFIXES, Prefix, PrefixError,
+};
 pub use contact::{ClockView, Contact, ContactView, MISSED_MAX};
 pub use credentials::{
     Credentials, CredentialsError, ID_CONTEXT_BYTES_MAX, KID_BYTES_MAX, Kid, NotAKid, Octets,
@@ -97,25 +113,36 @@ pub use credentials::{
 pub use deferral::{DeferralView, PATIENCE_S};
 pub use device_name::{DeviceName, NameKind};
 pub use effect::{
-    BuildFormats, BuildKey, BuildOutcome, BuildRequest, Effect, File, PayloadError, Payloads, Transmit,
+    BuildFormats, BuildKey, BuildOutcome, BuildRequest, Channel, DTLS_OVERHEAD_BYTES, Effect, File,
+    PayloadError, Payloads, Transmit,
 };
-pub use enrolment::{BadLine, Enrolment, IdentityCommand, IdentityRefusal, Import, ImportReport};
-pub use gateway::Gateway;
+pub use enrolment::{
+    BadLine, EnrolledKeys, Enrolment, IdentityCommand, IdentityRefusal, Import, ImportReport,
+};
+pub use gateway::{GATEWAY_KID, Gateway};
 pub use identities::{CredentialRecord, IdentityChange, IdentityView, Phase, Retirement};
 pub use identity::{ArtefactDigest, ClassId, ImageDigest, VendorId};
 pub use label::{LABEL_CHARS_MAX, Label};
 pub use needs::NeedView;
+pub use oscore::{KeyState, Renewed};
 pub use pause::PAUSE_MAX_AGE_S;
 pub use plan::{LeftOut, PlanView, PlannedPayload};
+pub use psk::{
+    NotAPskIdentity, PSK_BYTES_MAX, PSK_BYTES_MIN, PSK_IDENTITY_BYTES_MAX, PSK_RECORD_BYTES_MAX, Psk,
+    PskIdentity, PskKey, PskProof, PskRecord,
+};
 pub use records::{
     ArtefactRecord, Assignment, Counters, DeviceRecord, DeviceReport, GroupName, ImageRecord, LinkEvents,
     Offer, OfferPath, Progress, Selector, Terms, Traffic, UpdateRecord, UpdateState,
 };
 pub use remedy::Remedy;
 pub use secret::{SECRET_BYTES, Secret};
+pub use statements::{StatementRecord, StatementView};
+pub use turned_away::TurnedAway;
 pub use units::{AirTime, BitsPerSecond, Bytes, Now, WRITTEN_UNIX_S};
 pub use views::{
-    DeviceView, GroupView, ImageView, LinkView, NextStep, Stage, StatusView, TargetView, TransferView,
-    UpdateView,
+    AnchorsView, DeviceView, GroupView, ImageView, LinkView, NextStep, Stage, StatusView, TargetView,
+    TransferView, UpdateView,
 };
+pub use wire_edhoc::{PrivateKey, PublicKey};
 pub use words::count;

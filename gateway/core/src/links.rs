@@ -4,8 +4,10 @@ use crate::config::{CoreConfig, LinkConfig, LinkName};
 use crate::effect::Transmit;
 use crate::records::{DeviceRecord, Traffic};
 use crate::shaper::TokenBucket;
+use crate::state::State;
 use crate::units::Bytes;
 use core::net::{IpAddr, SocketAddr};
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use wire_checkin::DeviceId;
 use wire_coap::{MessageId, Token};
@@ -107,10 +109,14 @@ impl Links {
             .unwrap_or(&self.links[0])
     }
 
-    /// The link a device was last heard on.
-    pub(crate) fn of_device(&self, device: &DeviceRecord) -> &LinkConfig {
+    /// The link a device was last heard on, as it is for that device.
+    pub(crate) fn of_device(&self, state: &State, device: &DeviceRecord) -> Cow<'_, LinkConfig> {
         let name = device.report.as_ref().map(|report| &report.link);
-        &name.map_or(&self.links[0], |name| self.by_name(name)).config
+        let link = &name.map_or(&self.links[0], |name| self.by_name(name)).config;
+        match state.identities.overhead(device.id) {
+            Some(overhead) => Cow::Owned(link.secured(overhead)),
+            None => Cow::Borrowed(link),
+        }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Link> {
@@ -173,7 +179,7 @@ impl Link {
 
     /// Takes a reply. Replies leave in the order they came.
     pub(crate) fn admit(&mut self, now_ms: u64, outgoing: Outgoing) -> Admission {
-        let bytes = self.on_link(outgoing.transmit.bytes.len());
+        let bytes = self.on_link(outgoing.transmit.length());
         if self.queue.len() >= QUEUE_DATAGRAMS_MAX || bytes > self.bucket.burst() {
             return Admission::Dropped;
         }

@@ -55,7 +55,7 @@ impl Gateway {
         let counters = self.journal.state().device_counters.get(&device.id);
         let last_seen_unix_s = counters.map_or(0, |row| row.last_seen_unix_s);
         let listening_ms = now.monotonic_ms.saturating_sub(self.started_ms);
-        let link = self.links.of_device(device);
+        let link = &self.links.of_device(self.journal.state(), device);
         contact::judge(
             now,
             listening_ms,
@@ -67,7 +67,7 @@ impl Gateway {
 
     /// What stands in the way of an update comes before silence: a silent device cannot be told of either.
     fn need(&self, now: Now, device: &DeviceRecord) -> Option<NeedView> {
-        let link = self.links.of_device(device);
+        let link = &self.links.of_device(self.journal.state(), device);
         let decision = decision::decide(self.journal.state(), device, link);
         let deferral = DeferralView::in_decision(device, &decision, self.config.deferral_patience_s);
         let Stand::Stuck(step) = Stand::of(device, &decision, deferral.as_ref()) else {
@@ -88,7 +88,7 @@ impl Gateway {
         let Contact::Missing { check_ins } = self.contact_of(now, device).contact else {
             return None;
         };
-        let link = &self.links.of_device(device).name;
+        let link = self.links.of_device(self.journal.state(), device).name.clone();
         Some(NeedView {
             device: device.id,
             label: self.label(device.id),

@@ -86,24 +86,19 @@ pub(crate) fn outcome(journal: &mut Journal, now: Now, id: DeviceId, last: LastU
 
 /// Withdraws the open offers of a device that no assignment stands for any more.
 pub(crate) fn reconcile(journal: &mut Journal, now: Now, id: DeviceId) {
-    let state = journal.state();
-    let target = decision::next_image(state, id);
-    let orphans: Vec<UpdateRecord> = state
+    let target = decision::next_image(journal.state(), id);
+    let orphans = journal
+        .state()
         .updates_of(id)
-        .filter(|update| matches!(update.state, UpdateState::Offered { .. }) && Some(update.image) != target)
-        .cloned()
-        .collect();
-    for update in orphans {
-        withdraw(journal, id, update.image);
-        set(
-            journal,
-            now,
-            id,
-            update.image,
-            UpdateState::Released,
-            update.offers,
-        );
-    }
+        .filter(|update| Some(update.image) != target);
+    let orphans = orphans.cloned().collect();
+    release_open(journal, now, orphans);
+}
+
+/// Withdraws every open offer of a device that is to have none.
+pub(crate) fn withdraw_all(journal: &mut Journal, now: Now, id: DeviceId) {
+    let all = journal.state().updates_of(id).cloned().collect();
+    release_open(journal, now, all);
 }
 
 /// Withdraws the open offers of images whose publisher is not trusted any more: what is fetched of them ends with 4.04.
@@ -111,13 +106,24 @@ pub(crate) fn withdraw_distrusted(journal: &mut Journal, now: Now) {
     let state = journal.state();
     let is_distrusted = |update: &&UpdateRecord| {
         let image = state.images.get(&update.image);
-        matches!(update.state, UpdateState::Offered { .. }) && image.is_some_and(|image| !state.trusts(image))
+        image.is_some_and(|image| !state.trusts(image))
     };
-    let updates = state.updates.values().filter(is_distrusted).cloned();
-    for update in updates.collect::<Vec<_>>() {
-        withdraw(journal, update.device, update.image);
-        let released = UpdateState::Released;
-        set(journal, now, update.device, update.image, released, update.offers);
+    let distrusted = state.updates.values().filter(is_distrusted).cloned().collect();
+    release_open(journal, now, distrusted);
+}
+
+/// Withdraws those of these updates that are offered; each may be offered again.
+fn release_open(journal: &mut Journal, now: Now, updates: Vec<UpdateRecord>) {
+    let is_open = |update: &UpdateRecord| matches!(update.state, UpdateState::Offered { .. });
+    for UpdateRecord {
+        device,
+        image,
+        offers,
+        ..
+    } in updates.into_iter().filter(is_open)
+    {
+        withdraw(journal, device, image);
+        set(journal, now, device, image, UpdateState::Released, offers);
     }
 }
 
@@ -130,23 +136,6 @@ pub(crate) fn release(journal: &mut Journal, now: Now, id: DeviceId, image: Imag
             true
         }
         _ => false,
-    }
-}
-
-/// Withdraws every open offer of a device that is to have none.
-pub(crate) fn release_open(journal: &mut Journal, now: Now, id: DeviceId) {
-    let is_open = |update: &&UpdateRecord| matches!(update.state, UpdateState::Offered { .. });
-    let open: Vec<UpdateRecord> = journal.state().updates_of(id).filter(is_open).cloned().collect();
-    for update in open {
-        withdraw(journal, id, update.image);
-        set(
-            journal,
-            now,
-            id,
-            update.image,
-            UpdateState::Released,
-            update.offers,
-        );
     }
 }
 
@@ -171,7 +160,7 @@ pub(crate) fn forget(journal: &mut Journal, id: DeviceId) {
 /// Without an update on record (a gateway that lost its store) one is made, so that what was refused is withheld all
 /// the same.
 fn meant(state: &State, id: DeviceId, sequence_number: u64) -> Option<UpdateRecord> {
-    let class = state.devices.get(&id)?.class?;
+    let class = state.devices.get(&id)?.class()?;
     let image = state.image_numbered(class, sequence_number)?.digest;
     let known = state.updates.get(&(id, image)).cloned();
     Some(known.unwrap_or(UpdateRecord {

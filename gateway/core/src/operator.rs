@@ -2,6 +2,7 @@
 
 pub(crate) mod enrol;
 
+use crate::anchors::{AnchorsRecord, Judged, class_of};
 use crate::assign;
 use crate::change::Change;
 use crate::command::{Command, Refusal, Reply};
@@ -20,6 +21,7 @@ use crate::records::{
     Assignment, DeviceRecord, GroupName, ImageRecord, Selector, Terms, UpdateRecord, UpdateState,
 };
 use crate::state::State;
+use crate::statements;
 use crate::units::Now;
 use wire_checkin::{DeviceId, ENVELOPE_BYTES_MAX};
 
@@ -39,6 +41,8 @@ pub(crate) fn handle(
     };
     match command {
         Command::ImportImage(image) => operator.import(image),
+        Command::ImportStatement(statement) => statements::import(operator.journal, now, statement),
+        Command::ImportAnchors(record) => operator.import_anchors(record),
         Command::RemoveImage(image) => keep::remove(operator.journal, image),
         Command::PinImage(image) => keep::pin(operator.journal, image),
         Command::UnpinImage(image) => keep::unpin(operator.journal, image),
@@ -112,6 +116,42 @@ impl Operator<'_> {
         self.release_builds_with(digest);
         self.journal.build(decision::baseless_build(digest));
         Ok(reply)
+    }
+
+    fn import_anchors(&mut self, record: AnchorsRecord) -> Result<Reply, Refusal> {
+        let removes = match self.state().anchors.judge(&record)? {
+            Judged::Known => return Ok(Reply::Unchanged),
+            Judged::Next { removes } => removes,
+        };
+        let trusted: Vec<ImageDigest> = self.trusted_images();
+        let (number, class) = (record.number, record.class);
+        self.journal.record(Change::Anchors(record));
+        if let Some(oldest) = removes {
+            self.journal.record(Change::AnchorsRemoved(class, oldest));
+        }
+        offers::withdraw_distrusted(self.journal, self.now);
+        let still = self.trusted_images();
+        let is_for =
+            |device: &&DeviceRecord| device.claimed && (class.is_none() || class_of(device) == class);
+        let lacks = |device: &&DeviceRecord| {
+            let report = device.report.as_ref();
+            report.is_some_and(|report| report.anchors.is_some_and(|has| has < number))
+        };
+        let behind = self.state().devices.values().filter(is_for).filter(lacks).count();
+        Ok(Reply::Anchors {
+            number,
+            distrusted: trusted
+                .into_iter()
+                .filter(|image| !still.contains(image))
+                .collect(),
+            behind,
+        })
+    }
+
+    fn trusted_images(&self) -> Vec<ImageDigest> {
+        let images = self.state().images.values();
+        let trusted = images.filter(|image| self.state().trusts(image));
+        trusted.map(|image| image.digest).collect()
     }
 
     fn check_new(&self, image: &ImageRecord) -> Result<(), Refusal> {
@@ -470,19 +510,19 @@ impl Operator<'_> {
 
 /// Whether the same bytes were signed again as a newer release, which is how a fleet goes back to an old image on purpose.
 fn is_signed_anew(known: &ImageRecord, image: &ImageRecord) -> bool {
-    let renumbered = ImageRecord {
-        sequence_number: image.sequence_number,
-        ..known.clone()
-    };
-    same_identity(&renumbered, image) && image.sequence_number > known.sequence_number
+    are_for_the_same(known, image) && image.sequence_number > known.sequence_number
 }
 
 fn same_identity(a: &ImageRecord, b: &ImageRecord) -> bool {
-    (a.class, a.vendor, a.sequence_number, a.size) == (b.class, b.vendor, b.sequence_number, b.size)
+    are_for_the_same(a, b) && a.sequence_number == b.sequence_number
+}
+
+fn are_for_the_same(a: &ImageRecord, b: &ImageRecord) -> bool {
+    (a.class, a.vendor, a.size) == (b.class, b.vendor, b.size)
 }
 
 fn check_kind(device: &DeviceRecord, image: &ImageRecord) -> Result<(), Refusal> {
-    if let Some(class) = device.class
+    if let Some(class) = device.class()
         && class != image.class
     {
         let (image, image_class) = (image.digest, image.class);

@@ -2,7 +2,7 @@
 
 use crate::assign;
 use crate::choice::{self, Candidate};
-use crate::config::LinkConfig;
+use crate::config::{Access, LinkConfig, LinkName};
 use crate::credentials::Kid;
 use crate::decision::{self, Decision};
 use crate::deferral::DeferralView;
@@ -18,6 +18,7 @@ use crate::records::{
 };
 use crate::stand::Stand;
 use crate::state::State;
+use crate::turned_away::TurnedAway;
 use crate::units::Bytes;
 use crate::views::{
     DeviceView, GroupView, ImageView, LinkView, Stage, StatusView, TargetView, TransferView, UpdateView,
@@ -25,6 +26,22 @@ use crate::views::{
 use wire_checkin::DeviceId;
 
 impl Gateway {
+    fn open_links(&self) -> Vec<LinkName> {
+        let links = self.links.iter().map(|link| &link.config);
+        let open = links.filter(|link| link.access == Access::Open);
+        open.map(|link| link.name.clone()).collect()
+    }
+
+    /// Who was turned away, with what is known of it now.
+    fn turned_away(&self) -> Vec<TurnedAway> {
+        let identities = &self.journal.state().identities;
+        let now = |row: &TurnedAway| TurnedAway {
+            has_key: identities.has_key(row.device),
+            ..row.clone()
+        };
+        self.door.rows().map(now).collect()
+    }
+
     /// Every device, claimed ones and others, by id.
     pub fn devices(&self) -> Vec<DeviceView> {
         self.state()
@@ -55,6 +72,12 @@ impl Gateway {
         let names = NameKind::ALL.into_iter();
         let mut names = names.filter_map(|kind| DeviceName::new(kind, text));
         labelled.or_else(|| names.find_map(|name| state.identities.named(&name)))
+    }
+
+    /// What devices that have keys of their own know this gateway by.
+    pub fn own_key(&self) -> Option<&wire_edhoc::PublicKey> {
+        let own = self.journal.state().identities.own_key();
+        own.map(wire_edhoc::PrivateKey::public)
     }
 
     /// A key id that no device of this gateway has.
@@ -124,14 +147,23 @@ impl Gateway {
     pub fn status(&self) -> StatusView {
         let (state, updates) = (self.state(), self.updates());
         let overdue = |update: &&UpdateView| update.deferral.is_some_and(|deferral| deferral.is_overdue());
+        let unproven = |device: &&DeviceRecord| {
+            device.claimed && device.report.is_some() && !state.identities.is_proven(device.id)
+        };
         StatusView {
             disk: keep::used(state),
             disk_max: self.config.disk_bytes_max,
             claimed: state.claimed_count(),
             unclaimed: state.unclaimed_count(),
             unclaimed_dropped: self.unclaimed_dropped,
+            open_links: self.open_links(),
+            unproven: state.devices.values().filter(unproven).count(),
+            challenges: self.reach.challenges(),
+            turned_away_requests: self.door.requests(),
+            turned_away: self.turned_away(),
             images: state.images.len(),
             artefacts: state.artefact_count(),
+            anchors_behind: self.anchors_behind(),
             building: self.journal.building().len(),
             failed_builds: state.failed_builds.len(),
             assignments: state.assignments.values().cloned().collect(),
@@ -147,7 +179,7 @@ impl Gateway {
 
     fn view(&self, device: &DeviceRecord) -> DeviceView {
         let state = self.state();
-        let link = self.links.of_device(device);
+        let link = &self.links.of_device(self.state(), device);
         let decision = decision::decide(state, device, link);
         let (target, running) = (target_of(state, device), running(state, device));
         let transfer = self.transfer(device, link);
@@ -174,10 +206,12 @@ impl Gateway {
             .filter(|_| identity.retired.is_none())
             .or_else(|| pause::next_step(state, &decision, transfer.as_ref()));
         DeviceView {
+            is_proven: device.report.is_some() && state.identities.is_proven(device.id),
             label: state.labels.get(&device.id).cloned(),
             identity,
             running: running.map(|image| image.digest),
             groups: state.groups_of(device.id).cloned().collect(),
+            anchors: self.anchors_of(device, link),
             chain,
             next_step: next_step.or_else(|| small.map(|_| explain::set_mtu(link))),
             candidates: candidates(state, device, link, &decision),
@@ -225,7 +259,7 @@ impl Gateway {
     fn update_view(&self, device: &DeviceRecord) -> Option<UpdateView> {
         let state = self.state();
         let image = target_of(state, device)?.image;
-        let link = self.links.of_device(device);
+        let link = &self.links.of_device(self.state(), device);
         let transfer = self.transfer(device, link);
         let decision = decision::decide(state, device, link);
         let deferral = DeferralView::in_decision(device, &decision, self.config.deferral_patience_s);
@@ -263,6 +297,7 @@ impl Gateway {
         };
         ImageView {
             is_pinned: state.pinned.contains(&image.digest),
+            distrusted: state.distrust(image).map(|why| why.to_string()),
             artefacts: state.artefacts_of(image.digest).cloned().collect(),
             building: self
                 .journal
@@ -386,7 +421,7 @@ fn stage(decision: &Decision<'_>, transfer: Option<&TransferView>, paused: bool)
         | Decision::NoTarget
         | Decision::WrongKind(_)
         | Decision::NotNewer { .. }
-        | Decision::Distrusted(_)
+        | Decision::Distrusted(..)
         | Decision::NoWay { .. }
         | Decision::BuildFailed { .. }
         | Decision::NothingFits { .. } => Stage::Blocked,

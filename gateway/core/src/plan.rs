@@ -111,7 +111,7 @@ fn obstacle(
         };
         return Some((why, step));
     }
-    let decision = decision::decide(state, device, links.of_device(device));
+    let decision = decision::decide(state, device, &links.of_device(state, device));
     match Stand::of(device, &decision, None) {
         Stand::Stuck(step) => Some((explain::end(device, &decision), step)),
         Stand::Waits | Stand::Open(_) => None,
@@ -144,7 +144,7 @@ impl Gateway {
 
     fn planned(&self, state: &State, device: &DeviceRecord) -> Option<PlanView> {
         let image = assign::assignment(state, device)?.image;
-        let link = self.links.of_device(device);
+        let link = &self.links.of_device(state, device);
         let decision = decision::decide(state, device, link);
         let payload = payload(state, device, link, &decision);
         let has_everything = payload.is_some_and(|payload| payload.size.0 == 0);

@@ -4,7 +4,7 @@ use crate::config::LinkName;
 use crate::identity::{ArtefactDigest, ClassId, ImageDigest, VendorId};
 use crate::units::{AirTime, Bytes};
 use core::fmt;
-use wire_checkin::{Deferral, DeviceId, DigestPrefix, Format, Formats, Outcome, Severity};
+use wire_checkin::{Deferral, DeviceId, DigestPrefix, Format, Formats, Freshness, Outcome, Severity};
 
 /// A verified image. The raw bytes are with the shell; the envelope is small and kept here, to be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +86,12 @@ pub struct DeviceReport {
     /// Of a device with a single slot, the longest reach of a patch that it can apply in place to what it runs; `None`: it has
     /// two slots.
     pub in_place: Option<Bytes>,
+    /// What it knows of the latest release by its publisher's word; `None`: it says nothing, which is well.
+    pub freshness: Option<Freshness>,
+    /// The set of trust anchors in force on it, 0 for the factory's keys; `None`: it takes none.
+    pub anchors: Option<u16>,
+    /// A newer set that it keeps until an image has come that starts under it.
+    pub anchors_waiting: Option<u16>,
     /// The link it was heard on.
     pub link: LinkName,
 }
@@ -97,14 +103,19 @@ pub struct DeviceRecord {
     pub id: DeviceId,
     /// Whether an operator named it. Only claimed devices are served updates.
     pub claimed: bool,
-    /// The class recorded when it was claimed (or first heard after that). A claimed device that later names another
-    /// class is reported and gets nothing until it is forgotten and claimed again.
+    /// The class on record: what it had named when it was claimed, or what it names first under its key. A claimed device that
+    /// later names another class is reported and gets nothing until it is forgotten and claimed again.
     pub class: Option<ClassId>,
     /// Its last check-in; `None` when it was claimed before it was ever heard.
     pub report: Option<DeviceReport>,
 }
 
 impl DeviceRecord {
+    /// The class it is served as: the one on record, else what it names now.
+    pub(crate) fn class(&self) -> Option<ClassId> {
+        self.class.or(self.report.as_ref().map(|report| report.class))
+    }
+
     /// The class that the device names now, when it is not the one on record.
     pub fn class_conflict(&self) -> Option<ClassId> {
         let said = self.report.as_ref()?.class;

@@ -26,6 +26,8 @@ const UNDERSTOOD: &[OptionNumber] = &[
     OptionNumber::ACCEPT,
     OptionNumber::BLOCK2,
     OptionNumber::BLOCK1,
+    // Elective; what a device echoes was looked at before.
+    OptionNumber::ECHO,
 ];
 
 /// Judges a datagram.
@@ -40,6 +42,11 @@ pub(crate) fn parse(datagram: &[u8]) -> Incoming<'_> {
             _ => Incoming::Ignore,
         };
     }
+    judge(message)
+}
+
+/// Judges a request by its options.
+pub(crate) fn judge(message: Message<'_>) -> Incoming<'_> {
     let is_proxied = [OptionNumber::PROXY_URI, OptionNumber::PROXY_SCHEME];
     if is_proxied.iter().any(|number| message.option(*number).is_some()) {
         // RFC 7252 §5.10.2.
@@ -65,6 +72,8 @@ pub(crate) struct Response {
     pub(crate) max_age: Option<u32>,
     pub(crate) block2: Option<BlockValue>,
     pub(crate) size2: Option<u32>,
+    /// What the peer is to send back (RFC 9175).
+    pub(crate) echo: Option<[u8; 8]>,
     pub(crate) payload: Vec<u8>,
 }
 
@@ -78,6 +87,7 @@ impl Response {
             max_age,
             block2: None,
             size2: None,
+            echo: None,
             payload: Vec::new(),
         }
     }
@@ -132,13 +142,16 @@ impl Response {
         if let Some(size2) = self.size2 {
             writer.uint(OptionNumber::SIZE2, size2)?;
         }
+        if let Some(echo) = &self.echo {
+            writer.option(OptionNumber::ECHO, echo)?;
+        }
         writer.payload(&self.payload)?;
         Ok(writer.finish().to_vec())
     }
 }
 
-/// Header 4, token 8, `ETag` 9, Content-Format 3, Max-Age 5, Block2 4, Size2 5, payload marker 1: 39, rounded up.
-const OPTIONS_BYTES_MAX: usize = 48;
+/// Header 4, token 8, `ETag` 9, Content-Format 3, Max-Age 5, Block2 4, Size2 5, Echo 10, payload marker 1: 49, rounded up.
+const OPTIONS_BYTES_MAX: usize = 56;
 
 #[cfg(test)]
 mod tests {

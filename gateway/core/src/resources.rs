@@ -1,4 +1,5 @@
-//! The resources: `POST /c`, `POST /c/dry`, `GET /<path>`, `GET /<path>/m`, `GET /i/<16 hex digits>`, `GET /.well-known/core`.
+//! The resources: `POST /c`, `POST /c/dry`, `GET /<path>`, `GET /<path>/m`, `GET /i/<16 hex digits>`, `GET /.well-known/core`,
+//! `POST /.well-known/edhoc`.
 
 use crate::blocks::{self, BlockReply, ReadFailed, Representation};
 use crate::config::LinkConfig;
@@ -27,6 +28,8 @@ pub(crate) enum Route {
     Envelope(OfferPath),
     /// `/i/<16 hex digits>`
     Image([u8; 8]),
+    /// `/.well-known/edhoc`
+    Handshake,
     /// `/.well-known/core`
     WellKnownCore,
     /// Anything else.
@@ -42,6 +45,7 @@ impl Route {
             (Some(b"c"), None, None) => Route::CheckIn,
             (Some(b"c"), Some(b"dry"), None) => Route::DryCheckIn,
             (Some(b".well-known"), Some(b"core"), None) => Route::WellKnownCore,
+            (Some(b".well-known"), Some(b"edhoc"), None) => Route::Handshake,
             (Some(b"i"), Some(digits), None) => image_digits(digits).map_or(Route::Unknown, Route::Image),
             (Some(path), None, None) => offer_path(path).map_or(Route::Unknown, Route::Payload),
             (Some(path), Some(b"m"), None) => offer_path(path).map_or(Route::Unknown, Route::Envelope),
@@ -52,7 +56,7 @@ impl Route {
     /// The one method it allows.
     pub(crate) fn method(&self) -> Code {
         match self {
-            Route::CheckIn | Route::DryCheckIn => Code::POST,
+            Route::CheckIn | Route::DryCheckIn | Route::Handshake => Code::POST,
             _ => Code::GET,
         }
     }
@@ -95,7 +99,9 @@ pub(crate) fn get(
         Route::Envelope(path) => envelope(state, link, path, request),
         Route::Image(short) => image(state, link, payloads, short, request),
         Route::WellKnownCore => bytes(link, WELL_KNOWN_CORE, ContentFormat::LINK_FORMAT, request),
-        Route::CheckIn | Route::DryCheckIn | Route::Unknown => only(Response::new(Code::NOT_FOUND)),
+        Route::CheckIn | Route::DryCheckIn | Route::Handshake | Route::Unknown => {
+            only(Response::new(Code::NOT_FOUND))
+        }
     }
 }
 
@@ -240,7 +246,7 @@ fn hex_digit(digit: u8) -> Option<u8> {
 }
 
 /// RFC 6690.
-const WELL_KNOWN_CORE: &[u8] = b"</c>;ct=60;rt=\"deltagate.check-in\",</c/dry>;ct=0;rt=\"deltagate.dry-check-in\",</i>;ct=42;rt=\"deltagate.image\"";
+const WELL_KNOWN_CORE: &[u8] = b"</c>;ct=60;rt=\"deltagate.check-in\",</c/dry>;ct=0;rt=\"deltagate.dry-check-in\",</i>;ct=42;rt=\"deltagate.image\",</.well-known/edhoc>;ct=65;rt=core.edhoc;ed-comb-req";
 
 /// Seconds after which a peer asks again for a payload that is being built.
 const NOT_READY_MAX_AGE_S: u32 = 10;

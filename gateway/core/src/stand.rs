@@ -3,6 +3,7 @@
 //! `status`, `device show`, `why` and what is said of an assignment all read it here. What is [`Stand::Stuck`] has its next step
 //! by construction, so a device that `status` counts among those that need a person is never without one.
 
+use crate::anchors::Distrust;
 use crate::choice::Verdict;
 use crate::decision::Decision;
 use crate::deferral::DeferralView;
@@ -55,9 +56,17 @@ impl Stand {
                 ),
                 explain::sign(*next),
             )),
-            Decision::Distrusted(_) => Stand::Stuck(step(
+            Decision::Distrusted(_, Distrust::Key(_)) => Stand::Stuck(step(
                 "import and assign an image signed with a key that is; or add the key's .pub file to `trust` in gateway.toml",
                 "deltagate image import FILE".into(),
+            )),
+            Decision::Distrusted(_, Distrust::Signatures { .. }) => Stand::Stuck(step(
+                "have it signed with keys of that set, and import it again; deltagate anchors list names them",
+                "deltagate image cosign FILE --key KEY && deltagate image import FILE".into(),
+            )),
+            Decision::Distrusted(_, Distrust::Sequence { .. }) => Stand::Stuck(step(
+                "ask the publisher for a set with a higher --sequence-max",
+                "deltagate anchors import FILE".into(),
             )),
             Decision::NoWay { .. } => Stand::Stuck(step(
                 "import the release in between; the assignment may stay",

@@ -1,18 +1,21 @@
 //! Everything that survives a restart. It is altered by [`State::apply`] and by nothing else, live as well as when it
 //! is restored, so that a restored gateway cannot differ from the one that wrote the changes.
 
+use crate::anchors::{AnchorSets, Distrust};
 use crate::change::Change;
 use crate::config::LinkName;
 use crate::effect::BuildKey;
 use crate::identities::Identities;
-use crate::identity::{ArtefactDigest, ClassId, ImageDigest};
+use crate::identity::{ArtefactDigest, ClassId, ImageDigest, VendorId};
 use crate::label::Label;
 use crate::records::{
     ArtefactRecord, Assignment, Counters, DeviceRecord, GroupName, ImageRecord, LinkEvents, Offer, OfferPath,
     Progress, Selector, UpdateRecord,
 };
+use crate::statements::StatementRecord;
 use std::collections::{BTreeMap, BTreeSet};
 use wire_checkin::{DeviceId, DigestPrefix, Format};
+use wire_manifest::KeyId;
 
 /// Artefacts in an order that keeps those of one target together.
 type ArtefactKey = (ImageDigest, Option<ImageDigest>, ArtefactDigest);
@@ -22,6 +25,7 @@ type ArtefactKey = (ImageDigest, Option<ImageDigest>, ArtefactDigest);
 pub(crate) struct State {
     pub(crate) images: BTreeMap<ImageDigest, ImageRecord>,
     pub(crate) pinned: BTreeSet<ImageDigest>,
+    pub(crate) statements: BTreeMap<(VendorId, ClassId), StatementRecord>,
     artefacts: BTreeMap<ArtefactKey, ArtefactRecord>,
     pub(crate) devices: BTreeMap<DeviceId, DeviceRecord>,
     /// How many of the devices are claimed: asked at every check-in of a stranger, so not counted each time.
@@ -42,6 +46,10 @@ pub(crate) struct State {
     pub(crate) link_counters: BTreeMap<LinkName, LinkCounters>,
     /// Not a row but configuration: see [`CoreConfig::trusted_keys`](crate::CoreConfig::trusted_keys).
     trusted_keys: Option<BTreeSet<[u8; 8]>>,
+    /// Sets of trust anchors, over the keys of [`CoreConfig::factory_keys`](crate::CoreConfig::factory_keys).
+    pub(crate) anchors: AnchorSets,
+    /// Images that the set in force for their class does not let through: their signatures are checked when either comes.
+    distrusted: BTreeMap<ImageDigest, Distrust>,
 }
 
 /// Live values behind [`Change::DeviceCounters`].
@@ -60,34 +68,75 @@ pub(crate) struct LinkCounters {
 }
 
 impl State {
-    /// No rows, in a gateway that trusts these keys.
-    pub(crate) fn trusting(trusted_keys: Option<BTreeSet<[u8; 8]>>) -> State {
+    /// No rows, in a gateway that trusts these keys, and whose devices have those from the factory.
+    pub(crate) fn trusting(trusted_keys: Option<BTreeSet<[u8; 8]>>, factory: Vec<[u8; 32]>) -> State {
         State {
             trusted_keys,
+            anchors: AnchorSets::of_factory(factory),
             ..State::default()
         }
     }
 
-    /// Whether the key that signed an image is trusted still.
+    /// Whether who signed an image is trusted still.
     pub(crate) fn trusts(&self, image: &ImageRecord) -> bool {
-        let keys = self.trusted_keys.as_ref();
-        keys.is_none_or(|keys| keys.contains(&image.key_id))
+        self.distrust(image).is_none()
+    }
+
+    /// Whether what this key signed for a class counts still. With a set of trust anchors for it the configuration has no say.
+    pub(crate) fn trusts_key(&self, class: ClassId, key_id: &[u8; 8]) -> bool {
+        match (self.anchors.in_force(class), &self.trusted_keys) {
+            (Some(set), _) => set.content().releases_by(key_id),
+            (None, Some(keys)) => keys.contains(key_id),
+            (None, None) => true,
+        }
+    }
+
+    /// Why an image is not to be offered to anybody.
+    pub(crate) fn distrust(&self, image: &ImageRecord) -> Option<Distrust> {
+        if self.anchors.in_force(image.class).is_some() {
+            return self.distrusted.get(&image.digest).copied();
+        }
+        let is_trusted = self.trusts_key(image.class, &image.key_id);
+        (!is_trusted).then_some(Distrust::Key(KeyId(image.key_id)))
+    }
+
+    fn judge_images(&mut self) {
+        let judged = self.images.values();
+        let judged = judged.filter_map(|image| Some((image.digest, self.anchors.distrust(image)?)));
+        self.distrusted = judged.collect();
     }
 
     /// Writes or removes one row.
     pub(crate) fn apply(&mut self, change: Change) {
         match change {
             Change::Image(image) => {
+                match self.anchors.distrust(&image) {
+                    Some(why) => self.distrusted.insert(image.digest, why),
+                    None => self.distrusted.remove(&image.digest),
+                };
                 self.images.insert(image.digest, image);
             }
             Change::ImageRemoved(image) => {
                 self.images.remove(&image);
+                self.distrusted.remove(&image);
+            }
+            Change::Anchors(set) => {
+                self.anchors.insert(set);
+                self.judge_images();
+            }
+            Change::AnchorsRemoved(class, number) => {
+                self.anchors.remove(class, number);
+                self.judge_images();
             }
             Change::Pinned(image) => {
                 self.pinned.insert(image);
             }
             Change::Unpinned(image) => {
                 self.pinned.remove(&image);
+            }
+            Change::Statement(statement) => {
+                let of = (statement.vendor, statement.class);
+                self.statements.insert(of, statement);
             }
             Change::ArtefactRemoved { target, base, digest } => {
                 self.artefacts.remove(&(target, base, digest));

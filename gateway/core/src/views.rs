@@ -1,7 +1,8 @@
 //! What an operator is shown. Plain data; the shell prints it or turns it into JSON.
 
+use crate::anchors::{AnchorsContent, AnchorsRecord, AnchorsStand};
 use crate::choice::Candidate;
-use crate::config::LinkConfig;
+use crate::config::{LinkConfig, LinkName};
 use crate::deferral::DeferralView;
 use crate::effect::BuildKey;
 use crate::identities::IdentityView;
@@ -11,6 +12,7 @@ use crate::records::{
     ArtefactRecord, Assignment, Counters, DeviceRecord, GroupName, ImageRecord, LinkEvents, OfferPath,
     Progress, Selector, UpdateRecord,
 };
+use crate::turned_away::TurnedAway;
 use crate::units::{AirTime, Bytes};
 use core::fmt;
 use wire_checkin::{DeviceId, Format};
@@ -24,10 +26,14 @@ pub struct DeviceView {
     pub label: Option<Label>,
     /// Its keys, what else it is called, and whether it is retired.
     pub identity: IdentityView,
+    /// Whether what is known of what it runs came under its key, and is not just said in its name.
+    pub is_proven: bool,
     /// The image it runs, when that image was imported.
     pub running: Option<ImageDigest>,
     /// Groups it is in.
     pub groups: Vec<GroupName>,
+    /// How it stands to the set of trust anchors in force for it; `None` without a set, or before it was heard.
+    pub anchors: Option<AnchorsStand>,
     /// What it should run and because of which assignment.
     pub target: Option<TargetView>,
     /// The causal chain, first cause first, each one clause. The last says where it ends.
@@ -110,6 +116,21 @@ pub struct ImageView {
     pub assigned: Vec<Selector>,
     /// Whether it is to be kept whatever happens.
     pub is_pinned: bool,
+    /// Why it is offered to nobody, in one clause, when who signed it is not trusted any more.
+    pub distrusted: Option<String>,
+}
+
+/// One set of trust anchors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnchorsView {
+    /// What is known of it.
+    pub record: AnchorsRecord,
+    /// What it says.
+    pub content: AnchorsContent,
+    /// Whether it is the one in force for whom it is for.
+    pub is_in_force: bool,
+    /// Claimed devices that say they have it.
+    pub devices: usize,
 }
 
 /// One link.
@@ -215,10 +236,22 @@ pub struct StatusView {
     pub unclaimed: usize,
     /// Check-ins of unknown devices not recorded because the list was full, since the start.
     pub unclaimed_dropped: u64,
+    /// Links that serve devices without keys.
+    pub open_links: Vec<LinkName>,
+    /// Claimed devices of which all that is known was said without a key.
+    pub unproven: usize,
+    /// Requests answered with the demand to prove the address they came from, since the start.
+    pub challenges: u64,
+    /// Requests refused for want of a key, since the start.
+    pub turned_away_requests: u64,
+    /// Who checked in without its key, or without any: the latest ones, the latest first.
+    pub turned_away: Vec<TurnedAway>,
     /// Images.
     pub images: usize,
     /// Artefacts ready.
     pub artefacts: usize,
+    /// Claimed devices without the set of trust anchors in force for them: what it took away they still trust.
+    pub anchors_behind: Vec<DeviceId>,
     /// Builds under way.
     pub building: usize,
     /// Builds that failed.

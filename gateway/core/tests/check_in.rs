@@ -12,7 +12,7 @@ use wire_coap::{Code, Kind, Message};
 
 #[test]
 fn an_unknown_device_is_listed_and_gets_nothing() {
-    let mut shell = Shell::new(CoreConfig::default());
+    let mut shell = Shell::new(open());
     let told = shell.check_in(1, 1, &check_in(1, 1));
     assert_eq!(
         (told.job, told.envelope, told.next_check_in_s),
@@ -29,7 +29,7 @@ fn an_unknown_device_is_listed_and_gets_nothing() {
 
 #[test]
 fn a_class_assignment_serves_claimed_devices_only() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     shell
         .command(Command::Assign(
             Selector::Class(CLASS),
@@ -47,7 +47,7 @@ fn a_class_assignment_serves_claimed_devices_only() {
 fn the_list_of_unclaimed_devices_is_capped() {
     let mut shell = Shell::new(CoreConfig {
         unclaimed_max: 3,
-        ..CoreConfig::default()
+        ..open()
     });
     for number in 1..=5 {
         shell.check_in(number, 1, &check_in(number, 1));
@@ -62,7 +62,7 @@ fn the_list_of_unclaimed_devices_is_capped() {
 
 #[test]
 fn an_update_takes_one_check_in_and_one_more_from_the_new_image() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let told = shell.check_in(1, 2, &check_in(1, 1));
     let job = told.job.unwrap();
     assert_eq!(
@@ -86,7 +86,7 @@ fn an_update_takes_one_check_in_and_one_more_from_the_new_image() {
 
 #[test]
 fn an_offer_is_stored_before_it_is_sent() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let now = shell.now();
     shell
         .gateway
@@ -101,7 +101,7 @@ fn an_offer_is_stored_before_it_is_sent() {
 
 #[test]
 fn a_duplicate_gets_the_cached_reply_and_changes_nothing() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let datagram = post(2, &check_in(1, 1));
     let first = shell.ask(peer(1), &datagram);
     let changes = shell.changes.len();
@@ -114,7 +114,7 @@ fn a_duplicate_gets_the_cached_reply_and_changes_nothing() {
 
 #[test]
 fn asking_again_repeats_the_open_offer_without_counting_it() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let first = shell.check_in(1, 2, &check_in(1, 1)).job.unwrap();
     shell.restart();
     let second = shell.check_in(1, 3, &check_in(1, 1)).job.unwrap();
@@ -129,7 +129,7 @@ fn a_withheld_image_is_not_offered_until_retry() {
         Outcome::RefusedSignature,
         Outcome::Other(99),
     ] {
-        let mut shell = Shell::ready(CoreConfig::default());
+        let mut shell = Shell::ready(open());
         let path = shell.check_in(1, 2, &check_in(1, 1)).job.unwrap().path;
         let mut reverted = check_in(1, 1);
         reverted.last_update = outcome(2, withholding);
@@ -166,7 +166,7 @@ fn a_withheld_image_is_not_offered_until_retry() {
 
 #[test]
 fn an_image_seen_running_and_then_reverted_is_withheld() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     shell.check_in(1, 2, &check_in(1, 1));
     let mut trial = check_in(1, 2);
     trial.on_trial = true;
@@ -182,7 +182,7 @@ fn an_image_seen_running_and_then_reverted_is_withheld() {
 
 #[test]
 fn a_payload_that_keeps_vanishing_is_withheld_in_the_end() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let mut gone = check_in(1, 1);
     let mut offered = 0;
     for message_id in 2..40 {
@@ -195,7 +195,7 @@ fn a_payload_that_keeps_vanishing_is_withheld_in_the_end() {
 
 #[test]
 fn a_lost_store_still_withholds_what_a_device_reports() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let mut reverted = check_in(1, 1);
     reverted.last_update = outcome(2, Outcome::RevertedFault);
     assert_eq!(shell.check_in(1, 2, &reverted).job, None);
@@ -207,7 +207,7 @@ fn a_lost_store_still_withholds_what_a_device_reports() {
 
 #[test]
 fn one_build_serves_any_number_of_devices() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     shell.import(3);
     shell.build_all();
     for number in 1..=20 {
@@ -232,7 +232,7 @@ fn one_build_serves_any_number_of_devices() {
 
 #[test]
 fn a_failed_patch_does_not_become_a_full_image_in_silence() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     shell.import(3);
     shell.build_all();
     shell
@@ -270,7 +270,7 @@ fn a_failed_patch_does_not_become_a_full_image_in_silence() {
 
 #[test]
 fn a_device_on_an_unknown_image_gets_no_patch() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let mut stranger = check_in(1, 1);
     stranger.running_digest = wire_checkin::DigestPrefix::of(&[0x77; 32]);
     assert_eq!(shell.check_in(1, 2, &stranger).job.unwrap().format, Format::Lz4);
@@ -289,7 +289,7 @@ fn single_slot(number: u8, running: u64) -> CheckIn {
 
 #[test]
 fn a_device_with_a_single_slot_gets_a_patch_for_its_reach_and_no_other_device_does() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let two_slots = shell.check_in(1, 2, &check_in(1, 1)).job.unwrap();
     shell.command(Command::ClaimDevice(id(2))).unwrap();
     let for_it = Selector::Device(id(2));
@@ -353,7 +353,7 @@ fn a_device_with_a_single_slot_gets_a_patch_for_its_reach_and_no_other_device_do
 
 #[test]
 fn a_single_slot_with_an_unknown_image_gets_a_patch_from_nothing() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let mut stranger = single_slot(1, 1);
     stranger.running_digest = wire_checkin::DigestPrefix::of(&[0x77; 32]);
     assert_eq!(shell.check_in(1, 2, &stranger).job, None);
@@ -363,7 +363,7 @@ fn a_single_slot_with_an_unknown_image_gets_a_patch_from_nothing() {
 
 #[test]
 fn memory_room_and_formats_decide_and_are_explained() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let mut small = check_in(1, 1);
     small.decoder_memory_bytes = 3_000;
     // 3 sectors of image and 2 of lz4 do not fit 4 sectors; the plain image does.
@@ -390,7 +390,7 @@ fn memory_room_and_formats_decide_and_are_explained() {
 
 #[test]
 fn an_open_transfer_keeps_its_artefact() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let mut without_patch = check_in(1, 1);
     without_patch.formats = Formats::of(&[Format::Full, Format::Lz4]);
     let job = shell.check_in(1, 2, &without_patch).job.unwrap();
@@ -400,7 +400,7 @@ fn an_open_transfer_keeps_its_artefact() {
 
 #[test]
 fn an_envelope_that_does_not_fit_is_fetched() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let mut narrow = check_in(1, 1);
     narrow.block_szx_max = 4;
     let told = shell.check_in(1, 2, &narrow);
@@ -412,7 +412,7 @@ fn an_envelope_that_does_not_fit_is_fetched() {
 
 #[test]
 fn a_claimed_device_that_changes_class_is_reported_and_gets_nothing() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let mut changed = check_in(1, 1);
     changed.class_id = OTHER_CLASS.0;
     assert_eq!(shell.check_in(1, 2, &changed).job, None);
@@ -424,7 +424,7 @@ fn a_claimed_device_that_changes_class_is_reported_and_gets_nothing() {
 
 #[test]
 fn an_image_that_is_not_newer_is_never_offered() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     shell
         .command(Command::Assign(
             Selector::Class(CLASS),
@@ -449,7 +449,7 @@ fn an_image_that_is_not_newer_is_never_offered() {
 
 #[test]
 fn a_body_that_is_no_check_in_is_bad() {
-    let mut shell = Shell::new(CoreConfig::default());
+    let mut shell = Shell::new(open());
     let datagram = request(wire_coap::Kind::Confirmable, Code::POST, 1, &["c"], None, &[0xA0]);
     assert_eq!(code(&shell.ask(peer(1), &datagram)), Code::BAD_REQUEST);
     assert!(shell.gateway.devices().is_empty());
@@ -458,7 +458,7 @@ fn a_body_that_is_no_check_in_is_bad() {
 /// No socket sends to port 0, and no client of a socket comes from there.
 #[test]
 fn a_peer_at_port_0_is_counted_and_gets_nothing() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let (before, up) = (shell.changes.len(), shell.gateway.links()[0].total.up.datagrams);
     shell.sent.clear();
     let nobody = core::net::SocketAddr::from(([10, 0, 0, 1], 0));
@@ -480,7 +480,7 @@ fn stored_since(shell: &Shell, before: usize) -> Vec<&Change> {
 
 #[test]
 fn a_thousand_check_ins_that_say_nothing_new_store_nothing() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     shell.check_in(1, 2, &check_in(1, 1));
     shell.check_in(2, 2, &check_in(2, 1));
     let before = shell.changes.len();
@@ -505,7 +505,7 @@ fn a_thousand_check_ins_that_say_nothing_new_store_nothing() {
 fn strangers_cannot_make_the_gateway_write_for_every_datagram() {
     let mut shell = Shell::new(CoreConfig {
         unclaimed_max: 3,
-        ..CoreConfig::default()
+        ..open()
     });
     (1..=3).for_each(|number| drop(shell.check_in(number, 1, &check_in(number, 1))));
     let before = shell.changes.len();
@@ -533,7 +533,7 @@ fn strangers_cannot_make_the_gateway_write_for_every_datagram() {
 /// A device that puts its update off, from the offer to a deferral that is longer than asked.
 #[test]
 fn a_deferral_is_named_and_an_overdue_one_counted() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let terms = Terms {
         severity: Severity::Optional,
         defer_s_max: Some(24 * 3_600),
@@ -613,7 +613,7 @@ fn dry(shell: &mut Shell, said: &CheckIn) -> (Code, String) {
 
 #[test]
 fn a_dry_check_in_says_what_would_happen_and_changes_nothing() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let (changes, devices) = (shell.changes.len(), shell.gateway.devices());
     let mut stranger = check_in(7, 1);
     stranger.class_id = [0xEE; 16];

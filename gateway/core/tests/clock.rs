@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use gateway_core::{Command, CoreConfig, GroupName, Now, Selector, Terms};
+use gateway_core::{Command, GroupName, Now, Selector, Terms};
 use wire_coap::{BlockNumber, BlockSize, BlockValue};
 
 /// Serves one block to device 1 at these times.
@@ -30,7 +30,7 @@ fn left_s(shell: &Shell) -> Option<u64> {
 
 #[test]
 fn the_time_to_go_is_that_of_the_blocks_whatever_the_clock_does() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let path = shell.check_in(1, 2, &check_in(1, 1)).job.unwrap().path;
     // It starts in 1970, is set 56 years on, and then an hour back.
     for (number, unix_s) in [(0, 100), (1, 102), (2, 1_793_491_204), (3, 1_793_487_606)] {
@@ -48,7 +48,7 @@ fn the_time_to_go_is_that_of_the_blocks_whatever_the_clock_does() {
 
 #[test]
 fn after_a_restart_in_1970_no_time_to_go_is_made_up() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let path = shell.check_in(1, 2, &check_in(1, 1)).job.unwrap().path;
     serve_block(&mut shell, path.as_str(), 0, 2_000, 1_793_491_200);
     serve_block(&mut shell, path.as_str(), 1, 2_002, 1_793_491_202);
@@ -63,7 +63,7 @@ fn after_a_restart_in_1970_no_time_to_go_is_made_up() {
 
 #[test]
 fn the_later_of_two_assignments_decides_though_the_clock_went_back() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     shell.command(Command::Cancel(Selector::Device(id(1)))).unwrap();
     shell.import(3);
     let group = |name| GroupName::new(name).unwrap();

@@ -14,7 +14,7 @@ const KEY: [u8; 8] = [7; 8];
 fn trusting(keys: &[[u8; 8]]) -> CoreConfig {
     CoreConfig {
         trusted_keys: Some(BTreeSet::from_iter(keys.iter().copied())),
-        ..CoreConfig::default()
+        ..open()
     }
 }
 

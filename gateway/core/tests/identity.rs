@@ -2,29 +2,24 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod common;
+#[path = "common/secure.rs"]
+mod secure;
 
 use common::*;
 use gateway_core::{
-    BadLine, Change, Command, CoreConfig, Credentials, DeviceName, Enrolment, GroupName, IdentityCommand,
-    IdentityRefusal, Import, ImportReport, Kid, Label, NameKind, Now, Octets, Phase, Refusal, Reply, Secret,
-    Selector, Terms, UpdateState,
+    BadLine, Change, Command, DeviceName, EnrolledKeys, Enrolment, GroupName, IdentityCommand,
+    IdentityRefusal, Import, ImportReport, Label, NameKind, Now, Phase, Refusal, Reply, Selector, Terms,
+    UpdateState,
 };
+use secure::{SecureDevice, credentials};
 use wire_checkin::{DeviceId, Outcome};
-
-fn credentials(number: u8) -> Credentials {
-    Credentials {
-        kid: Kid::new(&[0, number]).unwrap(),
-        gateway_id: Octets::EMPTY,
-        secret: Secret::new(&[number; 16]),
-        salt: Octets::EMPTY,
-        id_context: Octets::EMPTY,
-    }
-}
 
 fn enrolment(number: u8) -> Enrolment {
     Enrolment {
         device: id(number),
-        credentials: credentials(number),
+        credentials: Some(credentials(number)),
+        psk: None,
+        public_key: None,
         names: Vec::new(),
         label: None,
         group: None,
@@ -62,7 +57,7 @@ fn refused(result: Result<Reply, Refusal>) -> IdentityRefusal {
 
 #[test]
 fn enrolment_claims_names_and_labels_and_may_be_repeated() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let roof = GroupName::new("roof").unwrap();
     shell.command(Command::CreateGroup(roof.clone())).unwrap();
     let whole = Enrolment {
@@ -87,10 +82,10 @@ fn enrolment_claims_names_and_labels_and_may_be_repeated() {
 
 #[test]
 fn what_belongs_to_another_device_is_refused_by_name() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     enrol(&mut shell, 9);
     let other_key = Enrolment {
-        credentials: credentials(10),
+        credentials: Some(credentials(10)),
         ..enrolment(9)
     };
     let result = ask(&mut shell, IdentityCommand::Enrol(other_key));
@@ -113,7 +108,7 @@ fn what_belongs_to_another_device_is_refused_by_name() {
 
 #[test]
 fn a_list_is_imported_whole_or_not_at_all_unless_bad_lines_may_be_skipped() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     enrol(&mut shell, 9);
     enrol(&mut shell, 10);
     let serial = |text| vec![DeviceName::new(NameKind::Serial, text).unwrap()];
@@ -122,7 +117,7 @@ fn a_list_is_imported_whole_or_not_at_all_unless_bad_lines_may_be_skipped() {
         ..enrolment(9)
     };
     let twice = Enrolment {
-        credentials: credentials(30),
+        credentials: Some(credentials(30)),
         ..enrolment(20)
     };
     let same_serial = Enrolment {
@@ -184,7 +179,12 @@ fn a_list_is_imported_whole_or_not_at_all_unless_bad_lines_may_be_skipped() {
     };
     let done = report(ask(&mut shell, IdentityCommand::Import(skipped)));
     let wanted = ImportReport {
-        enrolled: vec![(id(20), credentials(20).kid)],
+        enrolled: vec![EnrolledKeys {
+            device: id(20),
+            kid: Some(credentials(20).kid),
+            psk: None,
+            has_public_key: false,
+        }],
         ..refused
     };
     assert_eq!(done, wanted);
@@ -194,7 +194,7 @@ fn a_list_is_imported_whole_or_not_at_all_unless_bad_lines_may_be_skipped() {
 /// The old key counts until its bound has passed, by a clock that is set; rotating again does not prolong that.
 #[test]
 fn a_rotation_ends_by_itself() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     enrol(&mut shell, 9);
     let set = 1_800_000_000;
     let at = |unix_s| Now {
@@ -221,7 +221,7 @@ fn a_rotation_ends_by_itself() {
 
 #[test]
 fn other_hardware_takes_the_whole_place() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     enrol(&mut shell, 1);
     let roof = GroupName::new("roof").unwrap();
     shell
@@ -237,10 +237,11 @@ fn other_hardware_takes_the_whole_place() {
         ))
         .unwrap();
     shell.build_all();
-    shell.check_in(1, 1, &check_in(1, 1));
+    let mut device = SecureDevice::with(1, &credentials(1));
+    device.check_in(&mut shell, &check_in(1, 1));
     let mut failed = check_in(1, 1);
     failed.last_update = outcome(2, Outcome::RevertedWatchdog);
-    shell.check_in(1, 2, &failed);
+    device.check_in(&mut shell, &failed);
     enrol(&mut shell, 7);
     let swap = IdentityCommand::Swap {
         old: id(1),
@@ -295,7 +296,7 @@ fn other_hardware_takes_the_whole_place() {
 
 #[test]
 fn a_retired_device_is_listed_and_served_only_when_it_is_enrolled_anew() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     enrol(&mut shell, 9);
     ask(&mut shell, rotate(9, 10)).unwrap();
     let retire = IdentityCommand::Retire(id(9));
@@ -318,9 +319,11 @@ fn a_retired_device_is_listed_and_served_only_when_it_is_enrolled_anew() {
     ] {
         assert_eq!(refused(shell.command(command)), IdentityRefusal::Retired(id(9)));
     }
-    // What it says changes nothing of that.
-    shell.check_in(9, 1, &check_in(9, 1));
-    assert!(!shell.gateway.device(id(9)).unwrap().device.claimed);
+    // Whoever speaks in its name is refused, and changes nothing.
+    let view = shell.gateway.device(id(9));
+    let answer = shell.ask(peer(9), &post(1, &check_in(9, 1)));
+    assert_eq!(code(&answer), wire_coap::Code::UNAUTHORIZED);
+    assert_eq!(shell.gateway.device(id(9)), view);
     enrol(&mut shell, 9);
     let view = shell.gateway.device(id(9)).unwrap();
     assert!(view.device.claimed && view.identity.retired.is_none());
@@ -328,7 +331,7 @@ fn a_retired_device_is_listed_and_served_only_when_it_is_enrolled_anew() {
 
 #[test]
 fn a_forgotten_device_leaves_no_key_behind() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     enrol(&mut shell, 9);
     shell.command(Command::ForgetDevice(id(9))).unwrap();
     assert_eq!(shell.gateway.free_kid().to_string(), "0000");
@@ -339,13 +342,13 @@ fn a_forgotten_device_leaves_no_key_behind() {
 /// Everything that was decided is there again, whatever order the rows come in.
 #[test]
 fn identities_are_restored_from_their_changes() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     for number in [9, 20, 21] {
         enrol(&mut shell, number);
     }
     ask(&mut shell, rotate(9, 10)).unwrap();
     ask(&mut shell, IdentityCommand::Retire(id(20))).unwrap();
-    let mut restored = gateway_core::Gateway::new(CoreConfig::default());
+    let mut restored = gateway_core::Gateway::new(open());
     for change in &shell.changes {
         restored.restore(change.clone());
     }

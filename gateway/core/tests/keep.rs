@@ -12,7 +12,7 @@ use wire_checkin::Format;
 fn with_budget(bytes: u64) -> CoreConfig {
     CoreConfig {
         disk_bytes_max: Some(Bytes(bytes)),
-        ..CoreConfig::default()
+        ..open()
     }
 }
 
@@ -25,7 +25,7 @@ fn formats(shell: &Shell, number: u64) -> Vec<Format> {
 
 #[test]
 fn an_image_that_somebody_needs_is_not_removed() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let by = Selector::Device(id(1));
     let refused = |shell: &mut Shell, number: u64| {
         let changes = shell.changes.len();
@@ -57,7 +57,7 @@ fn an_image_that_somebody_needs_is_not_removed() {
 
 #[test]
 fn an_image_goes_with_everything_that_was_made_of_it_and_for_it() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     shell.command(Command::Cancel(Selector::Device(id(1)))).unwrap();
     let made = formats(&shell, 2).len();
     assert_eq!(shell.command(Command::RemoveImage(digest(2))), Ok(Reply::Done));
@@ -75,7 +75,7 @@ fn an_image_goes_with_everything_that_was_made_of_it_and_for_it() {
 
 #[test]
 fn a_pin_is_taken_once_and_ends_once() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let image = digest(2);
     assert_eq!(shell.command(Command::PinImage(image)), Ok(Reply::Done));
     assert_eq!(shell.command(Command::PinImage(image)), Ok(Reply::Unchanged));
@@ -158,7 +158,7 @@ fn after_a_start_only_what_is_wanted_is_made_where_disk_is_short() {
 
 #[test]
 fn a_budget_that_was_made_smaller_holds_from_the_start() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     shell.config = with_budget(45_000);
     shell.restart();
     let now = shell.now();

@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use gateway_core::{Command, CoreConfig, GroupName, ImageRecord, LeftOut, Reply, Selector, Terms};
+use gateway_core::{Command, GroupName, ImageRecord, LeftOut, Reply, Selector, Terms};
 
 fn assign(shell: &mut Shell, selector: &Selector, number: u64) -> (String, Vec<LeftOut>) {
     let reply = shell
@@ -22,7 +22,7 @@ fn assign(shell: &mut Shell, selector: &Selector, number: u64) -> (String, Vec<L
 
 #[test]
 fn who_of_a_group_does_not_get_it_is_counted_by_reason_with_what_helps() {
-    let mut shell = Shell::new(CoreConfig::default());
+    let mut shell = Shell::new(open());
     for number in [1, 2] {
         shell.import(number);
     }

@@ -17,7 +17,7 @@ fn group(name: &str) -> GroupName {
 
 #[test]
 fn every_command_is_safe_to_repeat() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     shell.check_in(2, 1, &check_in(2, 1));
     let pumps = group("pumps");
     let commands = [
@@ -49,7 +49,7 @@ fn every_command_is_safe_to_repeat() {
 
 #[test]
 fn what_does_not_exist_is_refused_by_name() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let changes = shell.changes.len();
     let (nobody, nothing, nowhere) = (id(99), digest(50), group("nowhere"));
     let refused = [
@@ -90,7 +90,7 @@ fn what_does_not_exist_is_refused_by_name() {
 
 #[test]
 fn an_image_for_another_class_or_vendor_is_not_assigned() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let foreign = ImageRecord {
         class: OTHER_CLASS,
         ..image(5)
@@ -135,7 +135,7 @@ fn an_image_for_another_class_or_vendor_is_not_assigned() {
 /// Going back on purpose: the old image, signed again as a newer release.
 #[test]
 fn a_fleet_goes_back_to_an_image_that_was_signed_again() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     shell.check_in(1, 2, &check_in(1, 2));
     let back = |sequence_number| ImageRecord {
         sequence_number,
@@ -175,7 +175,7 @@ fn a_fleet_goes_back_to_an_image_that_was_signed_again() {
 
 #[test]
 fn an_older_image_is_not_assigned_to_a_device() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     shell.check_in(1, 2, &check_in(1, 2));
     let refused = shell.command(Command::Assign(
         Selector::Device(id(1)),
@@ -213,7 +213,7 @@ fn an_older_image_is_not_assigned_to_a_device() {
 
 #[test]
 fn naming_a_device_claims_it() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     shell.command(Command::CreateGroup(group("pumps"))).unwrap();
     shell.check_in(2, 1, &check_in(2, 1));
     shell.check_in(3, 1, &check_in(3, 1));
@@ -233,7 +233,7 @@ fn naming_a_device_claims_it() {
 fn claimed_devices_are_bounded() {
     let mut shell = Shell::new(CoreConfig {
         claimed_max: 2,
-        ..CoreConfig::default()
+        ..open()
     });
     shell.command(Command::ClaimDevice(id(1))).unwrap();
     shell.command(Command::ClaimDevice(id(2))).unwrap();
@@ -250,7 +250,7 @@ fn claimed_devices_are_bounded() {
 
 #[test]
 fn the_narrowest_assignment_decides() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     for number in 3..=4 {
         shell.import(number);
     }
@@ -284,7 +284,7 @@ fn the_narrowest_assignment_decides() {
 
 #[test]
 fn cancel_withdraws_the_path() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let path = shell.check_in(1, 2, &check_in(1, 1)).job.unwrap().path;
     shell.command(Command::Cancel(Selector::Device(id(1)))).unwrap();
     assert_eq!(
@@ -297,7 +297,7 @@ fn cancel_withdraws_the_path() {
 
 #[test]
 fn another_image_withdraws_the_offer_of_the_first() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let path = shell.check_in(1, 2, &check_in(1, 1)).job.unwrap().path;
     shell.import(3);
     shell
@@ -320,7 +320,7 @@ fn another_image_withdraws_the_offer_of_the_first() {
 
 #[test]
 fn a_forgotten_device_leaves_nothing() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let path = shell.check_in(1, 2, &check_in(1, 1)).job.unwrap().path;
     shell.command(Command::ForgetDevice(id(1))).unwrap();
     assert!(shell.gateway.device(id(1)).is_none());
@@ -336,7 +336,7 @@ fn a_forgotten_device_leaves_nothing() {
 
 #[test]
 fn importing_twice_is_harmless_and_a_lower_number_for_the_same_bytes_refused() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let again = ImageRecord {
         imported_unix_s: 99,
         ..image(2)
@@ -372,7 +372,7 @@ fn importing_twice_is_harmless_and_a_lower_number_for_the_same_bytes_refused() {
 
 #[test]
 fn a_device_claimed_before_it_was_heard_waits_for_its_first_word() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     shell.command(Command::ClaimDevice(id(7))).unwrap();
     shell
         .command(Command::Assign(
@@ -399,7 +399,7 @@ fn a_device_claimed_before_it_was_heard_waits_for_its_first_word() {
 
 #[test]
 fn a_build_that_nobody_asked_for_or_that_gives_something_else_is_not_believed() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     shell.import(3);
     let key = shell.builds.pop().unwrap();
     let artefact = ArtefactRecord {
@@ -435,7 +435,7 @@ fn a_build_that_nobody_asked_for_or_that_gives_something_else_is_not_believed() 
 
 #[test]
 fn two_images_of_a_class_never_have_the_same_sequence_number() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let before = shell.changes.len();
     let rival = ImageRecord {
         sequence_number: 2,
@@ -472,7 +472,7 @@ fn two_images_of_a_class_never_have_the_same_sequence_number() {
 
 #[test]
 fn importing_again_repeats_a_build_that_had_failed() {
-    let mut shell = Shell::new(CoreConfig::default());
+    let mut shell = Shell::new(open());
     shell.import(1);
     let key = shell.builds.pop().unwrap();
     shell.built(key, Err("cannot use blob".into()));
@@ -489,7 +489,7 @@ fn importing_again_repeats_a_build_that_had_failed() {
 
 #[test]
 fn who_is_silent_for_three_intervals_needs_a_person_once_the_gateway_could_have_heard() {
-    let mut shell = Shell::new(CoreConfig::default());
+    let mut shell = Shell::new(open());
     shell.check_in(1, 1, &check_in(1, 1));
     shell.command(Command::ClaimDevice(id(1))).unwrap();
     let interval_ms = 3_600_000;
@@ -522,7 +522,7 @@ fn who_is_silent_for_three_intervals_needs_a_person_once_the_gateway_could_have_
 
 #[test]
 fn a_withheld_image_needs_a_person_and_an_offered_one_does_not() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     shell.check_in(1, 2, &check_in(1, 1));
     assert_eq!(shell.gateway.needs(shell.now()), []);
     let mut said = check_in(1, 1);
@@ -541,7 +541,7 @@ fn a_withheld_image_needs_a_person_and_an_offered_one_does_not() {
 
 #[test]
 fn a_label_names_one_device_and_goes_with_it() {
-    let mut shell = Shell::new(CoreConfig::default());
+    let mut shell = Shell::new(open());
     shell.check_in(1, 1, &check_in(1, 1));
     shell.check_in(2, 1, &check_in(2, 1));
     let label = |text| Label::new(text).unwrap();
@@ -573,7 +573,7 @@ fn a_label_names_one_device_and_goes_with_it() {
 
 #[test]
 fn an_image_one_byte_over_the_slot_is_refused_with_both_sizes() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     shell.import(3);
     let said = |slot_capacity_bytes| wire_checkin::CheckIn {
         slot_capacity_bytes,

@@ -16,11 +16,11 @@ fn slow() -> CoreConfig {
         rate: BitsPerSecond::new(8_000).unwrap(),
         mtu: 600,
         block_size_max: BlockSize::B512,
-        ..LinkConfig::default()
+        ..open_link()
     };
     CoreConfig {
         links: vec![slow],
-        ..CoreConfig::default()
+        ..open()
     }
 }
 

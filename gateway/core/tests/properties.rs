@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use gateway_core::{Change, Command, CoreConfig, GroupName, Offer, Selector, Terms, UpdateState};
+use gateway_core::{Change, Command, GroupName, Offer, Selector, Terms, UpdateState};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use wire_checkin::{DeviceId, Outcome};
@@ -118,7 +118,7 @@ fn run(shell: &mut Shell, message_id: u16, step: &Step) -> Option<wire_checkin::
 }
 
 fn gateway_with_images() -> Shell {
-    let mut shell = Shell::new(CoreConfig::default());
+    let mut shell = Shell::new(open());
     (1..=IMAGES).for_each(|number| shell.import(number));
     shell
         .command(Command::CreateGroup(GroupName::new("even").unwrap()))
@@ -230,7 +230,7 @@ proptest! {
         datagrams in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 1..60),
         flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..60),
     ) {
-        let mut shell = Shell::ready(CoreConfig::default());
+        let mut shell = Shell::ready(open());
         for datagram in &datagrams {
             shell.send(peer(1), datagram);
         }

@@ -18,7 +18,7 @@ fn every_outcome_that_withholds_an_image_is_explained_where_the_device_is_shown(
         .map(Outcome::from_code)
         .filter(|outcome| outcome.withholds())
     {
-        let mut shell = Shell::ready(CoreConfig::default());
+        let mut shell = Shell::ready(open());
         shell.check_in(1, 1, &check_in(1, 1));
         let mut news = check_in(1, 1);
         news.last_update = common::outcome(2, outcome);
@@ -47,7 +47,7 @@ fn every_outcome_that_withholds_an_image_is_explained_where_the_device_is_shown(
 #[test]
 fn an_update_that_never_comes_to_an_end_is_explained_too() {
     for outcome in [Outcome::Cancelled, Outcome::PayloadChanged] {
-        let mut shell = Shell::ready(CoreConfig::default());
+        let mut shell = Shell::ready(open());
         for at in 0..5 {
             shell.check_in(1, 10 + 2 * at, &check_in(1, 1));
             let mut news = check_in(1, 1);
@@ -68,7 +68,7 @@ fn an_update_that_never_comes_to_an_end_is_explained_too() {
 fn every_reason_to_wait_is_explained_and_calls_somebody_when_it_lasts() {
     for reason in [0, 1, 2, 3, u8::MAX].map(DeferralReason::from_code) {
         for stage in [DeferralStage::Download, DeferralStage::Restart] {
-            let mut shell = Shell::ready(CoreConfig::default());
+            let mut shell = Shell::ready(open());
             shell.check_in(1, 1, &check_in(1, 1));
             let waits = |seconds| {
                 let deferral = Some(Deferral {
@@ -108,7 +108,7 @@ fn every_reason_to_wait_is_explained_and_calls_somebody_when_it_lasts() {
 fn how_long_is_too_long_is_the_operators_to_say() {
     let mut shell = Shell::ready(CoreConfig {
         deferral_patience_s: 3_600,
-        ..CoreConfig::default()
+        ..open()
     });
     for (message_id, (seconds, overdue)) in [(3_600, 0), (3_601, 1)].into_iter().enumerate() {
         let said = wire_checkin::CheckIn {

@@ -4,7 +4,6 @@
 mod common;
 
 use common::*;
-use gateway_core::CoreConfig;
 use wire_coap::{BlockNumber, BlockSize, BlockValue, Message};
 
 /// Asks for the first block of `path`, as a device does that hears nothing; the size it is answered with in the end.
@@ -27,7 +26,7 @@ fn size_after(shell: &mut Shell, path: &[&str], times: u16) -> u32 {
 
 #[test]
 fn a_block_that_is_asked_for_again_and_again_comes_smaller_and_people_are_told() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let path = shell.check_in(1, 2, &check_in(1, 1)).job.unwrap().path;
     assert_eq!(size_after(&mut shell, &[path.as_str()], 9), 1_024);
     assert_eq!(shell.gateway.device(id(1)).unwrap().next_step, None);
@@ -42,7 +41,7 @@ fn a_block_that_is_asked_for_again_and_again_comes_smaller_and_people_are_told()
 
 #[test]
 fn an_answer_that_does_not_arrive_goes_without_its_envelope() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let envelope = |shell: &mut Shell, id: u16| shell.check_in(1, id, &check_in(1, 1)).envelope.is_some();
     let with = (2..100).take_while(|id| envelope(&mut shell, *id)).count();
     // An envelope of 300 bytes needs a block of 512: two halvings, for ten answers each, and the one that was made before.

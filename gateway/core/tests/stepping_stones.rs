@@ -11,7 +11,7 @@ use wire_checkin::Outcome;
 
 /// A gateway with these images, and device 1 claimed.
 fn gateway(images: &[(u64, u64)]) -> Shell {
-    let mut shell = Shell::new(CoreConfig::default());
+    let mut shell = Shell::new(open());
     images
         .iter()
         .for_each(|(number, least)| import(&mut shell, *number, *least));
@@ -235,7 +235,7 @@ proptest! {
 fn a_stone_whose_key_was_revoked_is_no_stone() {
     let mut shell = Shell::new(CoreConfig {
         trusted_keys: Some([[7; 8]].into()),
-        ..CoreConfig::default()
+        ..open()
     });
     shell.command(Command::ClaimDevice(id(1))).unwrap();
     import(&mut shell, 1, 0);

@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use gateway_core::{Bytes, Change, Command, CoreConfig, Reply, Selector, Stage, Terms};
+use gateway_core::{Bytes, Change, Command, Reply, Selector, Stage, Terms};
 use proptest::prelude::*;
 use wire_coap::{
     Block2Fetch, BlockNumber, BlockSize, BlockValue, Code, ETag, FetchPlan, FetchedBlock, Message,
@@ -72,7 +72,7 @@ fn plan(size: BlockSize) -> FetchPlan {
 #[test]
 fn a_whole_transfer_survives_restarts_of_the_gateway() {
     for size in [BlockSize::B16, BlockSize::B64, BlockSize::B1024] {
-        let mut shell = Shell::ready(CoreConfig::default());
+        let mut shell = Shell::ready(open());
         let (path, payload) = offered(&mut shell);
         assert_eq!(fetch(&mut shell, &[&path], plan(size), 3), payload);
     }
@@ -80,7 +80,7 @@ fn a_whole_transfer_survives_restarts_of_the_gateway() {
 
 #[test]
 fn a_transfer_resumes_in_the_middle() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let (path, payload) = offered(&mut shell);
     shell.restart();
     let plan = FetchPlan {
@@ -92,7 +92,7 @@ fn a_transfer_resumes_in_the_middle() {
 
 #[test]
 fn any_client_gets_an_image_by_its_digest_alone() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let name = digest(2).short_hex();
     let first = shell.ask(peer(9), &get(1, &["i", &name], None));
     let first = Message::parse(&first).unwrap();
@@ -113,7 +113,7 @@ fn any_client_gets_an_image_by_its_digest_alone() {
 #[test]
 fn coap_rs_69_an_answer_larger_than_a_datagram_comes_in_blocks() {
     for mtu in [128, 300, 576, 1_280] {
-        let mut config = CoreConfig::default();
+        let mut config = open();
         config.default_link.mtu = mtu;
         let room = usize::from(mtu - config.default_link.header_bytes);
         let mut shell = Shell::ready(config);
@@ -132,7 +132,7 @@ fn coap_rs_69_an_answer_larger_than_a_datagram_comes_in_blocks() {
 
 #[test]
 fn an_image_that_is_not_built_yet_is_built_once_and_asked_for_later() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     shell.import(3);
     shell.restart();
     let name = digest(3).short_hex();
@@ -154,7 +154,7 @@ fn an_image_that_is_not_built_yet_is_built_once_and_asked_for_later() {
 
 #[test]
 fn aiocoap_246_300_every_block_carries_the_tag_and_the_first_one_the_size() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let (path, payload) = offered(&mut shell);
     let tag = shell
         .disk
@@ -178,7 +178,7 @@ fn aiocoap_246_300_every_block_carries_the_tag_and_the_first_one_the_size() {
 
 #[test]
 fn size2_in_a_request_is_answered_on_any_block() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let (path, _) = offered(&mut shell);
     let mut datagram = get(60, &[&path], block(3, BlockSize::B64));
     // Size2 is 28: delta 5 from Block2, no value.
@@ -191,7 +191,7 @@ fn size2_in_a_request_is_answered_on_any_block() {
 
 #[test]
 fn a_block_past_the_end_is_bad_and_an_unknown_path_not_found() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let (path, _) = offered(&mut shell);
     let past = shell.ask(peer(1), &get(50, &[&path], block(16, BlockSize::B64)));
     assert_eq!(code(&past), Code::BAD_REQUEST);
@@ -214,7 +214,7 @@ fn a_block_past_the_end_is_bad_and_an_unknown_path_not_found() {
 
 #[test]
 fn other_methods_are_not_allowed() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let (path, _) = offered(&mut shell);
     assert_eq!(
         code(&shell.ask(peer(1), &get(1, &["c"], None))),
@@ -228,7 +228,7 @@ fn other_methods_are_not_allowed() {
 
 #[test]
 fn the_resources_are_discovered() {
-    let mut shell = Shell::new(CoreConfig::default());
+    let mut shell = Shell::new(open());
     let reply = shell.ask(peer(1), &get(1, &[".well-known", "core"], None));
     let message = Message::parse(&reply).unwrap();
     assert!(core::str::from_utf8(message.payload()).unwrap().contains("</c>"));
@@ -237,7 +237,7 @@ fn the_resources_are_discovered() {
 
 #[test]
 fn a_payload_that_cannot_be_read_is_built_again_and_asked_for_later() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let (path, _) = offered(&mut shell);
     shell.disk.0.clear();
     let reply = shell.ask(peer(1), &get(50, &[&path], None));
@@ -254,7 +254,7 @@ fn a_payload_that_cannot_be_read_is_built_again_and_asked_for_later() {
 
 #[test]
 fn a_payload_that_cannot_be_built_again_is_not_tried_for_ever() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let (path, _) = offered(&mut shell);
     shell.disk.0.clear();
     shell.ask(peer(1), &get(50, &[&path], None));
@@ -268,7 +268,7 @@ fn a_payload_that_cannot_be_built_again_is_not_tried_for_ever() {
 
 #[test]
 fn a_payload_lost_with_the_disk_is_built_again_under_the_same_path() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let (path, payload) = offered(&mut shell);
     shell.disk.0.clear();
     shell
@@ -284,7 +284,7 @@ fn a_payload_lost_with_the_disk_is_built_again_under_the_same_path() {
 
 #[test]
 fn payloads_lost_with_the_disk_are_built_at_the_start_and_not_only_when_asked_for() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let (path, payload) = offered(&mut shell);
     shell.disk.0.clear();
     shell
@@ -309,7 +309,7 @@ fn payloads_lost_with_the_disk_are_built_at_the_start_and_not_only_when_asked_fo
 
 #[test]
 fn progress_is_seen_while_it_happens_and_after_a_restart() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let (path, _) = offered(&mut shell);
     assert_eq!(shell.gateway.updates()[0].stage, Stage::Offered);
     for number in 0..8 {
@@ -338,7 +338,7 @@ fn progress_is_seen_while_it_happens_and_after_a_restart() {
 
 #[test]
 fn checking_in_again_keeps_the_progress() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let (path, _) = offered(&mut shell);
     shell.ask(peer(1), &get(50, &[&path], block(3, BlockSize::B64)));
     shell.check_in(1, 51, &check_in(1, 1));
@@ -355,7 +355,7 @@ fn checking_in_again_keeps_the_progress() {
 
 #[test]
 fn a_device_has_one_offer_at_a_time() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     let (first, _) = offered(&mut shell);
     shell.check_in(1, 3, &check_in(1, 2));
     assert_eq!(code(&shell.ask(peer(1), &get(4, &[&first], None))), Code::CONTENT);
@@ -380,7 +380,7 @@ proptest! {
     fn any_block_at_any_time_is_the_right_one(
         asked in prop::collection::vec((0_u32..70, 0_u8..7, any::<bool>()), 1..40)
     ) {
-        let mut shell = Shell::ready(CoreConfig::default());
+        let mut shell = Shell::ready(open());
         let (path, payload) = offered(&mut shell);
         for (at, (number, szx, restart)) in asked.into_iter().enumerate() {
             if restart {
@@ -402,7 +402,7 @@ proptest! {
 
 #[test]
 fn a_pause_stops_blocks_keeps_what_was_told_and_lasts_over_a_restart() {
-    let mut shell = Shell::ready(CoreConfig::default());
+    let mut shell = Shell::ready(open());
     // Device 1 is in the middle, device 2 has everything, device 3 was told nothing yet.
     for number in 2..=3 {
         shell.check_in(number, 1, &check_in(number, 1));

@@ -10,14 +10,22 @@
 //! ```
 //!
 //! The socket has mode 0600, its directory is private when the gateway made it, and the peer must be the gateway's
-//! own user or root. Everything is bounded: lines, bodies, connections, and the time a caller may take.
+//! own user or root. Technicians elsewhere ask the same over TLS, where a gateway is configured to listen ([`remote`]), as far as
+//! their [`role`] goes. Everything is bounded: lines, bodies, connections, and the time a caller may take.
 
 #[cfg(unix)]
 mod caller;
 #[cfg(unix)]
+pub mod conversation;
+#[cfg(unix)]
 pub(crate) mod deed;
 #[cfg(unix)]
 pub mod listener;
+#[cfg(unix)]
+pub mod remote;
+pub mod role;
+#[cfg(unix)]
+pub mod turned_away;
 
 use std::sync::Arc;
 
@@ -67,6 +75,10 @@ pub enum Ask {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         detached_at: Option<usize>,
     },
+    /// The body is a signed set of trust anchors.
+    AnchorsImport {},
+    /// Every set of trust anchors.
+    AnchorsList {},
     /// Every image.
     ImageList {},
     /// One image.
@@ -129,6 +141,18 @@ pub enum Ask {
         #[serde(default)]
         names: DeviceNames,
     },
+    /// Enrols a device by a key of its own.
+    DeviceEnrolKey {
+        /// Its identifier in hex.
+        device: String,
+        /// What it is called.
+        #[serde(default)]
+        names: DeviceNames,
+        /// The public key, in hex.
+        public_key: String,
+    },
+    /// What devices with keys of their own know the gateway by.
+    DeviceGatewayKey {},
     /// The body is the credentials record of a device that has none.
     DeviceEnrol {
         /// Its identifier in hex.
@@ -147,6 +171,21 @@ pub enum Ask {
         /// Its identifier in hex, or its label.
         device: String,
         /// How long the old ones count at most.
+        old_valid_s: u32,
+    },
+    /// The body is identity and key of DTLS, of a device that has none: [`gateway_core::Psk::encode`].
+    DeviceEnrolPsk {
+        /// Its identifier in hex.
+        device: String,
+        /// What it is called.
+        #[serde(default)]
+        names: DeviceNames,
+    },
+    /// The body is a device's new identity and key of DTLS.
+    DeviceRotatePsk {
+        /// Its identifier in hex, or its label.
+        device: String,
+        /// How long the old one counts at most.
         old_valid_s: u32,
     },
     /// The body is a factory's list.
@@ -362,8 +401,20 @@ pub enum EngineAsk {
     WithBody(Ask, Secrets),
     /// A verified image whose bytes are already kept.
     Import(Box<gateway_core::ImageRecord>),
+    /// What a publisher states to be the latest, its signature checked.
+    ImportStatement(Box<gateway_core::StatementRecord>),
     /// An import that failed, for the audit trail.
     ImportRejected(String),
+    /// Somebody who may not, for the audit trail.
+    #[cfg(unix)]
+    TurnedAway {
+        /// What they wanted.
+        what: turned_away::What,
+        /// One clause.
+        why: String,
+        /// How many were turned away since the last entry without one.
+        omitted: u64,
+    },
 }
 
 /// Bytes that are wiped when they are dropped, and not printed.

@@ -1,5 +1,6 @@
-//! The CLI's end of the admin socket. Blocking: a command asks one thing and ends.
+//! The CLI's end of the admin socket, or of TLS to a gateway elsewhere. Blocking: a command asks one thing and ends.
 
+pub mod remote;
 mod stream;
 
 use std::fs::File;
@@ -10,12 +11,20 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use remote::Remote;
+
 use crate::admin::{ANSWER_BYTES_MAX, Answer, AnswerResult, Ask, PROTOCOL_VERSION, Question};
 
-/// Where a gateway listens for technicians.
+/// A gateway, and the way to it.
 #[derive(Debug, Clone)]
 pub struct Client {
-    socket: PathBuf,
+    way: Way,
+}
+
+#[derive(Debug, Clone)]
+enum Way {
+    Socket(PathBuf),
+    Remote(Box<Remote>),
 }
 
 /// Why a question has no answer.
@@ -38,6 +47,23 @@ pub enum ClientError {
         /// What the system says.
         #[source]
         source: io::Error,
+    },
+    /// Nobody listens there, or nobody can be reached.
+    #[error("no gateway answers at {gateway}")]
+    Unreachable {
+        /// Host and port.
+        gateway: String,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// One of the two does not believe the other's certificate.
+    #[error("{problem}")]
+    Disbelief {
+        /// One clause.
+        problem: String,
+        /// What to do next.
+        hint: String,
     },
     /// The file to send cannot be read.
     #[error("cannot read {path}")]
@@ -76,7 +102,16 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 impl Client {
     /// Of the gateway that listens on `socket`. Nothing is opened yet.
     pub fn new(socket: PathBuf) -> Client {
-        Client { socket }
+        Client {
+            way: Way::Socket(socket),
+        }
+    }
+
+    /// Of a gateway on another machine. Nothing is connected yet.
+    pub fn of(remote: Remote) -> Client {
+        Client {
+            way: Way::Remote(Box::new(remote)),
+        }
     }
 
     /// Asks, and returns the document as it came.
@@ -111,16 +146,7 @@ impl Client {
     }
 
     fn converse(&self, ask: Ask, body_bytes: u64, body: &mut dyn Read) -> Result<Value, ClientError> {
-        let mut stream = stream::connect(&self.socket).map_err(|source| {
-            let socket = self.socket.clone();
-            match source.kind() {
-                io::ErrorKind::PermissionDenied => ClientError::NotYours { socket, source },
-                _ => ClientError::NotRunning { socket, source },
-            }
-        })?;
-        stream
-            .set_read_timeout(Some(ANSWER_TIMEOUT))
-            .map_err(ClientError::Broken)?;
+        let mut stream = self.connect()?;
         let question = Question {
             v: PROTOCOL_VERSION,
             ask,
@@ -131,14 +157,16 @@ impl Client {
         // A gateway that refuses the question may close before it has read the body: its answer counts.
         let sent = stream
             .write_all(&line)
-            .and_then(|()| io::copy(&mut body.take(body_bytes), &mut stream));
+            .and_then(|()| io::copy(&mut body.take(body_bytes), &mut stream))
+            .and_then(|_| stream.flush());
         let mut answer = Vec::new();
         let read = BufReader::new(stream)
             .take(ANSWER_BYTES_MAX)
             .read_until(b'\n', &mut answer);
         if answer.is_empty() {
-            sent.map_err(ClientError::Broken)?;
-            read.map_err(ClientError::Broken)?;
+            // Why the other end broke off is said by what came from there.
+            read.map_err(|error| self.broken(error))?;
+            sent.map_err(|error| self.broken(error))?;
             return Err(ClientError::Broken(io::ErrorKind::UnexpectedEof.into()));
         }
         let answer: Answer = serde_json::from_slice(&answer).map_err(ClientError::NotUnderstood)?;
@@ -146,6 +174,35 @@ impl Client {
             AnswerResult::Ok(document) => Ok(document),
             AnswerResult::Refused { problem, hint } => Err(ClientError::Refused { problem, hint }),
             AnswerResult::Failed { problem } => Err(ClientError::Failed { problem }),
+        }
+    }
+}
+
+impl Client {
+    fn connect(&self) -> Result<Box<dyn stream::Stream>, ClientError> {
+        match &self.way {
+            Way::Socket(socket) => stream::local(socket).map_err(|source| {
+                let socket = socket.clone();
+                match source.kind() {
+                    io::ErrorKind::PermissionDenied => ClientError::NotYours { socket, source },
+                    _ => ClientError::NotRunning { socket, source },
+                }
+            }),
+            Way::Remote(remote) => stream::remote(remote).map_err(|source| ClientError::Unreachable {
+                gateway: remote.gateway.clone(),
+                source,
+            }),
+        }
+    }
+
+    fn broken(&self, error: io::Error) -> ClientError {
+        let explained = match &self.way {
+            Way::Socket(_) => None,
+            Way::Remote(remote) => remote.explain(&error),
+        };
+        match explained {
+            Some((problem, hint)) => ClientError::Disbelief { problem, hint },
+            None => ClientError::Broken(error),
         }
     }
 }

@@ -6,6 +6,7 @@
 //! [`keys`] is the table of every key, of which example and reference are made.
 
 pub mod keys;
+mod remote;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -15,19 +16,26 @@ use std::str::FromStr;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::hex;
 use crate::logging::LogFormat;
+
+pub use remote::{REVOKED_MAX, Remote, TECHNICIANS_MAX};
 
 /// A checked configuration. Every path is absolute or relative to the working directory, never to the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Where CoAP is spoken. Port 0 asks the system for a free one (tests).
     pub listen: SocketAddr,
+    /// Where CoAP is spoken over DTLS. `None`: nowhere.
+    pub coaps_listen: Option<SocketAddr>,
     /// Directory of database, images and artefacts. Created with mode 0700.
     pub state_dir: PathBuf,
     /// The technician's Unix socket, mode 0600.
     pub admin_socket: PathBuf,
     /// Where metrics, health and readiness are served over HTTP: a loopback address. `None`: nowhere.
     pub metrics: Option<SocketAddr>,
+    /// Technicians on other machines; `None`: there are none.
+    pub remote: Option<Remote>,
     /// How lines of the log are written.
     pub log: LogFormat,
     /// SPKI PEM files of the publishers whose images may be imported.
@@ -42,6 +50,12 @@ pub struct Config {
     pub build_workers: usize,
     /// What images and artefacts may take on the disk; `None`: whatever there is.
     pub disk_bytes_max: Option<u64>,
+    /// Who is served on the link of peers that no prefix covers.
+    pub access: Access,
+    /// Where the address of a datagram is believed, so that nobody is asked to echo anything.
+    pub trusted_prefixes: Vec<IpPrefix>,
+    /// First 8 bytes of the digests of images that everybody may fetch, whoever is served.
+    pub public_images: Vec<[u8; 8]>,
     /// The links, in file order. The most specific prefix wins.
     pub links: Vec<Link>,
 }
@@ -61,6 +75,19 @@ pub struct Link {
     pub block_size_max: u16,
     /// Largest IP packet.
     pub mtu: u16,
+    /// Who is served on it.
+    pub access: Access,
+}
+
+/// Who is served.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Whoever asks.
+    Open,
+    /// Devices that have a key.
+    #[default]
+    Authenticated,
 }
 
 /// An address prefix such as `127.1.0.0/16` or `fd00::/8`.
@@ -138,6 +165,13 @@ impl Config {
                 &file.listen,
                 "an address and port such as \"[::]:5683\"",
             )?,
+            coaps_listen: file
+                .coaps_listen
+                .as_ref()
+                .map(|text| {
+                    document.parsed("coaps_listen", text, "an address and port such as \"[::]:5684\"")
+                })
+                .transpose()?,
             state_dir,
             admin_socket,
             metrics: file
@@ -145,6 +179,10 @@ impl Config {
                 .as_ref()
                 .map(|text| document.loopback("metrics", text))
                 .transpose()?,
+            remote: match &file.remote {
+                Some(remote) => Some(remote.check(&document, base)?),
+                None => None,
+            },
             log: file.log,
             trust: file.trust.iter().map(|path| base.join(path)).collect(),
             check_in_interval_s: document.within(
@@ -168,10 +206,23 @@ impl Config {
                     Some(document.within("disk_bytes_max", max, DISK_BYTES_MAX_MIN, DISK_BYTES_MAX_MAX)?)
                 }
             },
+            access: file.access,
+            trusted_prefixes: match &file.trusted_prefixes {
+                Some(prefixes) => prefixes
+                    .iter()
+                    .map(|text| document.parsed("trusted_prefixes", text, PREFIX_EXPECTS))
+                    .collect::<Result<_, _>>()?,
+                None => default_trusted_prefixes(),
+            },
+            public_images: file
+                .public_images
+                .iter()
+                .map(|text| document.image("public_images", text))
+                .collect::<Result<_, _>>()?,
             links: file
                 .link
                 .iter()
-                .map(|link| link.check(&document))
+                .map(|link| link.check(&document, file.access))
                 .collect::<Result<_, _>>()?,
         };
         for (index, link) in file.link.iter().enumerate() {
@@ -196,9 +247,11 @@ impl Config {
 struct File {
     #[serde(default = "default_listen")]
     listen: Spanned<String>,
+    coaps_listen: Option<Spanned<String>>,
     state_dir: PathBuf,
     admin_socket: Option<PathBuf>,
     metrics: Option<Spanned<String>>,
+    remote: Option<remote::RemoteTable>,
     #[serde(default)]
     log: LogFormat,
     trust: Vec<PathBuf>,
@@ -211,6 +264,11 @@ struct File {
     #[serde(default = "default_build_workers")]
     build_workers: Spanned<u64>,
     disk_bytes_max: Option<Spanned<u64>>,
+    #[serde(default)]
+    access: Access,
+    trusted_prefixes: Option<Vec<Spanned<String>>>,
+    #[serde(default)]
+    public_images: Vec<Spanned<String>>,
     #[serde(default)]
     link: Vec<LinkTable>,
 }
@@ -226,6 +284,14 @@ struct LinkTable {
     block_size_max: Spanned<u64>,
     #[serde(default = "default_mtu")]
     mtu: Spanned<u64>,
+    access: Option<Access>,
+}
+
+fn default_trusted_prefixes() -> Vec<IpPrefix> {
+    let parsed = gateway_core::PRIVATE_PREFIXES.iter().map(|text| text.parse());
+    parsed
+        .map(|prefix| prefix.expect("each is address/length"))
+        .collect()
 }
 
 fn default_listen() -> Spanned<String> {
@@ -257,7 +323,7 @@ fn default_mtu() -> Spanned<u64> {
 }
 
 impl LinkTable {
-    fn check(&self, document: &Document<'_>) -> Result<Link, ConfigError> {
+    fn check(&self, document: &Document<'_>, access: Access) -> Result<Link, ConfigError> {
         let name = self.name.as_ref();
         let readable = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.';
         if name.is_empty() || name.len() > 32 || !name.chars().all(readable) {
@@ -289,12 +355,13 @@ impl LinkTable {
             ack_timeout_ms: document.within("ack_timeout_ms", &self.ack_timeout_ms, 100, 600_000)? as u32,
             block_size_max: block_size_max as u16,
             mtu: document.within("mtu", &self.mtu, 127, 65_535)? as u16,
+            access: self.access.unwrap_or(access),
         })
     }
 }
 
 /// What the core calls the link of peers that no prefix covers.
-const DEFAULT_LINK: &str = "default";
+pub const DEFAULT_LINK: &str = "default";
 
 const PREFIX_EXPECTS: &str = "address/length, with zeros behind the length, such as \"127.1.0.0/16\"";
 
@@ -318,6 +385,23 @@ impl Document<'_> {
                 format!("expects {expects}, found \"{}\"", value.as_ref()),
             )
         })
+    }
+
+    /// The beginning of a digest, as the path of an image names it.
+    fn image(&self, key: &str, value: &Spanned<String>) -> Result<[u8; 8], ConfigError> {
+        let mut short = [0; 8];
+        let digits = value.as_ref().get(..16).unwrap_or_default();
+        let is_hex = value.as_ref().chars().all(|digit| digit.is_ascii_hexdigit());
+        match is_hex && hex::fill(digits, &mut short) {
+            true => Ok(short),
+            false => {
+                let problem = format!(
+                    "expects 16 hex digits or more of an image's digest, found \"{}\"",
+                    value.as_ref()
+                );
+                Err(self.invalid(value.span(), key, problem))
+            }
+        }
     }
 
     /// An address that only this machine reaches.

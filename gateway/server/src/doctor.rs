@@ -11,6 +11,7 @@
 //! | database | damaged, or of a newer version | |
 //! | clock | reads a time before this program was written | |
 //! | gateway | runs and does not answer | does not run |
+//! | anchors | | devices without the set of trust anchors in force |
 //! | socket | CoAP cannot be spoken where configured | |
 //! | buffers | | receive buffer smaller than wanted |
 

@@ -5,10 +5,12 @@
 //! the air that a crash could forget, and a burst of check-ins costs one commit. A block needs no change, so serving
 //! blocks never waits for the disk's commit.
 
+mod anchors;
 mod answer;
 mod identity;
 mod keep;
 mod look;
+mod secure;
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,11 +19,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gateway_core::{
-    BuildOutcome, BuildRequest, Change, Effect, File, Gateway, ImageDigest, ImageRecord, Transmit,
+    BuildOutcome, BuildRequest, Change, Channel, Effect, File, Gateway, ImageDigest, ImageRecord, Transmit,
 };
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::deed::{Deed, outcome};
+use crate::admin::turned_away::What;
 use crate::admin::{AnswerResult, Ask, Call, EngineAsk};
 use crate::artefacts::BuildPool;
 use crate::audit::Entry;
@@ -29,6 +32,7 @@ use crate::blobs::Blobs;
 use crate::clock::Clock;
 use crate::observe::{Look, Meters};
 use crate::store::{Store, StoreError};
+use crate::turned_away;
 use crate::udp::{CoapSocket, DATAGRAM_BYTES_MAX};
 use crate::update_log;
 
@@ -36,12 +40,16 @@ use crate::update_log;
 /// 10 ms; 64 check-ins share it.
 const BATCH_DATAGRAMS_MAX: usize = 64;
 
+pub use secure::SecurePort;
+
 /// What the engine is made of.
 pub struct Parts {
     /// The core, with everything stored replayed into it.
     pub core: Gateway,
     /// Where devices speak.
     pub socket: CoapSocket,
+    /// Where they speak over DTLS, if anywhere.
+    pub secure: Option<SecurePort>,
     /// Where decisions are kept.
     pub store: Store,
     /// What is served.
@@ -111,6 +119,7 @@ impl Engine {
     /// Works until `stop` completes, then stores every counter. Only a database that fails ends it before.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), StoreError> {
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
+        let mut secure_buffer = [0; DATAGRAM_BYTES_MAX];
         let mut stop = std::pin::pin!(stop);
         let now = self.parts.clock.now();
         self.parts.core.handle_start(now);
@@ -121,6 +130,9 @@ impl Engine {
             tokio::select! {
                 () = &mut stop => break,
                 received = self.parts.socket.receive(&mut buffer) => self.take_datagrams(received, &mut buffer),
+                received = secure::receive(self.parts.secure.as_ref(), &mut secure_buffer) => {
+                    self.take_secure_datagrams(received, &mut secure_buffer);
+                }
                 Some(call) = self.parts.calls.recv() => self.take_call(call),
                 Some(outcome) = self.parts.built.recv() => self.take_built(outcome),
                 Some(look) = self.parts.looks.recv() => self.take_look(look).await,
@@ -128,6 +140,7 @@ impl Engine {
                     let now = self.parts.clock.now();
                     self.parts.core.handle_timeout(now);
                     self.collect();
+                    self.secure_timeout();
                 }
             }
         }
@@ -140,10 +153,10 @@ impl Engine {
     /// When the core wants to be asked again; far away when it does not.
     fn wake(&self) -> tokio::time::Instant {
         let far = || tokio::time::Instant::now() + Duration::from_secs(3_600);
-        self.parts
-            .core
-            .poll_timeout()
-            .map_or_else(far, |ms| self.parts.clock.at(ms).into())
+        let secure = self.parts.secure.as_ref().and_then(SecurePort::poll_timeout);
+        let due = [self.parts.core.poll_timeout(), secure];
+        let due = due.into_iter().flatten().min();
+        due.map_or_else(far, |ms| self.parts.clock.at(ms).into())
     }
 
     /// The datagram that woke us and those behind it, up to a batch.
@@ -222,10 +235,15 @@ impl Engine {
                 result
             }
             EngineAsk::Import(image) => return self.take_import(*image, &who, answer),
+            EngineAsk::ImportStatement(statement) => self.take_statement(*statement, &who),
             EngineAsk::ImportRejected(problem) => {
                 let outcome = format!("refused: {problem}");
                 self.audit(Entry::now(&who, "image-import", "", outcome));
                 AnswerResult::Refused { problem, hint: None }
+            }
+            EngineAsk::TurnedAway { what, why, omitted } => {
+                self.audit_turned_away(&who, what, &why, omitted);
+                AnswerResult::ok(&())
             }
         };
         self.collect();
@@ -264,6 +282,22 @@ impl Engine {
         }
     }
 
+    fn audit_turned_away(&mut self, who: &str, what: What, why: &str, omitted: u64) {
+        let mut deed = match what {
+            What::Question(ask) => self.identified(Deed::told(&ask)),
+            What::Socket => Deed::of_connecting("connect-socket"),
+            What::Remote => Deed::of_connecting("connect-remote"),
+        };
+        if omitted > 0 {
+            let space = if deed.detail.is_empty() { "" } else { " " };
+            deed.detail = format!("{}{space}omitted={omitted}", deed.detail);
+        }
+        self.audit(Entry {
+            device: deed.device,
+            ..Entry::now(who, &deed.what, deed.detail, format!("refused: {why}"))
+        });
+    }
+
     fn audit(&mut self, entry: Entry) {
         entry.log();
         self.pending.audit.push(entry);
@@ -280,6 +314,10 @@ impl Engine {
         }
         while let Some(transmit) = self.parts.core.poll_transmit() {
             self.pending.transmits.push(transmit);
+        }
+        self.refresh_keys();
+        if let Some(notice) = self.parts.core.poll_notice() {
+            turned_away::tell(&notice);
         }
     }
 
@@ -312,8 +350,8 @@ impl Engine {
             }
             self.backlog.pop_front();
         }
-        for Transmit { peer, bytes } in transmits {
-            if let Err(error) = self.parts.socket.send(peer, &bytes).await {
+        for transmit in transmits {
+            if let Err(error) = self.send(transmit).await {
                 self.count_error("send", &error);
             }
         }
@@ -322,6 +360,14 @@ impl Engine {
             let _ = sender.send(answer);
         }
         Ok(())
+    }
+
+    async fn send(&mut self, transmit: Transmit) -> io::Result<()> {
+        let Transmit { peer, channel, bytes } = transmit;
+        match channel {
+            Channel::Plain => self.parts.socket.send(peer, &bytes).await,
+            Channel::Session(_) | Channel::Handshake => self.send_secure(peer, channel, bytes).await,
+        }
     }
 
     fn count_error(&mut self, operation: &str, error: &io::Error) {
@@ -343,6 +389,7 @@ mod tests {
         let parts = Parts {
             core: Gateway::new(CoreConfig::default()),
             socket: CoapSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap(),
+            secure: None,
             store,
             blobs: Arc::clone(&blobs),
             built: mpsc::channel(1).1,
@@ -356,7 +403,8 @@ mod tests {
         let nobody = SocketAddr::from(([127, 0, 0, 1], 0));
         for peer in [nobody, peer.local_address().unwrap()] {
             let bytes = b"x".to_vec();
-            engine.pending.transmits.push(Transmit { peer, bytes });
+            let channel = Channel::Plain;
+            engine.pending.transmits.push(Transmit { peer, channel, bytes });
         }
         engine.carry_out().await.unwrap();
         assert_eq!(engine.datagram_errors, 1);

@@ -6,19 +6,22 @@
 use std::borrow::Cow;
 
 use gateway_core::{
-    BadLine, Credentials, DeviceName, Enrolment, GroupName, Import, Kid, Label, NameKind, Octets,
-    SECRET_BYTES, Secret,
+    BadLine, Credentials, DeviceName, Enrolment, GroupName, Import, Kid, Label, NameKind, NotAPskIdentity,
+    Octets, PSK_BYTES_MAX, Psk, PskIdentity, PskKey, PublicKey, SECRET_BYTES, Secret,
 };
 use wire_checkin::DeviceId;
+use wire_edhoc::Fault;
 use zeroize::Zeroizing;
 
 use crate::hex;
 
-/// Columns there may be; the first three must.
-const COLUMNS: [&str; 11] = [
+/// Columns there may be. The first must; of each line one of the next two pairs, or `public_key`, or more of them.
+const COLUMNS: [&str; 14] = [
     "device",
     "kid",
     "secret",
+    "psk_identity",
+    "psk",
     "salt",
     "id_context",
     "gateway_id",
@@ -27,8 +30,8 @@ const COLUMNS: [&str; 11] = [
     "eui",
     "imei",
     "serial",
+    "public_key",
 ];
-const REQUIRED: usize = 3;
 /// As many devices as a gateway claims.
 const LINES_MAX: usize = 20_000;
 /// Every column at its longest, and as much again.
@@ -99,8 +102,15 @@ fn places(head: &str, separator: char) -> Result<Places, ListError> {
             return Err(ListError::Twice(COLUMNS[column]));
         }
     }
-    let missing = (0..REQUIRED).find(|column| places[*column].is_none());
-    missing.map_or(Ok(places), |column| Err(ListError::Missing(COLUMNS[column])))
+    let has = |column: usize| places[column].is_some();
+    // Device; key id and secret, unless there are identity and key of DTLS or a public key; of a pair both.
+    let needs_credentials = has(1) || has(2) || !(has(3) || has(4) || has(PUBLIC_KEY));
+    let needs_psk = has(3) || has(4);
+    let needed = [true, needs_credentials, needs_credentials, needs_psk, needs_psk];
+    let missing = (0..)
+        .zip(needed)
+        .find(|(column, needed)| *needed && !has(*column));
+    missing.map_or(Ok(places), |(column, _)| Err(ListError::Missing(COLUMNS[column])))
 }
 
 struct Wrong {
@@ -129,7 +139,6 @@ fn device(text: &str, separator: char, places: &Places) -> Result<Enrolment, Wro
         let text = fields.get(places[place]?)?.trim();
         (!text.is_empty()).then_some(text)
     };
-    let required = |column| field(column).ok_or_else(|| wrong(column, "it is empty"));
     let mut names = Vec::new();
     for kind in NameKind::ALL {
         if let Some(text) = field(kind.name()) {
@@ -137,29 +146,60 @@ fn device(text: &str, separator: char, places: &Places) -> Result<Enrolment, Wro
             names.push(name.ok_or_else(|| wrong(kind.name(), format!("it is not {}", kind.expects())))?);
         }
     }
-    let kid: Result<Kid, _> = required("kid")?.parse();
-    let credentials = Credentials {
-        kid: kid.map_err(|_| wrong("kid", "it is not 2 to 14 hex digits, an even number of them"))?,
-        gateway_id: octets("gateway_id", field("gateway_id"))?,
-        secret: secret(required("secret")?)?,
-        salt: octets("salt", field("salt"))?,
-        id_context: octets("id_context", field("id_context"))?,
+    let public_key = field(COLUMNS[PUBLIC_KEY]).map(public_key).transpose()?;
+    let credentials = match ["kid", "secret", "salt", "id_context", "gateway_id"].map(field) {
+        [None, None, None, None, None] if places[PSK].is_some() || public_key.is_some() => None,
+        [kid, text, salt, id_context, gateway_id] => {
+            let kid: Result<Kid, _> = kid.ok_or_else(|| wrong("kid", EMPTY))?.parse();
+            let credentials = Credentials {
+                kid: kid.map_err(|_| wrong("kid", "it is not 2 to 14 hex digits, an even number of them"))?,
+                gateway_id: octets("gateway_id", gateway_id)?,
+                secret: secret(text.ok_or_else(|| wrong("secret", EMPTY))?)?,
+                salt: octets("salt", salt)?,
+                id_context: octets("id_context", id_context)?,
+            };
+            let checked = credentials.check();
+            Some(checked.map_err(|_| wrong("kid", "the gateway has the same"))?)
+        }
+    };
+    let psk = match ["psk_identity", "psk"].map(field) {
+        [None, None] if credentials.is_some() || public_key.is_some() => None,
+        [identity, key] => Some(psk(identity, key)?),
     };
     let label = field("label").map(|text| Label::new(text).ok_or_else(|| wrong("label", NO_LABEL)));
     let group = field("group").map(|text| GroupName::new(text).ok_or_else(|| wrong("group", NO_GROUP)));
-    let device = identifier(required("device")?);
+    let device = identifier(field("device").ok_or_else(|| wrong("device", EMPTY))?);
     Ok(Enrolment {
         device: device
             .ok_or_else(|| wrong("device", "it is not 2 to 32 hex digits, an even number of them"))?,
-        credentials: credentials
-            .check()
-            .map_err(|_| wrong("kid", "the gateway has the same"))?,
+        credentials,
+        psk,
+        public_key,
         names,
         label: label.transpose()?,
         group: group.transpose()?,
     })
 }
 
+/// A device's public key as it is typed; also what is wrong with it.
+pub fn read_public_key(text: &str) -> Result<PublicKey, &'static str> {
+    let mut bytes = vec![0; text.len() / 2];
+    match hex::fill(text, &mut bytes).then(|| PublicKey::read(&bytes)) {
+        Some(Ok(key)) => Ok(key),
+        Some(Err(Fault::Point)) => Err("it is no point of the curve P-256"),
+        _ => Err("it is not 64, 66 or 130 hex digits"),
+    }
+}
+
+fn public_key(text: &str) -> Result<PublicKey, Wrong> {
+    read_public_key(text).map_err(|why| wrong("public_key", why))
+}
+
+/// Where [`COLUMNS`] has the identity of DTLS.
+const PSK: usize = 3;
+/// Where it has the public key.
+const PUBLIC_KEY: usize = COLUMNS.len() - 1;
+const EMPTY: &str = "it is empty";
 const NO_LABEL: &str = "it is not 1 to 64 printable characters";
 const NO_GROUP: &str = "it is not 1 to 32 of A-Z a-z 0-9 . _ -";
 
@@ -185,6 +225,39 @@ fn secret(text: &str) -> Result<Secret, Wrong> {
             ))
         }
     }
+}
+
+/// As little is said of a key as of a secret.
+fn psk(identity: Option<&str>, key: Option<&str>) -> Result<Psk, Wrong> {
+    let identity = identity.ok_or_else(|| wrong("psk_identity", EMPTY))?;
+    let identity: Result<PskIdentity, NotAPskIdentity> = identity.parse();
+    let digits = key.ok_or_else(|| wrong("psk", EMPTY))?;
+    let mut bytes = Zeroizing::new([0; PSK_BYTES_MAX]);
+    let bytes = bytes.get_mut(..digits.len() / 2);
+    let key = bytes.filter(|_| digits.is_ascii()).and_then(|bytes| {
+        let is_one = hex::fill(digits, bytes);
+        PskKey::new(bytes).filter(|_| is_one)
+    });
+    let key = key.ok_or_else(|| {
+        let count = digits.chars().count();
+        wrong(
+            "psk",
+            format!("it is not 32 to 64 hex digits, an even number of them, but {count} characters"),
+        )
+    })?;
+    if key.expose().iter().all(|byte| *byte == key.expose()[0]) {
+        return Err(wrong("psk", "all of its bytes are the same"));
+    }
+    Ok(Psk {
+        identity: identity.map_err(|error| wrong("psk_identity", format!("it is none: {error}")))?,
+        key,
+    })
+}
+
+/// A key as it is typed: 32 to 64 hex digits. `None` for anything else, of which nothing is said.
+pub fn psk_key(digits: &str) -> Option<PskKey> {
+    let any = psk(Some("x"), Some(digits));
+    any.ok().map(|psk| psk.key)
 }
 
 fn octets<const MAX: usize>(what: &'static str, text: Option<&str>) -> Result<Octets<MAX>, Wrong> {
@@ -264,9 +337,12 @@ mod tests {
         assert_eq!(first.label, Label::new("roof; \"3\""));
         assert_eq!(first.group, GroupName::new("pumps"));
         assert_eq!(first.names[0].as_str(), "A-1");
-        assert_eq!(first.credentials.salt.to_string(), "9e7ca92223786340");
-        assert_eq!(second.credentials.gateway_id.as_bytes(), [0xFF]);
-        assert_eq!(second.credentials.kid.to_string(), "0002");
+        assert_eq!(
+            first.credentials.as_ref().unwrap().salt.to_string(),
+            "9e7ca92223786340"
+        );
+        assert_eq!(second.credentials.as_ref().unwrap().gateway_id.as_bytes(), [0xFF]);
+        assert_eq!(second.credentials.as_ref().unwrap().kid.to_string(), "0002");
     }
 
     #[test]
@@ -323,10 +399,90 @@ mod tests {
         }
     }
 
+    /// Devices of which some have one kind of key, some the other, and some both.
+    #[test]
+    fn keys_of_dtls_are_read_beside_those_of_oscore() {
+        let list = format!(
+            "device,kid,secret,psk_identity,psk\n\
+             5254,01,{SECRET},,\n5255,,,urn:dev:5255,{SECRET}{SECRET}\n5256,02,{SECRET},0x00ff,{SECRET}\n\
+             5257,,,,\n5258,,,dev,\n5259,,,two words,{SECRET}\n525a,,,dev,{SECRET}0\n525b,,,dev,{}\n",
+            "ab".repeat(16)
+        );
+        let import = read(list.as_bytes(), false).unwrap();
+        let has = |enrolment: &Enrolment| (enrolment.credentials.is_some(), enrolment.psk.is_some());
+        let read: Vec<_> = import.lines.iter().map(|(_, enrolment)| has(enrolment)).collect();
+        assert_eq!(read, [(true, false), (false, true), (true, true)]);
+        let psk = import.lines[1].1.psk.clone().unwrap();
+        assert_eq!(
+            (psk.identity.to_string().as_str(), psk.key.expose().len()),
+            ("urn:dev:5255", 32)
+        );
+        let bad: Vec<_> = import
+            .bad
+            .iter()
+            .map(|bad| (bad.line, bad.what.as_str()))
+            .collect();
+        assert_eq!(
+            bad,
+            [
+                (5, "psk_identity"),
+                (6, "psk"),
+                (7, "psk_identity"),
+                (8, "psk"),
+                (9, "psk")
+            ]
+        );
+        assert!(!import.bad.iter().any(|bad| bad.why.contains("01020304")));
+        let only = super::read(b"device,psk_identity,psk\n", false);
+        assert_eq!(only, Ok(Import::default()));
+    }
+
+    /// A point of RFC 9529 §3: x, and all of it with y.
+    const X: &str = "bbc34960526ea4d32e940cad2a234148ddc21791a12afbcbac93622046dd44f0";
+    const Y: &str = "4519e257236b2a0ce2023f0931f1f386ca7afda64fcde0108c224c51eabf6072";
+
+    #[test]
+    fn a_device_may_have_a_key_of_its_own_or_share_one_or_both() {
+        let list = format!(
+            "device,public_key,kid,secret\n52,{X},,\n53,04{X}{Y},,\n54,,01,{SECRET}\n55,{X},02,{SECRET}\n"
+        );
+        let import = read(list.as_bytes(), false).unwrap();
+        assert_eq!(import.bad, vec![]);
+        let has = |at: usize| {
+            let (_, enrolment) = &import.lines[at];
+            (enrolment.public_key.is_some(), enrolment.credentials.is_some())
+        };
+        assert_eq!(
+            [0, 1, 2, 3].map(has),
+            [(true, false), (true, false), (false, true), (true, true)]
+        );
+        assert_eq!(import.lines[0].1.public_key, import.lines[1].1.public_key);
+        let only = read(
+            format!("device,public_key\n52,{X}\n53,\n54,{SECRET}\n").as_bytes(),
+            false,
+        )
+        .unwrap();
+        let bad: Vec<(usize, &str)> = only.bad.iter().map(|bad| (bad.line, bad.what.as_str())).collect();
+        assert_eq!((only.lines.len(), bad), (1, vec![(3, "kid"), (4, "public_key")]));
+        // Half of what is shared is none.
+        let half = read(
+            format!("device,public_key,kid,secret\n52,{X},,{SECRET}\n").as_bytes(),
+            false,
+        )
+        .unwrap();
+        assert_eq!(half.bad[0].what, "kid");
+    }
+
     #[test]
     fn a_head_line_that_cannot_stand_ends_it() {
         let refused = |head: &str| read(head.as_bytes(), false).unwrap_err();
         assert_eq!(refused("device,kid\n"), ListError::Missing("secret"));
+        assert_eq!(refused("device,psk_identity\n"), ListError::Missing("psk"));
+        assert_eq!(refused("device\n"), ListError::Missing("kid"));
+        assert_eq!(
+            refused("device,secret,psk_identity,psk\n"),
+            ListError::Missing("kid")
+        );
         assert_eq!(refused(""), ListError::Unknown(String::new()));
         assert_eq!(
             refused("device,kid,secret,colour\n"),

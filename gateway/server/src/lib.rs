@@ -13,6 +13,7 @@
 //! | [`config`] | `gateway.toml`: parsed, checked, explained |
 //! | [`engine`] | the event loop: datagrams, commands, finished builds, timers |
 //! | [`udp`] | the CoAP socket: buffer sizes, families, errors that must not be fatal |
+//! | [`dtls`] | handshakes and sessions of `coaps://` |
 //! | [`store`] | SQLite: every decision of the core, stored before it is acted on |
 //! | [`sealing`] | the key that secrets are sealed with on disk |
 //! | [`reserve`] | disk space held for the database |
@@ -22,6 +23,8 @@
 //! | [`artefacts`] | builds and proves what devices download |
 //! | [`admin`], [`client`], [`report`] | the owner-only socket, its caller, and the documents they exchange |
 //! | [`audit`], [`trust`] | who did what; whose images may come in |
+//! | [`tls`] | technicians on other machines: cryptography and certificates |
+//! | `turned_away` | who asked without a key where one is needed, and what helps |
 //! | [`supervisor`] | what systemd is told |
 //! | [`logging`], [`update_log`] | lines for people and programs; every line of an update carries its name |
 //! | [`observe`] | metrics, health and readiness over HTTP on loopback |
@@ -47,6 +50,8 @@ pub mod clock;
 pub mod config;
 pub mod delta;
 pub mod doctor;
+#[cfg(unix)]
+pub mod dtls;
 #[cfg(unix)]
 pub mod engine;
 pub mod error_chain;
@@ -77,6 +82,8 @@ pub mod state_dir;
 pub mod store;
 #[cfg(unix)]
 pub mod supervisor;
+pub mod tls;
 pub mod trust;
+mod turned_away;
 pub mod udp;
 pub mod update_log;

@@ -7,10 +7,11 @@ use std::collections::VecDeque;
 use std::io::{self, IsTerminal};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
+use tracing_subscriber::{Layer, fmt, registry};
 
 /// How lines are written to stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
@@ -25,7 +26,7 @@ pub enum LogFormat {
 
 /// Starts logging for a daemon: `info` unless `RUST_LOG` says otherwise.
 pub fn start(format: LogFormat) -> Recent {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let (filter, complaint) = levels(std::env::var("RUST_LOG").ok().as_deref());
     let recent = Recent::default();
     let stderr = fmt::layer().with_writer(io::stderr);
     let stderr = match format {
@@ -38,7 +39,29 @@ pub fn start(format: LogFormat) -> Recent {
         .with_writer(recent.clone());
     // A second start in the same process (tests) keeps the first.
     let _ = registry().with(filter).with(stderr).with(kept).try_init();
+    if let Some(complaint) = complaint {
+        tracing::warn!("{complaint}");
+    }
     recent
+}
+
+/// Levels by target as `RUST_LOG` has them (`info,deltagate::update=debug`), and what is wrong with those that cannot be read. Spans
+/// and fields cannot be chosen, which would take regular expressions and a quarter of a megabyte.
+fn levels(chosen: Option<&str>) -> (Targets, Option<String>) {
+    let usual = || Targets::new().with_default(LevelFilter::INFO);
+    match chosen
+        .filter(|levels| !levels.is_empty())
+        .map(str::parse::<Targets>)
+    {
+        None => (usual(), None),
+        Some(Ok(levels)) => (levels, None),
+        Some(Err(error)) => {
+            let complaint = format!(
+                "RUST_LOG is ignored ({error}): name levels as in \"info\" or \"info,deltagate::update=debug\""
+            );
+            (usual(), Some(complaint))
+        }
+    }
 }
 
 /// The newest lines, as JSON. A clone is the same lines.
@@ -105,6 +128,22 @@ impl MakeWriter<'_> for Recent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tracing::Level;
+
+    #[test]
+    fn levels_are_as_chosen_and_what_cannot_be_read_is_told() {
+        let (usual, complaint) = levels(None);
+        assert!(usual.would_enable("deltagate::update", &Level::INFO) && complaint.is_none());
+        assert_eq!(levels(Some("")), (usual.clone(), None));
+
+        let (chosen, complaint) = levels(Some("warn,deltagate::update=debug"));
+        assert!(chosen.would_enable("deltagate::update", &Level::DEBUG) && complaint.is_none());
+        assert!(!chosen.would_enable("deltagate::store", &Level::INFO));
+
+        let (chosen, complaint) = levels(Some("deltagate=loud"));
+        assert_eq!(chosen, usual);
+        assert!(complaint.unwrap().contains("name levels as in"));
+    }
 
     #[test]
     fn the_oldest_lines_make_room_and_none_is_cut() {

@@ -13,9 +13,10 @@ mod meters;
 mod metrics;
 mod pages;
 
-use gateway_core::{DeviceView, LinkView, StatusView};
+use gateway_core::{DeviceView, LinkView, StatementView, StatusView};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::dtls::DtlsCounters;
 pub use meters::Meters;
 pub use pages::Pages;
 
@@ -28,6 +29,8 @@ pub const DEVICE_LABELS_MAX: usize = 100;
 pub struct Snapshot {
     /// The inventory in numbers.
     pub status: StatusView,
+    /// What publishers state to be the latest of each class.
+    pub statements: Vec<StatementView>,
     /// Every link, at most [`crate::config::LINKS_MAX`] and the default one.
     pub links: Vec<LinkView>,
     /// The claimed devices; empty when there are more than [`DEVICE_LABELS_MAX`].
@@ -38,6 +41,8 @@ pub struct Snapshot {
     pub started_unix_s: u64,
     /// Whether the database can be written, or why not.
     pub database: Result<(), String>,
+    /// What happened on the port of `coaps://`, where there is one.
+    pub dtls: Option<DtlsCounters>,
     /// What is counted as it happens.
     pub meters: Meters,
 }

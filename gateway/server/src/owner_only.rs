@@ -15,6 +15,16 @@ pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
     options.open(path)
 }
 
+/// Where systemd hands over credentials (systemd.exec(5), `LoadCredential=`). Only root makes anything there.
+const CREDENTIALS: &str = "/run/credentials";
+
+/// The permission bits of a file that others than its owner may read or write. A pipe is as private as who made it. Of a credential
+/// systemd sees to that, by an access list whose mask looks like a mode for the group.
+pub fn open_to_others(path: &Path, metadata: &Metadata) -> Option<u32> {
+    let is_ours = metadata.is_file() && !path.starts_with(CREDENTIALS);
+    mode(metadata).filter(|mode| is_ours && mode & 0o077 != 0)
+}
+
 /// Permission bits, where there are any.
 #[cfg(unix)]
 pub fn mode(metadata: &Metadata) -> Option<u32> {

@@ -8,9 +8,11 @@ mod identity;
 mod plan;
 #[cfg(test)]
 mod schema;
+mod statement;
 
-pub use identity::{BadRow, Enrolled, IdentityRow, ImportedDevices};
+pub use identity::{BadRow, Enrolled, EnrolledPsk, GatewayKey, IdentityRow, ImportedDevices};
 pub use plan::{Plan, PlanLinkRow, PlanRow};
+pub use statement::{FreshnessRow, StatementRow};
 
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +98,50 @@ pub struct LogPage {
     pub lines: Vec<serde_json::Map<String, serde_json::Value>>,
 }
 
+/// `anchors list`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Anchors {
+    /// By class and number.
+    pub sets: Vec<AnchorsRow>,
+    /// Claimed devices without the set in force for them.
+    pub behind: Vec<String>,
+}
+
+/// One set of trust anchors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct AnchorsRow {
+    /// Its number.
+    pub number: u16,
+    /// UUID of the one class that it is for; absent: every class.
+    pub class_id: Option<String>,
+    /// Whether it is the one in force.
+    pub in_force: bool,
+    /// How many release keys have to sign a release.
+    pub release_min: u8,
+    /// How many recovery keys have to sign the next set.
+    pub recovery_min: u8,
+    /// The highest sequence number of a release.
+    pub sequence_max: u32,
+    /// Its keys.
+    pub keys: Vec<AnchorRow>,
+    /// Claimed devices that have it.
+    pub devices: usize,
+    /// When it was imported.
+    pub imported_unix_s: u64,
+}
+
+/// A key of a set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct AnchorRow {
+    /// The `kid` of its signatures.
+    pub key_id: String,
+    /// What it may do: `release`, `recovery`, `retired`, `operator`.
+    pub roles: Vec<String>,
+}
+
 /// `image list`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -127,6 +173,12 @@ pub struct ImageRow {
     pub description: String,
     /// Key that signed it.
     pub key_id: String,
+    /// Every key that says it signed. Those were checked that were trusted at import.
+    #[serde(default)]
+    pub signatures: Vec<String>,
+    /// Why it is offered to nobody, when who signed it is not trusted any more.
+    #[serde(default)]
+    pub distrusted: Option<String>,
     /// When it was imported.
     pub imported_unix_s: u64,
     /// Whether it is kept whatever happens.
@@ -205,6 +257,9 @@ pub struct DeviceRow {
     pub identity: IdentityRow,
     /// Whether it may be served.
     pub claimed: bool,
+    /// Whether what it says of itself came under its key; otherwise it was said in its name, on a link that is open.
+    #[serde(default)]
+    pub is_proven: bool,
     /// UUID of its class; absent before it was heard.
     pub class_id: Option<String>,
     /// Leading hex digits of the digest of what it runs.
@@ -218,6 +273,15 @@ pub struct DeviceRow {
     /// The longest reach of a patch that a device with a single slot can take; absent for one with two.
     #[serde(default)]
     pub in_place_reach_bytes: Option<u64>,
+    /// What it says of the latest release; absent while it says nothing, which is well.
+    #[serde(default)]
+    pub freshness: Option<FreshnessRow>,
+    /// Number of the set of trust anchors in force on it, 0 for the factory's keys; absent: it takes none, or was not heard.
+    #[serde(default)]
+    pub anchors: Option<u16>,
+    /// Number of a set that it keeps until an image has come that starts under it.
+    #[serde(default)]
+    pub anchors_waiting: Option<u16>,
     /// The link it was heard on.
     pub link: Option<String>,
     /// When it was last heard; 0 never.
@@ -232,6 +296,9 @@ pub struct DeviceRow {
 pub struct DeviceDetail {
     /// The device.
     pub device: DeviceRow,
+    /// How it stands to the set of trust anchors in force for it; absent without one.
+    #[serde(default)]
+    pub trust: Option<String>,
     /// Groups it is in.
     pub groups: Vec<String>,
     /// The assignment that decides what it should run, such as `group roof`.
@@ -520,6 +587,24 @@ pub struct Status {
     pub unclaimed_devices: usize,
     /// Check-ins of unknown devices that the full list could not take.
     pub unclaimed_dropped: u64,
+    /// Links that serve devices without keys.
+    #[serde(default)]
+    pub open_links: Vec<String>,
+    /// Claimed devices of which all that is known was said without a key.
+    #[serde(default)]
+    pub unproven_devices: usize,
+    /// Requests answered with the demand to prove the address they came from, since the start.
+    #[serde(default)]
+    pub challenges: u64,
+    /// Requests refused for want of a key, since the start.
+    #[serde(default)]
+    pub turned_away_requests: u64,
+    /// Devices that checked in without their key, or without any: at most 32, the latest first.
+    #[serde(default)]
+    pub turned_away: Vec<TurnedAwayRow>,
+    /// What publishers state to be the latest of each class.
+    #[serde(default)]
+    pub statements: Vec<StatementRow>,
     /// Images.
     pub images: usize,
     /// Payloads ready.
@@ -530,6 +615,12 @@ pub struct Status {
     /// What they may take, if that is bounded.
     #[serde(default)]
     pub disk_bytes_max: Option<u64>,
+    /// Claimed devices without the set of trust anchors in force for them.
+    #[serde(default)]
+    pub anchors_behind: usize,
+    /// One of them.
+    #[serde(default)]
+    pub anchors_behind_first: Option<String>,
     /// Builds under way.
     pub building: usize,
     /// Builds that failed.
@@ -553,6 +644,24 @@ pub struct Status {
     pub needs: Vec<NeedRow>,
     /// Every claimed device that has a target.
     pub updates: Vec<UpdateRow>,
+}
+
+/// A device that checked in without a key where one is needed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct TurnedAwayRow {
+    /// What it called itself; nobody proved that.
+    pub device: String,
+    /// Whether that device has a key.
+    pub has_key: bool,
+    /// The link it asked on.
+    pub link: String,
+    /// The address it asked from, the last time.
+    pub from: String,
+    /// How often it checked in so.
+    pub times: u64,
+    /// What helps.
+    pub next_step: Step,
 }
 
 fn yes() -> bool {

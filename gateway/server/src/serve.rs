@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gateway_core::{
-    ArtefactDigest, BitsPerSecond, Change, CoreConfig, Gateway, ImageDigest, LinkConfig, LinkName, Prefix,
+    Access, ArtefactDigest, BitsPerSecond, Change, CoreConfig, Gateway, ImageDigest, LinkConfig, LinkName,
+    Prefix,
 };
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,23 +16,28 @@ use tokio::sync::mpsc;
 use wire_coap::BlockSize;
 
 use crate::admin::Calls;
-use crate::admin::listener::{AdminError, AdminListener, Desk};
+use crate::admin::conversation::Desk;
+use crate::admin::listener::{AdminError, AdminListener};
+use crate::admin::remote::{RemoteError, RemoteListener};
 use crate::artefacts::BuildPool;
 use crate::audit::Entry;
 use crate::blobs::{BlobError, Blobs};
 use crate::clock::Clock;
-use crate::config::{Config, Link};
-use crate::engine::{Engine, Parts};
+use crate::config::{self, Config, Link};
+use crate::dtls::Dtls;
+use crate::engine::{Engine, Parts, SecurePort};
 use crate::import::Importer;
 use crate::logging::Recent;
 use crate::observe::http::HttpListener;
 use crate::observe::{Observer, Pages};
 use crate::publisher::{AnchorError, load_anchors};
 use crate::restore::restorable;
-use crate::state_dir::{COAP_ADDRESS, METRICS_ADDRESS, StateDir, StateDirError};
+use crate::state_dir::{
+    COAP_ADDRESS, COAPS_ADDRESS, METRICS_ADDRESS, REMOTE_ADDRESS, StateDir, StateDirError,
+};
 use crate::store::{self, Store, StoreError};
 use crate::supervisor;
-use crate::trust;
+use crate::trust::{self, Trust};
 use crate::udp::{CoapSocket, RECEIVE_BUFFER_BYTES};
 
 /// Why a gateway does not run.
@@ -59,9 +65,21 @@ pub enum ServeError {
     /// The technician's socket.
     #[error(transparent)]
     Admin(#[from] AdminError),
+    /// Technicians elsewhere.
+    #[error("remote")]
+    Remote(#[from] RemoteError),
     /// The CoAP socket.
     #[error("cannot listen on {listen}")]
     Listen {
+        /// The configured address.
+        listen: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The socket of CoAP over DTLS.
+    #[error("cannot listen on {listen} for coaps://")]
+    ListenSecure {
         /// The configured address.
         listen: SocketAddr,
         /// Why.
@@ -91,6 +109,10 @@ impl ServeError {
                 Some("ask the one that runs: deltagate status".to_owned())
             }
             ServeError::Anchor(error) => Some(error.hint()),
+            ServeError::Remote(RemoteError::Identity(error)) => error.hint(),
+            ServeError::Remote(RemoteError::Listen { .. }) => {
+                Some("name a free address and port as `address` under [remote]".to_owned())
+            }
             ServeError::Store {
                 source: StoreError::Newer { .. },
                 ..
@@ -110,6 +132,9 @@ impl ServeError {
                 ..
             } => Some(error.hint()),
             ServeError::Listen { .. } => Some("name a free address and port as `listen`".to_owned()),
+            ServeError::ListenSecure { .. } => {
+                Some("name a free address and port as `coaps_listen`, or none".to_owned())
+            }
             ServeError::Metrics { .. } => {
                 Some("name a free loopback address and port as `metrics`".to_owned())
             }
@@ -163,13 +188,21 @@ async fn run(config: &Config, recent: Recent) -> Result<(), ServeError> {
         .map_err(store_failed)?;
     remove_orphans(state.path(), &blobs, &changes)?;
     let mut core = Gateway::new(CoreConfig {
+        echo_seed: random()?,
+        factory_keys: anchors.iter().map(|anchor| anchor.key).collect(),
         trusted_keys: Some(anchors.iter().map(|anchor| anchor.key_id().0).collect()),
         ..core_config(config)
     });
     let rows = changes.len();
+    let sets = changes.iter().filter_map(|change| match change {
+        Change::Anchors(set) => Some(set.clone()),
+        _ => None,
+    });
+    let trust = Trust::new(anchors.clone(), sets.collect());
     for change in restorable(changes, &blobs) {
         core.restore(change);
     }
+    core.handle_random(&random()?);
     let listen_failed = |source| ServeError::Listen {
         listen: config.listen,
         source,
@@ -177,9 +210,18 @@ async fn run(config: &Config, recent: Recent) -> Result<(), ServeError> {
     let socket = CoapSocket::bind(config.listen).map_err(listen_failed)?;
     let address = socket.local_address().map_err(listen_failed)?;
     warn_about_buffer(&socket);
+    let clock = Clock::start();
+    let secure = match config.coaps_listen {
+        Some(listen) => Some(bind_secure(listen, &clock)?),
+        None => None,
+    };
     let admin = AdminListener::bind(&config.admin_socket)?;
     let metrics = match config.metrics {
         Some(listen) => Some(bind_metrics(listen).await?),
+        None => None,
+    };
+    let remote = match &config.remote {
+        Some(remote) => Some(RemoteListener::bind(remote).await?),
         None => None,
     };
     let (calls, questions) = Calls::channel();
@@ -194,31 +236,48 @@ async fn run(config: &Config, recent: Recent) -> Result<(), ServeError> {
     if anchors.is_empty() {
         tracing::warn!("no publisher is trusted: no image can be imported until `trust` names one");
     }
-    let importer = Importer::new(anchors, Arc::clone(&blobs));
+    let importer = Importer::new(trust, Arc::clone(&blobs));
     state.write_address(COAP_ADDRESS, Some(address))?;
+    let secure_address = secure.as_ref().map(|(_, address)| *address);
+    state.write_address(COAPS_ADDRESS, secure_address)?;
     let metrics_address = metrics.as_ref().map(|(_, address)| *address);
     state.write_address(METRICS_ADDRESS, metrics_address)?;
-    announce(address);
+    let remote_address = remote.as_ref().map(RemoteListener::local_address).transpose()?;
+    state.write_address(REMOTE_ADDRESS, remote_address)?;
+    announce(address, secure_address);
     let status = format!("serving CoAP on {address}");
     supervisor::tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
-    tracing::info!(coap = %address, metrics = metrics_address.map(tracing::field::display), admin = %config.admin_socket.display(), rows, "listening");
+    tracing::info!(
+        coap = %address,
+        coaps = secure_address.map(tracing::field::display),
+        metrics = metrics_address.map(tracing::field::display),
+        remote = remote_address.map(tracing::field::display),
+        admin = %config.admin_socket.display(),
+        rows,
+        "listening"
+    );
     let parts = Parts {
         core,
         socket,
+        secure: secure.map(|(port, _)| port),
         store,
         blobs,
         built,
         builds,
         calls: questions,
         looks,
-        clock: Clock::start(),
+        clock,
     };
-    let technicians = tokio::spawn(admin.serve(Desk {
+    let desk = Desk {
         calls,
         importer,
         database: database.clone(),
         recent,
-    }));
+    };
+    if let Some(remote) = remote {
+        tokio::spawn(remote.serve(desk.clone()));
+    }
+    let technicians = tokio::spawn(admin.serve(desk));
     tokio::spawn(supervisor::feed_watchdog(observer.clone()));
     if let Some((listener, _)) = metrics {
         let pages = Pages::new(observer, state.path().to_path_buf(), address);
@@ -239,6 +298,14 @@ async fn run(config: &Config, recent: Recent) -> Result<(), ServeError> {
     result.map_err(store_failed)
 }
 
+fn bind_secure(listen: SocketAddr, clock: &Clock) -> Result<(SecurePort, SocketAddr), ServeError> {
+    let failed = |source| ServeError::ListenSecure { listen, source };
+    let socket = CoapSocket::bind(listen).map_err(failed)?;
+    let address = socket.local_address().map_err(failed)?;
+    let port = SecurePort::new(socket, Dtls::new(clock.at(0), random()?));
+    Ok((port, address))
+}
+
 async fn bind_metrics(listen: SocketAddr) -> Result<(HttpListener, SocketAddr), ServeError> {
     let failed = |source| ServeError::Metrics { listen, source };
     let listener = HttpListener::bind(listen).await.map_err(failed)?;
@@ -249,10 +316,12 @@ async fn bind_metrics(listen: SocketAddr) -> Result<(HttpListener, SocketAddr), 
 /// Finished builds that wait for the engine; a worker waits for room.
 const BUILT_MAX: usize = 64;
 
-/// One line for programs. Nobody has to read it.
-fn announce(address: SocketAddr) {
+/// One line of each port for programs. Nobody has to read it.
+fn announce(address: SocketAddr, secure: Option<SocketAddr>) {
     let mut stdout = io::stdout().lock();
-    let _ = writeln!(stdout, "listening coap://{address}").and_then(|()| stdout.flush());
+    let _ = writeln!(stdout, "listening coap://{address}")
+        .and_then(|()| secure.map_or(Ok(()), |secure| writeln!(stdout, "listening coaps://{secure}")))
+        .and_then(|()| stdout.flush());
 }
 
 fn warn_about_buffer(socket: &CoapSocket) {
@@ -316,14 +385,35 @@ pub fn core_config(config: &Config) -> CoreConfig {
         unclaimed_max: config.unclaimed_max,
         counters_interval_s: COUNTERS_INTERVAL_S,
         disk_bytes_max: config.disk_bytes_max.map(gateway_core::Bytes),
+        default_link: LinkConfig {
+            access: access(config.access),
+            ..LinkConfig::default()
+        },
+        trusted_prefixes: config.trusted_prefixes.iter().map(prefix).collect(),
+        public_images: config.public_images.iter().copied().collect(),
         ..CoreConfig::default()
     }
 }
 
+fn access(access: config::Access) -> Access {
+    match access {
+        config::Access::Open => Access::Open,
+        config::Access::Authenticated => Access::Authenticated,
+    }
+}
+
+/// What this start is told from others by.
+fn random() -> io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(io::Error::other)?;
+    Ok(seed)
+}
+
+fn prefix(prefix: &config::IpPrefix) -> Prefix {
+    Prefix::new(prefix.address, prefix.length).expect("the configuration was checked")
+}
+
 fn link_config(link: &Link) -> LinkConfig {
-    let prefix = |prefix: &crate::config::IpPrefix| {
-        Prefix::new(prefix.address, prefix.length).expect("the configuration was checked")
-    };
     LinkConfig {
         name: LinkName(link.name.clone()),
         prefixes: link.prefixes.iter().map(prefix).collect(),
@@ -338,5 +428,6 @@ fn link_config(link: &Link) -> LinkConfig {
         } else {
             28
         },
+        access: access(link.access),
     }
 }

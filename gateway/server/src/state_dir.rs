@@ -8,6 +8,7 @@
 //! ├── images/           what was imported, compressed
 //! ├── artefacts/        what is served, raw
 //! ├── coap.addr         the address CoAP is spoken on, for tools; rewritten at every start
+//! ├── coaps.addr        the address of CoAP over DTLS, when that is spoken
 //! ├── metrics.addr      the address of metrics and health, when they are served
 //! └── admin.sock        the technician's socket, 0600, unless configured elsewhere
 //! ```
@@ -95,8 +96,12 @@ impl StateDir {
 
 /// File of the address that CoAP is spoken on.
 pub const COAP_ADDRESS: &str = "coap.addr";
+/// File of the address that CoAP is spoken on over DTLS.
+pub const COAPS_ADDRESS: &str = "coaps.addr";
 /// File of the address that metrics are served on.
 pub const METRICS_ADDRESS: &str = "metrics.addr";
+/// File of the address that technicians elsewhere are listened to on.
+pub const REMOTE_ADDRESS: &str = "remote.addr";
 
 /// A directory that an operator made keeps the mode that the operator gave it, but not in silence.
 fn warn_if_open(path: &Path) -> io::Result<()> {

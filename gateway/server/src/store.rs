@@ -8,7 +8,9 @@ mod audit;
 mod identity;
 mod key;
 mod load;
+mod psk;
 mod schema;
+mod statement;
 mod write;
 
 use std::path::{Path, PathBuf};

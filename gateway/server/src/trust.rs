@@ -1,11 +1,82 @@
-//! Whose images may come in: what the configuration says now, against what the audit trail says it was.
+//! Whose images may come in: the set of trust anchors in force for a class, and where there is none what the configuration says,
+//! against what the audit trail says it was.
 
-use wire_manifest::Anchor;
+use std::sync::{PoisonError, RwLock};
+
+use gateway_core::{AnchorsRecord, ClassId};
+use wire_manifest::{Anchor, Roles, TrustAnchors};
 
 use crate::audit::Entry;
 
 /// Who changes the trusted keys: whoever edits this file.
 const CONFIGURATION: &str = "gateway.toml";
+
+/// Keys of the configuration, and the sets that took their place. What the core decides from, for those who verify beside it.
+#[derive(Debug)]
+pub struct Trust {
+    configured: Vec<Anchor>,
+    sets: RwLock<Vec<AnchorsRecord>>,
+}
+
+/// Whose releases of a class count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trusted {
+    /// The keys.
+    pub keys: Vec<Anchor>,
+    /// How many of them have to sign.
+    pub least: u8,
+    /// The set that says so; `None`: the configuration does.
+    pub set: Option<u16>,
+    /// The highest sequence number.
+    pub sequence_max: u32,
+}
+
+impl Trusted {
+    /// What verifies a release.
+    pub fn verifier(&self) -> TrustAnchors<'_> {
+        TrustAnchors::at_least(self.least, &self.keys)
+    }
+}
+
+impl Trust {
+    /// Keys that are configured, and sets that are kept.
+    pub fn new(configured: Vec<Anchor>, sets: Vec<AnchorsRecord>) -> Trust {
+        Trust {
+            configured,
+            sets: RwLock::new(sets),
+        }
+    }
+
+    /// Takes a set that the core has taken.
+    pub fn add(&self, set: AnchorsRecord) {
+        let mut sets = self.sets.write().unwrap_or_else(PoisonError::into_inner);
+        sets.push(set);
+    }
+
+    /// For a class; `None` when nobody knows yet which: what the configuration says.
+    pub fn of(&self, class: Option<ClassId>) -> Trusted {
+        let sets = self.sets.read().unwrap_or_else(PoisonError::into_inner);
+        let is_for = |set: &&AnchorsRecord| class.is_some() && (set.class.is_none() || set.class == class);
+        match sets.iter().filter(is_for).max_by_key(|set| set.number) {
+            Some(set) => {
+                let content = set.content();
+                let keys = content.keys.iter().filter(|(roles, _)| roles.has(Roles::RELEASE));
+                Trusted {
+                    keys: keys.map(|(_, key)| Anchor { key: *key }).collect(),
+                    least: content.release_min,
+                    set: Some(set.number),
+                    sequence_max: content.sequence_max,
+                }
+            }
+            None => Trusted {
+                keys: self.configured.clone(),
+                least: 1,
+                set: None,
+                sequence_max: u32::MAX,
+            },
+        }
+    }
+}
 
 /// Entries that bring a trail which names `known` keys up to `anchors`.
 pub fn changes(known: &[String], anchors: &[Anchor]) -> Vec<Entry> {

@@ -59,12 +59,18 @@ fn a_machine_that_is_well_passes_with_a_gateway_and_without() {
         check(&running, "database").0.ends_with("sound, 0 devices"),
         "{running:?}"
     );
+    let (open, remedy) = check(&running, "access");
+    assert!(
+        open.starts_with("warn") && open.ends_with(": default"),
+        "{running:?}"
+    );
+    assert!(remedy.contains("deltagate device enrol"), "{running:?}");
     for name in ["configuration", "trust", "state", "permissions", "clock"] {
         assert!(check(&running, name).0.starts_with("ok   "), "{running:?}");
     }
     assert!(running.stdout.lines().count() < 24, "{running:?}");
     let document = site.json("doctor");
-    assert_eq!(document["checks"].as_array().unwrap().len(), 10);
+    assert_eq!(document["checks"].as_array().unwrap().len(), 11);
 }
 
 #[test]
@@ -94,7 +100,7 @@ fn each_fault_is_named_with_its_remedy() {
     bad(
         &site,
         "configuration",
-        "gateway.toml:4: chekin: ",
+        "gateway.toml:5: chekin: ",
         "mend that line",
     );
     fs::remove_file(site.path().join("gateway.toml")).unwrap();

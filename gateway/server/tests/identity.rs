@@ -74,6 +74,90 @@ fn one_device_is_enrolled_with_a_file_for_its_flasher_and_a_code_for_a_camera() 
     assert_eq!(found["devices"][0]["identity"]["kids"][1], "0001");
 }
 
+/// Most devices that speak coaps:// have their key already; it comes in a file, or one is drawn and goes out in one.
+#[test]
+fn a_device_of_dtls_gets_an_identity_with_a_key_that_it_has_or_is_given() {
+    let site = Site::started();
+    let key = "00112233445566778899aabbccddeeff";
+    fs::write(site.path().join("key"), format!("{key}\n")).unwrap();
+    let done = site.done(&format!(
+        "device enrol {A} --psk urn:dev:1 --psk-key key --label roof-3"
+    ));
+    assert_eq!(done, "enrolled device 525400000001 with PSK identity urn:dev:1\n");
+    let shown = site.done("device show roof-3");
+    assert!(shown.contains("PSK urn:dev:1, not used yet"), "{shown}");
+    // It may have a key of OSCORE, too, but never the same bytes.
+    let list = format!("device,kid,secret\n{A},01,{key}\n");
+    fs::write(site.path().join("list.csv"), list).unwrap();
+    let refused = site.run("device import list.csv");
+    assert!(
+        refused
+            .stdout
+            .contains("line 2: secret: device 525400000001 has this very secret"),
+        "{refused:?}"
+    );
+    site.done(&format!("device enrol {A}"));
+    // Another one is drawn, and what is written down is what a list has.
+    let done = site.done("device rotate roof-3 --psk 0x00ff");
+    let file = site.path().join("roof-3-0x00ff.psk.csv");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let written = fs::read_to_string(&file).unwrap();
+    let drawn = written.trim_end().rsplit(',').next().unwrap();
+    assert!(drawn.len() == 32 && !done.contains(drawn), "{done}");
+    assert!(
+        done.contains("gave device 525400000001 PSK identity 0x00ff; its old one counts until it uses this"),
+        "{done}"
+    );
+    let shown = site.done("device show roof-3");
+    assert!(
+        shown.contains("key 0000, PSK urn:dev:1 until it uses 0x00ff, at most until "),
+        "{shown}"
+    );
+    let again = written
+        .replace("roof-3", "525400000002")
+        .replace("0x00ff", "0x00fe");
+    fs::write(site.path().join("again.csv"), again).unwrap();
+    let refused = site.run("device import again.csv");
+    assert!(
+        refused
+            .stdout
+            .contains("line 2: psk: device 525400000001 has this very pre-shared key"),
+        "{refused:?}"
+    );
+    for (arguments, problem) in [
+        (
+            format!("enrol {A} --psk other"),
+            "device 525400000001 has a pre-shared key already",
+        ),
+        (
+            "enrol 5254 --psk urn:dev:1".to_owned(),
+            "PSK identity urn:dev:1 is that of device 525400000001",
+        ),
+        (
+            "enrol 5254 --psk x --psk-key gateway.toml".to_owned(),
+            "gateway.toml holds no key of 32 to 64 hex digits",
+        ),
+        (
+            "enrol 5254 --psk x --psk-key key".to_owned(),
+            "device 525400000001 has this very pre-shared key",
+        ),
+    ] {
+        let refused = site.run(&format!("device {arguments}"));
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(refused.stderr.contains(problem), "{refused:?}");
+        assert!(!refused.stderr.contains(&key[..8]), "{refused:?}");
+    }
+    let files = fs::read_dir(site.path()).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().to_string_lossy().into_owned());
+    assert_eq!(names.filter(|name| name.ends_with(".psk.csv")).count(), 1);
+    let trail = site.done("audit");
+    assert!(
+        trail.contains("device-enrol-psk") && trail.contains("device-rotate-psk"),
+        "{trail}"
+    );
+    assert!(!trail.contains(drawn) && !trail.contains(&key[..8]), "{trail}");
+}
+
 /// Files for a flasher.
 fn records(site: &Site) -> usize {
     let entries = fs::read_dir(site.path()).unwrap();

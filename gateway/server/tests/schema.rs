@@ -106,15 +106,26 @@ fn every_command_prints_what_the_schema_says() {
     holds("audit", "");
     holds("audit", &format!("--device {id}"));
     holds("logs", &id);
+    holds("anchors list", "");
+    site.done("key generate --out safe");
+    site.done("anchors new --number 1 --sequence-max 99 --release publisher.pub --recovery publisher.pub --retired safe.pub --out set1");
+    site.done("anchors sign set1 --key publisher.key");
+    holds("anchors import", "set1");
+    holds("anchors list", "");
     holds("update cancel", "--group roof");
     holds("group remove", &format!("roof {id}"));
     holds("device enrol", "52540000aa01 --label spare");
     holds("device rotate", "spare");
+    holds("device enrol --psk", "urn:dev:1 52540000aa04");
+    holds("device rotate --psk", "urn:dev:2 52540000aa04 --out rotated.csv");
     std::fs::write(
         site.path().join("factory.csv"),
         "device,kid,secret\n52540000aa02,0a02,000102030405060708090a0b0c0d0e0f\n52540000aa03,0a03,00\n",
     )
     .unwrap();
+    let x = "bbc34960526ea4d32e940cad2a234148ddc21791a12afbcbac93622046dd44f0";
+    holds("device enrol", &format!("52540000aa09 --public-key {x}"));
+    holds("device gateway-key", "");
     holds("device import", "factory.csv");
     holds("device import", "factory.csv --skip-bad");
     holds("device swap", "spare 52540000aa02");

@@ -18,7 +18,7 @@ fn a_configuration_error_names_file_line_key_and_what_is_expected() {
     let refused = site.run("serve");
     assert_eq!(refused.code, Some(2));
     assert!(
-        refused.stderr.contains("gateway.toml:4: unclaimed_max: "),
+        refused.stderr.contains("gateway.toml:5: unclaimed_max: "),
         "{}",
         refused.stderr
     );

@@ -42,7 +42,7 @@ impl Payloads for Nothing {
 impl Site {
     fn open(directory: &Path) -> Site {
         let path = directory.join("gateway.toml");
-        let text = "state_dir = \"state\"\ntrust = []\nunclaimed_max = 0\n";
+        let text = "state_dir = \"state\"\ntrust = []\naccess = \"open\"\nunclaimed_max = 0\n";
         let config = deltagate::config::Config::parse(text, &path).unwrap();
         let (store, _) = Store::open(&path_in(directory), None).unwrap();
         Site {
@@ -147,6 +147,9 @@ fn check_in(number: u32, hour: u32) -> Vec<u8> {
         on_trial: false,
         deferral: None,
         in_place_reach_bytes: None,
+        anchors: None,
+        anchors_waiting: None,
+        freshness: None,
     };
     let mut body = [0; CHECK_IN_BYTES_MAX];
     let mut buffer = [0; 512];

@@ -95,11 +95,16 @@ impl<'a> Reader<'a> {
     /// A text in UTF-8.
     pub fn text(&mut self) -> Result<&'a str, Fault> {
         let before = *self;
-        let bytes = self.string(major::TEXT)?;
+        let bytes = self.text_bytes()?;
         core::str::from_utf8(bytes).map_err(|_| {
             *self = before;
             Fault::WrongType
         })
+    }
+
+    /// The content of a text, which need not be UTF-8: for who only compares it, or passes it on.
+    pub fn text_bytes(&mut self) -> Result<&'a [u8], Fault> {
+        self.string(major::TEXT)
     }
 
     /// The number of items of an array, which follow.
@@ -143,7 +148,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Passes over one item of any kind, with all that belongs to it, and returns its bytes. Instead of calling itself it
+    /// Passes over one item of any kind, with all that belongs to it, and returns its bytes: a text among them need not be UTF-8
+    /// (RFC 8949 §5.3.1 leaves that to whoever reads it). Instead of calling itself it
     /// counts the items it still owes; every turn takes at least one byte, so the loop ends with the input, however many
     /// items a head announces.
     pub fn skip(&mut self) -> Result<&'a [u8], Fault> {
@@ -169,7 +175,7 @@ impl<'a> Reader<'a> {
             Kind::Unsigned => self.argument(major::UNSIGNED).map(|_| 0),
             Kind::Negative => self.argument(major::NEGATIVE).map(|_| 0),
             Kind::Bytes => self.bytes().map(|_| 0),
-            Kind::Text => self.text().map(|_| 0),
+            Kind::Text => self.text_bytes().map(|_| 0),
             Kind::Array => self.array(),
             Kind::Map => self.map().map(|entries| entries.saturating_mul(2)),
             Kind::Tag => self.tag().map(|_| 1),
@@ -296,7 +302,8 @@ mod tests {
         assert_eq!(reader.text(), Err(Fault::WrongType), "no UTF-8");
         assert_eq!(reader.bytes(), Err(Fault::WrongType));
         assert_eq!(reader.null(), Err(Fault::WrongType));
-        assert_eq!(reader.skip(), Err(Fault::WrongType));
         assert_eq!(reader.peek(), Ok(Kind::Text));
+        assert_eq!(reader.text_bytes(), Ok(&[0xff, 0xff][..]));
+        assert_eq!(reader.uint(), Ok(1));
     }
 }

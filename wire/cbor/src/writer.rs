@@ -49,7 +49,12 @@ impl<'b> Writer<'b> {
 
     /// A text.
     pub fn text(&mut self, text: &str) -> &mut Self {
-        self.head(major::TEXT, text.len() as u64).raw(text.as_bytes())
+        self.text_bytes(text.as_bytes())
+    }
+
+    /// A text, as [`Reader::text_bytes`](crate::Reader::text_bytes) read it.
+    pub fn text_bytes(&mut self, text: &[u8]) -> &mut Self {
+        self.head(major::TEXT, text.len() as u64).raw(text)
     }
 
     /// The head of an array; its items are to follow.

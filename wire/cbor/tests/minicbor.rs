@@ -1,5 +1,4 @@
 //! Reader and writer agree with minicbor, an independent implementation, wherever both read the same kinds of items.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use minicbor::data::{Tag, Type};
 use minicbor::decode::Error;
@@ -28,13 +27,15 @@ fn assert_all_reads_agree(bytes: &[u8]) {
     assert_eq!(reader().null().ok(), decoder().null().ok());
 }
 
-/// What the strict reader passes over is what the other one passes over.
+/// What the strict reader passes over is what the other one passes over, but for texts that are not UTF-8, which the other one reads.
 fn assert_skips_agree(bytes: &[u8]) {
     let mut reader = Reader::new(bytes);
     if let Ok(skipped) = reader.skip() {
         let mut decoder = Decoder::new(bytes);
-        decoder.skip().unwrap();
-        assert_eq!(decoder.position(), skipped.len(), "{bytes:02x?}");
+        match decoder.skip() {
+            Ok(()) => assert_eq!(decoder.position(), skipped.len(), "{bytes:02x?}"),
+            Err(error) => assert!(error.to_string().contains("utf-8"), "{error}: {bytes:02x?}"),
+        }
     }
 }
 

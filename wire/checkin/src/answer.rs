@@ -16,12 +16,16 @@ pub const JOB_PATH_BYTES_MAX: usize = 7;
 /// Longest envelope an answer carries, and a device holds: the bound of our SUIT profile with the text severed.
 pub const ENVELOPE_BYTES_MAX: usize = 512;
 
+/// Longest statement of what is newest that an answer carries. Those of today have 80 bytes.
+pub const STATEMENT_BYTES_MAX: usize = 128;
+
 /// Longest job: map header, 7 keys of one byte, and the longest value of each key in the order of their numbers.
 const JOB_BYTES_MAX: usize = 1 + 7 + (1 + JOB_PATH_BYTES_MAX) + 1 + 5 + 17 + 9 + 1 + 5;
 
-/// Longest body [`Answer::encode`] writes: the map header, 4 keys of one byte, and the longest value of each key in
-/// the order of their numbers.
-pub const ANSWER_BYTES_MAX: usize = 1 + 4 + 5 + 5 + JOB_BYTES_MAX + (3 + ENVELOPE_BYTES_MAX);
+/// Longest body [`Answer::encode`] writes: the map header, 5 keys of one byte, and the longest value of each key in
+/// the order of their numbers. Keys 4 and 5 are never both there.
+pub const ANSWER_BYTES_MAX: usize =
+    1 + 5 + 5 + 5 + JOB_BYTES_MAX + (3 + ENVELOPE_BYTES_MAX) + (2 + STATEMENT_BYTES_MAX);
 
 /// The one Uri-Path segment under which a device fetches its payload: 1 to 7 characters of `[0-9A-Za-z]`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,6 +110,12 @@ pub struct Answer<'a> {
     /// Key 4: the signed envelope with its text severed, at most [`ENVELOPE_BYTES_MAX`] bytes; `None` with a job:
     /// fetch it from `/path/m`.
     pub envelope: Option<&'a [u8]>,
+    /// Key 5: a newer set of trust anchors than the device has, at most [`ENVELOPE_BYTES_MAX`] bytes. With a job as well the job's envelope
+    /// is to be fetched: one datagram does not hold both.
+    pub anchors: Option<&'a [u8]>,
+    /// Key 6: a newer statement of what is newest than key 19 of the check-in named, written with at most [`STATEMENT_BYTES_MAX`]
+    /// bytes; who reads it knows how long one is: `docs/freeze.md`.
+    pub statement: Option<&'a [u8]>,
 }
 
 impl<'a> Answer<'a> {
@@ -116,6 +126,8 @@ impl<'a> Answer<'a> {
             ack_timeout_ms: None,
             job: None,
             envelope: None,
+            anchors: None,
+            statement: None,
         }
     }
 
@@ -129,17 +141,27 @@ impl<'a> Answer<'a> {
                 1 => next_check_in_s = Some(reader.uint_as(key)?),
                 2 => answer.ack_timeout_ms = Some(reader.uint_as(key)?),
                 3 => answer.job = Some(Job::read(reader)?),
-                4 => answer.envelope = Some(reader.bytes()?),
+                // One place that reads bytes: each is code on a device.
+                4..=6 => {
+                    let bytes = Some(reader.bytes()?);
+                    match key {
+                        4 => answer.envelope = bytes,
+                        5 => answer.anchors = bytes,
+                        _ => answer.statement = bytes,
+                    }
+                }
                 _ => return Ok(Known::No),
             }
             Ok(Known::Yes)
         })?;
         reader.end()?;
-        if answer
-            .envelope
-            .is_some_and(|envelope| envelope.len() > ENVELOPE_BYTES_MAX)
-        {
-            return Err(DecodeError::OutOfRange { key: 4 });
+        let (key, envelope) = match (answer.envelope, answer.anchors) {
+            (Some(_), Some(_)) => return Err(DecodeError::OutOfRange { key: 5 }),
+            (envelope, None) => (4, envelope),
+            (None, anchors) => (5, anchors),
+        };
+        if envelope.is_some_and(|envelope| envelope.len() > ENVELOPE_BYTES_MAX) {
+            return Err(DecodeError::OutOfRange { key });
         }
         answer.next_check_in_s = required(next_check_in_s, 1)?;
         Ok(answer)
@@ -147,11 +169,17 @@ impl<'a> Answer<'a> {
 
     /// Writes the body into `buffer`, of which [`ANSWER_BYTES_MAX`] bytes always suffice, and returns it.
     pub fn encode<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], EncodeError> {
-        if self
-            .envelope
-            .is_some_and(|envelope| envelope.len() > ENVELOPE_BYTES_MAX)
-        {
-            return Err(EncodeError::OutOfRange { key: 4 });
+        if self.envelope.is_some() && self.anchors.is_some() {
+            return Err(EncodeError::OutOfRange { key: 5 });
+        }
+        for (key, value, bytes_max) in [
+            (4, self.envelope, ENVELOPE_BYTES_MAX),
+            (5, self.anchors, ENVELOPE_BYTES_MAX),
+            (6, self.statement, STATEMENT_BYTES_MAX),
+        ] {
+            if value.is_some_and(|value| value.len() > bytes_max) {
+                return Err(EncodeError::OutOfRange { key });
+            }
         }
         encode(buffer, |writer| self.write(writer))
     }
@@ -161,6 +189,8 @@ impl<'a> Answer<'a> {
             self.ack_timeout_ms.is_some(),
             self.job.is_some(),
             self.envelope.is_some(),
+            self.anchors.is_some(),
+            self.statement.is_some(),
         ];
         writer.map(1 + optional.iter().filter(|present| **present).count() as u64);
         writer.uint(1).uint(self.next_check_in_s.into());
@@ -172,6 +202,12 @@ impl<'a> Answer<'a> {
         }
         if let Some(envelope) = self.envelope {
             writer.uint(4).bytes(envelope);
+        }
+        if let Some(anchors) = self.anchors {
+            writer.uint(5).bytes(anchors);
+        }
+        if let Some(statement) = self.statement {
+            writer.uint(6).bytes(statement);
         }
     }
 }

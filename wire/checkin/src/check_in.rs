@@ -6,13 +6,32 @@ use crate::reader::{Known, Reader};
 use crate::writer::encode;
 use crate::{
     DecodeError, Deferral, DeferralReason, DeferralStage, DeviceId, DigestPrefix, EncodeError, Formats,
-    LastUpdate, Outcome,
+    Freshness, LastUpdate, Outcome,
 };
 
-/// Longest body [`CheckIn::encode`] writes: the map header, 16 keys of one byte, and the longest value of each key in
+/// Longest body [`CheckIn::encode`] writes: the map header, 19 keys of one byte, and the longest value of each key in
 /// the order of their numbers.
-pub const CHECK_IN_BYTES_MAX: usize =
-    1 + 16 + 17 + 17 + 34 + 9 + 5 + 5 + 5 + 1 + 5 + 5 + 5 + (1 + 9 + 2 + 5) + 1 + 17 + (1 + 1 + 2 + 5) + 5;
+pub const CHECK_IN_BYTES_MAX: usize = 1
+    + 19
+    + 17
+    + 17
+    + 34
+    + 9
+    + 5
+    + 5
+    + 5
+    + 1
+    + 5
+    + 5
+    + 5
+    + (1 + 9 + 2 + 5)
+    + 1
+    + 17
+    + (1 + 1 + 2 + 5)
+    + 5
+    + 3
+    + 3
+    + 5;
 
 /// RFC 7959 §2.2: szx 7 is reserved, so 6 (1,024 bytes) is the largest block.
 const SZX_MAX: u8 = 6;
@@ -54,6 +73,12 @@ pub struct CheckIn {
     /// image may have, in bytes, 0 if there is no room for any. Then keys 5, 6 and 10 speak of that slot, of the area in which
     /// the patch is staged, and of the updater's decoder. `None`: it has two slots.
     pub in_place_reach_bytes: Option<u32>,
+    /// Key 17: the number of the set of trust anchors in force, 0 for the factory's keys. `None`: it takes no sets.
+    pub anchors: Option<u16>,
+    /// Key 18: the number of a newer set that it keeps until an image has come that starts under it.
+    pub anchors_waiting: Option<u16>,
+    /// Key 19: what the device knows of the newest release. It asks for a newer statement than that with it.
+    pub freshness: Option<Freshness>,
 }
 
 impl CheckIn {
@@ -85,6 +110,9 @@ impl CheckIn {
             self.on_trial,
             self.deferral.is_some(),
             self.in_place_reach_bytes.is_some(),
+            self.anchors.is_some(),
+            self.anchors_waiting.is_some(),
+            self.freshness.is_some(),
         ];
         writer.map(10 + optional.iter().filter(|present| **present).count() as u64);
         writer.uint(1).bytes(self.device_id.as_bytes());
@@ -117,6 +145,14 @@ impl CheckIn {
         }
         if let Some(bytes) = self.in_place_reach_bytes {
             write_number(writer, 16, bytes);
+        }
+        for (key, number) in [(17, self.anchors), (18, self.anchors_waiting)] {
+            if let Some(number) = number {
+                write_number(writer, key, number.into());
+            }
+        }
+        if let Some(freshness) = self.freshness {
+            write_number(writer, 19, freshness.code());
         }
     }
 }
@@ -154,6 +190,9 @@ struct Fields {
     on_trial: Option<bool>,
     deferral: Option<Deferral>,
     in_place_reach_bytes: Option<u32>,
+    anchors: Option<u16>,
+    anchors_waiting: Option<u16>,
+    freshness: Option<Freshness>,
 }
 
 impl Fields {
@@ -176,6 +215,9 @@ impl Fields {
             14 => self.vendor_id = Some(reader.byte_array(key)?),
             15 => self.deferral = Some(read_deferral(reader, key)?),
             16 => self.in_place_reach_bytes = Some(reader.uint_as(key)?),
+            17 => self.anchors = Some(reader.uint_as(key)?),
+            18 => self.anchors_waiting = Some(reader.uint_as(key)?),
+            19 => self.freshness = Some(Freshness::from_code(reader.uint_as(key)?)),
             _ => return Ok(Known::No),
         }
         match key {
@@ -203,6 +245,9 @@ impl Fields {
             vendor_id: required(self.vendor_id, 14)?,
             deferral: self.deferral,
             in_place_reach_bytes: self.in_place_reach_bytes,
+            anchors: self.anchors,
+            anchors_waiting: self.anchors_waiting,
+            freshness: self.freshness,
         })
     }
 }

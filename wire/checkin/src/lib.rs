@@ -31,6 +31,9 @@
 //!     on_trial: false,
 //!     deferral: None,
 //!     in_place_reach_bytes: None,
+//!     anchors: None,
+//!     anchors_waiting: None,
+//!     freshness: None,
 //! };
 //! let mut buffer = [0; CHECK_IN_BYTES_MAX];
 //! let body = check_in.encode(&mut buffer).unwrap();
@@ -46,7 +49,7 @@
 #![doc = include_str!("../../../docs/checkin.cddl")]
 //! ```
 //!
-//! Modules: `check_in` and `answer` (the two bodies), `deferral`, `device_id`, `format`, `outcome` (their parts), `reader`
+//! Modules: `check_in` and `answer` (the two bodies), `deferral`, `device_id`, `format`, `freshness`, `outcome` (their parts), `reader`
 //! and `writer` (on top of `wire-cbor`), `error`.
 #![no_std]
 
@@ -60,16 +63,20 @@ mod device_id;
 mod digest_prefix;
 mod error;
 mod format;
+mod freshness;
 mod outcome;
 mod reader;
 mod writer;
 
-pub use answer::{ANSWER_BYTES_MAX, Answer, ENVELOPE_BYTES_MAX, JOB_PATH_BYTES_MAX, Job, JobPath};
+pub use answer::{
+    ANSWER_BYTES_MAX, Answer, ENVELOPE_BYTES_MAX, JOB_PATH_BYTES_MAX, Job, JobPath, STATEMENT_BYTES_MAX,
+};
 pub use check_in::{CHECK_IN_BYTES_MAX, CheckIn};
 pub use deferral::{Deferral, DeferralReason, DeferralStage, Severity};
 pub use device_id::{DEVICE_ID_BYTES_MAX, DeviceId, NotADeviceId};
 pub use digest_prefix::DigestPrefix;
 pub use error::{DecodeError, EncodeError};
 pub use format::{Format, Formats};
+pub use freshness::Freshness;
 pub use outcome::{LastUpdate, Outcome};
 pub use reader::ENTRIES_MAX;

@@ -3,7 +3,8 @@
 
 use wire_checkin::{
     ANSWER_BYTES_MAX, Answer, CHECK_IN_BYTES_MAX, CheckIn, Deferral, DeferralReason, DeferralStage, DeviceId,
-    DigestPrefix, ENVELOPE_BYTES_MAX, Format, Formats, Job, JobPath, LastUpdate, Outcome, Severity,
+    DigestPrefix, ENVELOPE_BYTES_MAX, Format, Formats, Freshness, Job, JobPath, LastUpdate, Outcome,
+    STATEMENT_BYTES_MAX, Severity,
 };
 
 fn hex(digits: &str) -> Vec<u8> {
@@ -35,6 +36,9 @@ fn plain() -> CheckIn {
         on_trial: false,
         deferral: None,
         in_place_reach_bytes: None,
+        anchors: None,
+        anchors_waiting: None,
+        freshness: None,
     }
 }
 
@@ -51,11 +55,11 @@ fn a_plain_check_in_is_these_75_bytes() {
 }
 
 const FULL: &str = "
-    b0 01 50 000102030405060708090a0b0c0d0e0f 02 50 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
+    b3 01 50 000102030405060708090a0b0c0d0e0f 02 50 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
     03 58 20 1111111111111111111111111111111111111111111111111111111111111111
     04 1b ffffffffffffffff 05 1a ffffffff 06 1a ffffffff 07 1a ffffffff 08 06 09 1a ffffffff 0a 1a ffffffff
     0b 1a ffffffff 0c 83 1b ffffffffffffffff 18 ff 1a ffffffff 0d f5 0e 50 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
-    0f 83 01 18ff 1a ffffffff 10 1a ffffffff";
+    0f 83 01 18ff 1a ffffffff 10 1a ffffffff 11 19 ffff 12 19 ffff 13 1a ffffffff";
 
 #[test]
 fn the_longest_check_in_has_the_length_its_bound_says() {
@@ -82,6 +86,13 @@ fn the_longest_check_in_has_the_length_its_bound_says() {
             seconds: u32::MAX,
         }),
         in_place_reach_bytes: Some(u32::MAX),
+        anchors: Some(u16::MAX),
+        anchors_waiting: Some(u16::MAX),
+        freshness: Some(Freshness {
+            number: Freshness::NUMBER_MAX,
+            is_stale: true,
+            is_behind: true,
+        }),
         ..plain()
     };
     let mut buffer = [0; CHECK_IN_BYTES_MAX];
@@ -110,6 +121,56 @@ fn a_device_with_a_single_slot_says_so_in_four_bytes() {
     assert_eq!(CheckIn::decode(&hex(SINGLE_SLOT)), Ok(check_in));
 }
 
+const TAKES_SETS: &str = "
+    ab 01 46 525400123456 02 50 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb 03 48 1111111111111111
+    04 01 05 1a 0007f000 07 19 1000 08 05 0a 19 4000 0b 09 0e 50 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 11 00";
+
+#[test]
+fn a_device_that_takes_sets_of_anchors_says_so_in_two_bytes() {
+    let factory = CheckIn {
+        anchors: Some(0),
+        ..plain()
+    };
+    let mut buffer = [0; CHECK_IN_BYTES_MAX];
+    assert_eq!(factory.encode(&mut buffer).unwrap(), hex(TAKES_SETS));
+    assert_eq!(CheckIn::decode(&hex(TAKES_SETS)), Ok(factory));
+    assert_eq!(hex(TAKES_SETS).len(), hex(PLAIN).len() + 2);
+}
+
+#[test]
+fn asking_for_a_newer_statement_than_the_fifth_takes_two_bytes_and_than_the_sixth_three() {
+    let length = |number, is_stale| {
+        let check_in = CheckIn {
+            freshness: Some(Freshness {
+                number,
+                is_stale,
+                is_behind: false,
+            }),
+            ..plain()
+        };
+        let mut buffer = [0; CHECK_IN_BYTES_MAX];
+        let body = check_in.encode(&mut buffer).unwrap();
+        assert_eq!(CheckIn::decode(body), Ok(check_in));
+        body.len()
+    };
+    assert_eq!(length(5, true), 75 + 2);
+    assert_eq!(length(6, false), 75 + 3);
+    assert_eq!(length(1_000, true), 75 + 4);
+}
+
+const STATEMENT: &str = "a2 01 19 0e10 06 43 010203";
+
+#[test]
+fn an_answer_with_a_statement_is_these_bytes() {
+    let answer = Answer {
+        statement: Some(&[1, 2, 3]),
+        ..Answer::idle(3_600)
+    };
+    let mut buffer = [0; ANSWER_BYTES_MAX];
+    assert_eq!(answer.encode(&mut buffer).unwrap(), hex(STATEMENT));
+    assert_eq!(Answer::decode(&hex(STATEMENT)), Ok(answer));
+}
+
 fn job() -> Job {
     Job {
         path: JobPath::new("a1B2").unwrap(),
@@ -133,6 +194,8 @@ fn an_answer_with_a_job_is_these_bytes() {
         ack_timeout_ms: Some(5_000),
         job: Some(job()),
         envelope: Some(&[0xd8, 0x6b, 0xa2]),
+        anchors: None,
+        statement: None,
     };
     let mut buffer = [0; ANSWER_BYTES_MAX];
     assert_eq!(answer.encode(&mut buffer).unwrap(), hex(ANSWER));
@@ -161,11 +224,32 @@ fn the_longest_answer_has_the_length_its_bound_says() {
             ..job()
         }),
         envelope: Some(&[0; ENVELOPE_BYTES_MAX]),
+        anchors: None,
+        statement: Some(&[0; STATEMENT_BYTES_MAX]),
+    };
+    let with_a_set = Answer {
+        envelope: None,
+        anchors: answer.envelope,
+        ..answer
+    };
+    for answer in [answer, with_a_set] {
+        let mut buffer = [0; ANSWER_BYTES_MAX];
+        let body = answer.encode(&mut buffer).unwrap();
+        assert_eq!(body.len(), ANSWER_BYTES_MAX);
+        assert_eq!(Answer::decode(body), Ok(answer));
+    }
+}
+
+#[test]
+fn an_answer_with_a_set_of_anchors_is_these_bytes() {
+    let answer = Answer {
+        anchors: Some(&[0xd8, 0x6b, 0xa2]),
+        ..Answer::idle(60)
     };
     let mut buffer = [0; ANSWER_BYTES_MAX];
-    let body = answer.encode(&mut buffer).unwrap();
-    assert_eq!(body.len(), ANSWER_BYTES_MAX);
-    assert_eq!(Answer::decode(body), Ok(answer));
+    let bytes = hex("a2 01 18 3c 05 43 d86ba2");
+    assert_eq!(answer.encode(&mut buffer).unwrap(), bytes);
+    assert_eq!(Answer::decode(&bytes), Ok(answer));
 }
 
 const TERMS: &str = "

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use wire_checkin::{
     ANSWER_BYTES_MAX, Answer, CHECK_IN_BYTES_MAX, CheckIn, DecodeError, Deferral, DeferralReason,
     DeferralStage, DeviceId, DigestPrefix, ENTRIES_MAX, ENVELOPE_BYTES_MAX, EncodeError, Format, Formats,
-    Job, JobPath, LastUpdate, Outcome, Severity,
+    Freshness, Job, JobPath, LastUpdate, Outcome, STATEMENT_BYTES_MAX, Severity,
 };
 
 fn check_in() -> CheckIn {
@@ -31,6 +31,9 @@ fn check_in() -> CheckIn {
         on_trial: true,
         deferral: None,
         in_place_reach_bytes: None,
+        anchors: None,
+        anchors_waiting: None,
+        freshness: None,
     }
 }
 
@@ -248,8 +251,34 @@ fn an_envelope_past_its_bound_is_neither_written_nor_read() {
         answer.encode(&mut [0; 1024]).map(<[u8]>::len),
         Err(EncodeError::OutOfRange { key: 4 })
     );
-    let body = [&[0xa2, 0x01, 0x00, 0x04, 0x59, 0x02, 0x01][..], &envelope].concat();
-    assert_eq!(Answer::decode(&body), Err(DecodeError::OutOfRange { key: 4 }));
+    let set = Answer {
+        anchors: Some(&envelope),
+        ..Answer::idle(0)
+    };
+    assert_eq!(
+        set.encode(&mut [0; 1024]).map(<[u8]>::len),
+        Err(EncodeError::OutOfRange { key: 5 })
+    );
+    for key in [4, 5] {
+        let body = [&[0xa2, 0x01, 0x00, key, 0x59, 0x02, 0x01][..], &envelope].concat();
+        let key = key.into();
+        assert_eq!(Answer::decode(&body), Err(DecodeError::OutOfRange { key }));
+    }
+}
+
+#[test]
+fn an_envelope_and_a_set_are_neither_written_nor_read_together() {
+    let answer = Answer {
+        envelope: Some(&[1]),
+        anchors: Some(&[2]),
+        ..Answer::idle(0)
+    };
+    assert_eq!(
+        answer.encode(&mut [0; 64]),
+        Err(EncodeError::OutOfRange { key: 5 })
+    );
+    let body = [0xa3, 0x01, 0x00, 0x04, 0x41, 0x01, 0x05, 0x41, 0x02];
+    assert_eq!(Answer::decode(&body), Err(DecodeError::OutOfRange { key: 5 }));
 }
 
 #[test]
@@ -291,9 +320,19 @@ fn any_check_in() -> impl Strategy<Value = CheckIn> {
     let names = (
         proptest::collection::vec(any::<u8>(), 1..=16),
         proptest::collection::vec(any::<u8>(), 8..=32),
-        any::<([u8; 16], [u8; 16])>(),
+        any::<([u8; 16], [u8; 16], Option<u16>, Option<u16>)>(),
     );
-    let numbers = any::<(u64, u32, Option<u32>, u32, u32, u32, bool, Option<u32>)>();
+    let numbers = any::<(
+        u64,
+        u32,
+        Option<u32>,
+        u32,
+        u32,
+        u32,
+        bool,
+        Option<u32>,
+        Option<(u32, bool, bool)>,
+    )>();
     let rest = (
         1..=u32::MAX,
         0u8..=6,
@@ -301,7 +340,11 @@ fn any_check_in() -> impl Strategy<Value = CheckIn> {
         proptest::option::of(any_deferral()),
     );
     (names, numbers, rest).prop_map(
-        |((id, digest, (vendor_id, class_id)), numbers, (sector, szx, last, deferral))| CheckIn {
+        |(
+            (id, digest, (vendor_id, class_id, anchors, anchors_waiting)),
+            numbers,
+            (sector, szx, last, deferral),
+        )| CheckIn {
             device_id: DeviceId::new(&id).unwrap(),
             vendor_id,
             class_id,
@@ -318,6 +361,13 @@ fn any_check_in() -> impl Strategy<Value = CheckIn> {
             on_trial: numbers.6,
             deferral,
             in_place_reach_bytes: numbers.7,
+            anchors,
+            anchors_waiting,
+            freshness: numbers.8.map(|(number, is_stale, is_behind)| Freshness {
+                number: number >> 2,
+                is_stale,
+                is_behind,
+            }),
         },
     )
 }
@@ -373,8 +423,12 @@ proptest! {
         ack_timeout_ms: Option<u32>,
         job in proptest::option::of(any_job()),
         envelope in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..=ENVELOPE_BYTES_MAX)),
+        is_set: bool,
+        statement in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..=STATEMENT_BYTES_MAX)),
     ) {
-        let answer = Answer { next_check_in_s, ack_timeout_ms, job, envelope: envelope.as_deref() };
+        let (envelope, anchors) = if is_set { (None, envelope.as_deref()) } else { (envelope.as_deref(), None) };
+        let statement = statement.as_deref();
+        let answer = Answer { next_check_in_s, ack_timeout_ms, job, envelope, anchors, statement };
         let mut buffer = [0; ANSWER_BYTES_MAX];
         prop_assert_eq!(Answer::decode(answer.encode(&mut buffer).unwrap()), Ok(answer));
     }

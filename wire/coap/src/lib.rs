@@ -57,5 +57,5 @@ pub use message::{
     Message, MessageOption, OPTIONS_MAX, OptionError, OptionFault, Options, ParseError, reject,
 };
 pub use option::{ContentFormat, ETag, OptionNumber};
-pub use retransmission::{Ratio, Reply, Retransmission, TimeoutAction, TransmissionParameters};
+pub use retransmission::{Ratio, Reply, Retransmission, TimeoutAction, TransmissionParameters, scatter};
 pub use writer::{WriteError, Writer, empty_acknowledgement, ping, reset};

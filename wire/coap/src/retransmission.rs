@@ -125,8 +125,9 @@ impl Default for TransmissionParameters {
     }
 }
 
-/// Spreads neighbouring seeds over 64 bits: a finalizer of xor-shifts and odd multiplications.
-const fn scatter(seed: u64) -> u64 {
+/// Spreads neighbouring seeds over 64 bits: a finalizer of xor-shifts and odd multiplications. No two seeds give the same.
+#[inline(never)]
+pub const fn scatter(seed: u64) -> u64 {
     let mixed = (seed ^ seed >> 32).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mixed = (mixed ^ mixed >> 29).wrapping_mul(0xD6E8_FEB8_6659_FD93);
     mixed ^ mixed >> 32

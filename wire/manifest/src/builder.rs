@@ -5,7 +5,8 @@ use core::fmt;
 use wire_cbor::Writer;
 
 use crate::cbor::{SHA_256, sha256_of_bstr};
-use crate::cose::{TAG_SIGN1, TO_BE_SIGNED_BYTES_MAX, to_be_signed};
+use crate::cose::{TO_BE_SIGNED_BYTES_MAX, to_be_signed};
+use crate::cosign::write_sign1;
 use crate::envelope::TAG_ENVELOPE;
 use crate::manifest::MANIFEST_VERSION;
 use crate::sequence::{VERSION, VERSION_AT_LEAST};
@@ -18,7 +19,7 @@ use crate::{
 pub const RELEASE_OVERHEAD_BYTES_MAX: usize = crate::ENVELOPE_BYTES_MAX + 4 + TEXT_BYTES_MAX + 16;
 
 /// Protected header `{1: -19}`: Ed25519 as RFC 9864 numbers it.
-const PROTECTED: [u8; 3] = [0xa1, 0x01, 0x32];
+pub(crate) const PROTECTED: [u8; 3] = [0xa1, 0x01, 0x32];
 /// Reporting policy of the conditions: all four bits, as in the draft's examples.
 const POLICY_ALL: u64 = 15;
 /// Reporting policy of invoke: record on failure, as in the draft's examples.
@@ -37,7 +38,7 @@ const VERSION_BYTES_MAX: usize = 1 + 1 + 1 + 5;
 const MANIFEST_BYTES_MAX: usize =
     1 + 2 + 6 + (1 + 2 + COMMON_BYTES_MAX) + 2 * (1 + 1 + 3) + INSTALL_BYTES_MAX + (1 + DIGEST_BYTES);
 /// Tag, array, protected, unprotected with a key id, nil, signature.
-const SIGN1_BYTES: usize = 1 + 1 + (1 + PROTECTED.len()) + (1 + 1 + 1 + 8) + 1 + (2 + 64);
+pub(crate) const SIGN1_BYTES: usize = 1 + 1 + (1 + PROTECTED.len()) + (1 + 1 + 1 + 8) + 1 + (2 + 64);
 /// Array, digest and signature as byte strings.
 const WRAPPER_BYTES: usize = 1 + (2 + DIGEST_BYTES) + (2 + SIGN1_BYTES);
 
@@ -145,7 +146,7 @@ impl Release<'_> {
 }
 
 /// Writes with `fill` into `buffer` and returns what was written.
-fn write(
+pub(crate) fn write(
     buffer: &mut [u8],
     fill: impl FnOnce(&mut Writer<'_>) -> Result<(), EncodeError>,
 ) -> Result<&[u8], EncodeError> {
@@ -154,13 +155,13 @@ fn write(
     writer.finish().ok_or(EncodeError::NoSpace)
 }
 
-fn write_digest(writer: &mut Writer<'_>, digest: &[u8; 32]) {
-    writer.array(2).int(SHA_256).bytes(digest);
+pub(crate) fn write_digest(writer: &mut Writer<'_>, digest: &[u8; 32]) {
+    writer.array(2).int(SHA_256.into()).bytes(digest);
 }
 
 /// A sequence of one command with its reporting policy, as a byte string.
-fn write_only(writer: &mut Writer<'_>, command: i64, policy: u64) {
-    writer.bytes_head(3).array(2).int(command).uint(policy);
+fn write_only(writer: &mut Writer<'_>, command: i32, policy: u64) {
+    writer.bytes_head(3).array(2).int(command.into()).uint(policy);
 }
 
 fn write_manifest(writer: &mut Writer<'_>, manifest: &Manifest) -> Result<(), EncodeError> {
@@ -196,8 +197,8 @@ fn write_install(writer: &mut Writer<'_>, predecessor_min: u64) -> Result<(), En
             .uint(predecessor_min);
         Ok(())
     })?;
-    writer.array(4).uint(20).map(1).int(VERSION).bytes(version);
-    writer.int(VERSION).uint(POLICY_ALL);
+    writer.array(4).uint(20).map(1).int(VERSION.into()).bytes(version);
+    writer.int(VERSION.into()).uint(POLICY_ALL);
     Ok(())
 }
 
@@ -241,10 +242,8 @@ fn write_wrapper<'b>(
     let signed = to_be_signed(&mut signed_buffer, &PROTECTED, digest).ok_or(EncodeError::NoSpace)?;
     let signature = sign(signed);
     write(buffer, |writer| {
-        writer.array(2).bytes(digest).bytes_head(SIGN1_BYTES as u64);
-        writer.tag(TAG_SIGN1).array(4).bytes(&PROTECTED);
-        writer.map(1).uint(4).bytes(&key_id.0);
-        writer.null().bytes(&signature);
+        writer.array(2).bytes(digest);
+        write_sign1(writer, key_id, &signature);
         Ok(())
     })
 }

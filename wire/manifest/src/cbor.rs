@@ -1,13 +1,12 @@
 //! What SUIT and COSE make of CBOR items: faults in our words, keys that stand in a map once, digests.
 
-use sha2::{Digest, Sha256};
 use wire_cbor::{Fault, Kind, Writer};
 
-use crate::error::told;
+use crate::sha::sha256;
 use crate::{Item, Malformed, ManifestError, Unsupported};
 
 /// COSE hash algorithm SHA-256 (RFC 9054), the one the draft makes mandatory.
-pub(crate) const SHA_256: i64 = -16;
+pub(crate) const SHA_256: i32 = -16;
 
 /// Reads items one after the other, with faults in our words.
 #[derive(Clone, Debug)]
@@ -30,6 +29,13 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// All that is left.
+    pub(crate) fn rest(mut self) -> &'a [u8] {
+        let start = self.items;
+        while self.items.skip().is_ok() {}
+        start.until(&self.items)
+    }
+
     /// The kind of the next item.
     pub(crate) fn peek(&self) -> Result<Kind, Malformed> {
         Ok(self.items.peek()?)
@@ -39,9 +45,12 @@ impl<'a> Reader<'a> {
         Ok(self.items.uint()?)
     }
 
-    /// An integer; one past 63 bits is of no use to anyone here.
-    pub(crate) fn int(&mut self) -> Result<i64, Malformed> {
-        Ok(self.items.int()?)
+    /// An integer; one past 32 bits as the nearest within, which nothing of the draft's is. One past 63 bits is refused.
+    // Not inlined: narrowed in one place.
+    #[inline(never)]
+    pub(crate) fn int(&mut self) -> Result<i32, Malformed> {
+        let number = self.items.int()?;
+        Ok(number.clamp(i32::MIN.into(), i32::MAX.into()) as i32)
     }
 
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
@@ -80,7 +89,7 @@ impl<'a> Reader<'a> {
     /// A map key: an integer or a text.
     pub(crate) fn key(&mut self) -> Result<Key<'a>, Malformed> {
         match self.peek()? {
-            Kind::Text => Ok(Key::Text(self.text()?)),
+            Kind::Text => Ok(Key::Text(self.items.text_bytes()?)),
             _ => Ok(Key::Int(self.int()?)),
         }
     }
@@ -93,7 +102,7 @@ impl<'a> Reader<'a> {
         let algorithm = self.int()?;
         let bytes = self.bytes()?;
         if algorithm != SHA_256 {
-            return Err(Unsupported::DigestAlgorithm(told(algorithm)).into());
+            return Err(Unsupported::DigestAlgorithm(algorithm).into());
         }
         bytes
             .try_into()
@@ -118,8 +127,9 @@ impl From<Fault> for Malformed {
 /// The key of a map entry.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Key<'a> {
-    Int(i64),
-    Text(&'a str),
+    Int(i32),
+    /// Compared, and not read: it need not be UTF-8.
+    Text(&'a [u8]),
 }
 
 /// The keys of a map in which every key has to be one we know, and they are below 32: others are not looked at.
@@ -128,7 +138,7 @@ pub(crate) struct Seen(u32);
 
 impl Seen {
     /// Takes note of a key, which must be new.
-    pub(crate) fn insert(&mut self, key: i64) -> Result<(), Malformed> {
+    pub(crate) fn insert(&mut self, key: i32) -> Result<(), Malformed> {
         let bit = match key {
             0..32 => 1 << key,
             _ => 0,
@@ -172,21 +182,13 @@ impl<'a, const N: usize> Keys<'a, N> {
     }
 }
 
-/// SHA-256 of `bytes`.
-pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
-    Sha256::digest(bytes).into()
-}
-
 /// SHA-256 of `content` as a byte string, that is with its CBOR header in the shortest form.
 pub(crate) fn sha256_of_bstr(content: &[u8]) -> [u8; 32] {
     let mut header = [0; 9];
     let mut writer = Writer::new(&mut header);
     writer.bytes_head(content.len() as u64);
     let header = writer.finish().expect("a CBOR header has at most 9 bytes");
-    let mut hash = Sha256::new();
-    hash.update(header);
-    hash.update(content);
-    hash.finalize().into()
+    sha256(&[header, content])
 }
 
 #[cfg(test)]
@@ -198,7 +200,7 @@ mod tests {
         let mut keys = Keys::<2>::new(Item::TextEntries);
         assert_eq!(keys.insert(Key::Int(0)), Ok(()));
         assert_eq!(keys.insert(Key::Int(0)), Err(Malformed::DuplicateKey.into()));
-        assert_eq!(keys.insert(Key::Text("0")), Ok(()));
+        assert_eq!(keys.insert(Key::Text(b"0")), Ok(()));
         assert_eq!(
             keys.insert(Key::Int(1)),
             Err(Unsupported::TooMany(Item::TextEntries).into())

@@ -5,7 +5,6 @@ use core::fmt;
 use wire_cbor::Writer;
 
 use crate::cbor::{Key, Keys, Reader};
-use crate::error::told;
 use crate::{Item, KeyId, Malformed, ManifestError};
 
 /// Most authentication blocks of one envelope: a publisher's key, its successor, and one of another algorithm, with
@@ -39,12 +38,12 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    fn from_id(id: i64) -> Self {
+    fn from_id(id: i32) -> Self {
         match id {
             -19 => Self::Ed25519,
             -8 => Self::EdDsa,
             -7 => Self::Es256,
-            other => Self::Other(told(other)),
+            other => Self::Other(other),
         }
     }
 }

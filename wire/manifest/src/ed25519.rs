@@ -13,7 +13,8 @@ mod point;
 
 use integer::Integer;
 use point::Point;
-use sha2::{Digest, Sha512};
+
+use crate::sha::sha512;
 
 /// The bits of the order of the base point, L = 2²⁵² + 27742317777372353535851937790883648493, and of all scalars below it.
 const SCALAR_BITS: usize = 253;
@@ -52,11 +53,7 @@ pub(crate) fn verify(key: &[u8; 32], message: &[u8], signature: &[u8]) -> bool {
 /// SHA-512(R ‖ A ‖ M) modulo L.
 #[inline(never)]
 fn hash(r: &[u8; 32], key: &[u8; 32], message: &[u8]) -> Integer {
-    let mut hash = Sha512::new();
-    for part in [&r[..], key, message] {
-        hash.update(part);
-    }
-    Integer::modulo_l(&hash.finalize().into())
+    Integer::modulo_l(&sha512(&[r, key, message]))
 }
 
 /// \[s\]B + \[k\]A, from the highest bit of both downwards.

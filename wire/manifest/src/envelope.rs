@@ -4,9 +4,9 @@ use core::fmt;
 
 use wire_cbor::{Kind, Writer};
 
-use crate::cbor::{Key, Keys, Reader, sha256};
+use crate::cbor::{Key, Keys, Reader};
 use crate::cose::{self, SIGNATURES_MAX, Signature, TO_BE_SIGNED_BYTES_MAX};
-use crate::error::told;
+use crate::sha::sha256;
 use crate::{
     Item, Malformed, Manifest, ManifestError, SignatureError, Unsupported, Unverified, Verified, Verifier,
     VerifyError,
@@ -58,7 +58,7 @@ impl<'a> Envelope<'a> {
                 Key::Int(3) => manifest = Some(member),
                 Key::Int(16 | 20) | Key::Text(_) => {}
                 Key::Int(23) => text = Some(member),
-                Key::Int(other) => return Err(Unsupported::EnvelopeMember(told(other)).into()),
+                Key::Int(other) => return Err(Unsupported::EnvelopeMember(other).into()),
             }
         }
         reader.end()?;
@@ -78,7 +78,7 @@ impl<'a> Envelope<'a> {
     /// Whether the digest in the authentication wrapper is that of the manifest: SHA-256 over the manifest's byte string
     /// *with* its CBOR header. Anybody can make it match; only a signature says who did.
     pub fn digest_matches(&self) -> bool {
-        sha256(self.manifest_with_header) == *self.wrapper.digest
+        sha256(&[self.manifest_with_header]) == *self.wrapper.digest
     }
 
     /// The digest in the authentication wrapper, as stated.
@@ -87,8 +87,9 @@ impl<'a> Envelope<'a> {
     }
 
     /// The COSE_Sign1 blocks, in their order.
-    pub fn signatures(&self) -> impl Iterator<Item = &Signature<'a>> {
-        self.wrapper.signatures.iter().flatten()
+    pub fn signatures(&self) -> impl Iterator<Item = Signature<'a>> + use<'a> {
+        let mut blocks = self.wrapper.blocks.clone();
+        (0..self.wrapper.count).filter_map(move |_| Signature::parse(blocks.bytes().ok()?).ok()?)
     }
 
     /// Whether there are authentication blocks of a kind this crate does not read (a MAC, several signers, …).
@@ -96,8 +97,8 @@ impl<'a> Envelope<'a> {
         self.wrapper.has_other
     }
 
-    /// Checks one signature alone. It is over the digest, so [`digest_matches`](Self::digest_matches) must hold too.
-    pub fn check(&self, signature: &Signature<'_>, verifier: &impl Verifier) -> Result<(), SignatureError> {
+    /// Checks one signature alone, and says as a bit by which key it is. It is over the digest, so [`digest_matches`](Self::digest_matches) must hold too.
+    pub fn check(&self, signature: &Signature<'_>, verifier: &impl Verifier) -> Result<u32, SignatureError> {
         let mut buffer = [0; TO_BE_SIGNED_BYTES_MAX];
         let to_be_signed = signature
             .to_be_signed(&mut buffer, self.wrapper.digest_bstr)
@@ -105,7 +106,7 @@ impl<'a> Envelope<'a> {
         verifier.verify(signature, to_be_signed)
     }
 
-    /// Checks digest and signatures, in this order: one signature that `verifier` accepts is enough. Says nothing about
+    /// Checks digest and signatures, in this order, until those that `verifier` accepts are enough for it. Says nothing about
     /// what the manifest holds.
     pub fn authenticate(&self, verifier: &impl Verifier) -> Result<Verified<&'a [u8]>, VerifyError> {
         if !self.digest_matches() {
@@ -115,9 +116,16 @@ impl<'a> Envelope<'a> {
             true => VerifyError::UnsupportedAuthentication,
             false => VerifyError::NotSigned,
         };
+        let mut signers = 0;
         for signature in self.signatures() {
-            match self.check(signature, verifier) {
-                Ok(()) => return Ok(Verified::new(self.manifest)),
+            match self.check(&signature, verifier) {
+                Ok(signer) => {
+                    signers |= signer;
+                    if verifier.suffices(signers) {
+                        return Ok(Verified::new(self.manifest));
+                    }
+                    nearest = VerifyError::TooFewSignatures;
+                }
                 Err(error) if VerifyError::from(error).nearness() > nearest.nearness() => {
                     nearest = error.into()
                 }
@@ -125,6 +133,12 @@ impl<'a> Envelope<'a> {
             }
         }
         Err(nearest)
+    }
+
+    /// What a further signature goes behind: the digest's content, the encoded authentication blocks, and how many they are.
+    pub(crate) fn authentication_blocks(&self) -> (&'a [u8], &'a [u8], u64) {
+        let blocks = self.wrapper.blocks.clone();
+        (self.wrapper.digest_bstr, blocks.rest(), self.wrapper.count)
     }
 
     /// The manifest's bytes, without the header of their byte string.
@@ -153,7 +167,7 @@ impl<'a> Envelope<'a> {
         for _ in 0..self.members_count {
             let key = members.key().ok()?;
             let content = members.bytes().ok()?;
-            if key == Key::Text(name) {
+            if key == Key::Text(name.as_bytes()) {
                 return Some(content);
             }
         }
@@ -205,7 +219,10 @@ impl core::error::Error for SeverError {}
 struct Wrapper<'a> {
     digest: &'a [u8; 32],
     digest_bstr: &'a [u8],
-    signatures: [Option<Signature<'a>>; SIGNATURES_MAX],
+    /// Before the authentication blocks, of which there are so many. Each was read once, and is read again when it is asked for: a
+    /// device has room for one.
+    blocks: Reader<'a>,
+    count: u64,
     has_other: bool,
 }
 
@@ -226,17 +243,17 @@ impl<'a> Wrapper<'a> {
         if blocks > SIGNATURES_MAX as u64 {
             return Err(Unsupported::TooMany(Item::Signatures).into());
         }
-        let mut signatures = [None; SIGNATURES_MAX];
+        let before = reader.clone();
         let mut has_other = false;
-        for place in signatures.iter_mut().take(blocks as usize) {
-            *place = Signature::parse(reader.bytes()?)?;
-            has_other |= place.is_none();
+        for _ in 0..blocks {
+            has_other |= Signature::parse(reader.bytes()?)?.is_none();
         }
         reader.end()?;
         Ok(Self {
             digest,
             digest_bstr,
-            signatures,
+            blocks: before,
+            count: blocks,
             has_other,
         })
     }

@@ -147,11 +147,6 @@ impl Item {
     }
 }
 
-/// A number for an error.
-pub(crate) fn told(number: i64) -> i32 {
-    number.clamp(i32::MIN.into(), i32::MAX.into()) as i32
-}
-
 /// A device returns it from function to function: in two registers, not through memory.
 const _: () = assert!(size_of::<ManifestError>() == 8);
 

@@ -42,30 +42,40 @@
 //!
 //! Modules: `cbor` (items, keys, digests), `cose` (COSE_Sign1), `envelope`, `manifest` with `sequence` (the profile), `text`,
 //! `trust` (keys and verifiers), `ed25519`, `verified`, `builder`, `release_reader` (a publisher's file in pieces), `names` (the
-//! draft's words for its numbers), `error`.
+//! draft's words for its numbers), `latest` (statements of what is newest), `error`.
 #![no_std]
 
 #[cfg(test)]
 extern crate std;
 
+mod anchors;
 mod builder;
 mod cbor;
 mod cose;
+mod cosign;
 mod ed25519;
 mod envelope;
 mod error;
+mod latest;
 mod manifest;
 mod names;
 mod release_reader;
 mod sequence;
+mod sha;
 mod text;
 mod trust;
 mod verified;
 
+pub use anchors::{ANCHORS_MAX, AnchorSet, Roles, SetKey, verify_set};
 pub use builder::{EncodeError, RELEASE_OVERHEAD_BYTES_MAX, Release};
 pub use cose::{Algorithm, SIGNATURES_MAX, Signature};
+pub use cosign::{CosignError, SIGNATURE_BYTES_MAX, cosign, write_set};
 pub use envelope::{ENVELOPE_BYTES_MAX, Envelope, IMAGE_PAYLOAD, SeverError, sever_text};
 pub use error::{Item, Malformed, ManifestError, Unsupported};
+pub use latest::{
+    LATEST_BYTES, LATEST_ENVELOPE_BYTES_MAX, LATEST_IMAGE_BYTES, Latest, NUMBER_MAX, SignedLatest,
+    VALID_S_MAX, VALID_S_MIN, latest_class,
+};
 pub use manifest::{ComponentIdentifier, IMAGE_BYTES_MAX, Manifest};
 pub use release_reader::{ReleaseError, ReleaseReader};
 pub use text::{TEXT_STRING_BYTES_MAX, Text, TextError, verify_text};

@@ -1,7 +1,6 @@
 //! The manifest in our profile: one image, for one component, of one vendor's class.
 
 use crate::cbor::{Reader, Seen};
-use crate::error::told;
 use crate::sequence::{self, Parameters};
 use crate::{Item, Malformed, ManifestError, Unsupported, Unverified};
 
@@ -86,7 +85,7 @@ struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    fn read(&mut self, reader: &mut Reader<'a>, key: i64) -> Result<(), ManifestError> {
+    fn read(&mut self, reader: &mut Reader<'a>, key: i32) -> Result<(), ManifestError> {
         match key {
             1 => match reader.uint()? {
                 MANIFEST_VERSION => self.has_version = true,
@@ -114,7 +113,7 @@ impl<'a> Members<'a> {
                 return Err(Unsupported::UnseveredText.into());
             }
             23 => self.text_digest = Some(reader.digest()?),
-            other => return Err(Unsupported::ManifestMember(told(other)).into()),
+            other => return Err(Unsupported::ManifestMember(other).into()),
         }
         Ok(())
     }
@@ -157,7 +156,7 @@ fn read_common(bytes: &[u8]) -> Result<(ComponentIdentifier, Parameters<'_>), Ma
         match key {
             2 => component = Some(read_components(&mut reader)?),
             4 => parameters = Some(sequence::read_shared(reader.bytes()?)?),
-            other => return Err(Unsupported::CommonMember(told(other)).into()),
+            other => return Err(Unsupported::CommonMember(other).into()),
         }
     }
     reader.end()?;

@@ -129,6 +129,12 @@ impl ReleaseReader {
         }
     }
 
+    /// What was kept so far: after [`ReleaseError::WithoutImage`] a whole envelope.
+    #[must_use]
+    pub fn kept(&self) -> &[u8] {
+        self.envelope.get(..self.len).unwrap_or_default()
+    }
+
     fn next(&mut self, byte: u8) -> Result<State, ReleaseError> {
         match self.state {
             State::Tag(at) if SEVERED_HEAD.get(at) != Some(&byte) => Err(ReleaseError::NotARelease),

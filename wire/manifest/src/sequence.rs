@@ -12,19 +12,18 @@
 //! policies are read and mean nothing to us.
 
 use crate::cbor::{Reader, Seen};
-use crate::error::told;
 use crate::{IMAGE_BYTES_MAX, Item, Malformed, ManifestError, Unsupported};
 
-const VENDOR_IDENTIFIER: i64 = 1;
-const CLASS_IDENTIFIER: i64 = 2;
+const VENDOR_IDENTIFIER: i32 = 1;
+const CLASS_IDENTIFIER: i32 = 2;
 /// condition-image-match.
-pub(crate) const IMAGE_MATCH: i64 = 3;
-const OVERRIDE_PARAMETERS: i64 = 20;
+pub(crate) const IMAGE_MATCH: i32 = 3;
+const OVERRIDE_PARAMETERS: i32 = 20;
 /// directive-invoke.
-pub(crate) const INVOKE: i64 = 23;
+pub(crate) const INVOKE: i32 = 23;
 
 /// draft-ietf-suit-update-management-13 §8: condition and parameter have one number.
-pub(crate) const VERSION: i64 = 28;
+pub(crate) const VERSION: i32 = 28;
 /// draft-ietf-suit-update-management-13 §5.4: greater or equal.
 pub(crate) const VERSION_AT_LEAST: u64 = 2;
 
@@ -58,7 +57,7 @@ pub(crate) fn read_shared(bytes: &[u8]) -> Result<Parameters<'_>, ManifestError>
 }
 
 /// Reads a sequence of one command that takes a reporting policy.
-pub(crate) fn read_only(bytes: &[u8], command: i64, name: Item) -> Result<(), ManifestError> {
+pub(crate) fn read_only(bytes: &[u8], command: i32, name: Item) -> Result<(), ManifestError> {
     let mut commands = Commands::new(bytes)?;
     commands.expect(command, name)?;
     commands.policy()?;
@@ -104,11 +103,11 @@ impl<'a> Commands<'a> {
     }
 
     /// The next command must be `command`, which the draft calls `name`.
-    fn expect(&mut self, command: i64, name: Item) -> Result<(), ManifestError> {
+    fn expect(&mut self, command: i32, name: Item) -> Result<(), ManifestError> {
         self.left = self.left.checked_sub(1).ok_or(Unsupported::Without(name))?;
         match self.reader.int()? {
             found if found == command => Ok(()),
-            other => Err(Unsupported::Command(told(other)).into()),
+            other => Err(Unsupported::Command(other).into()),
         }
     }
 
@@ -122,7 +121,7 @@ impl<'a> Commands<'a> {
     /// There must be no further command.
     fn end(mut self) -> Result<(), ManifestError> {
         if self.left > 0 {
-            return Err(Unsupported::Command(told(self.reader.int()?)).into());
+            return Err(Unsupported::Command(self.reader.int()?).into());
         }
         Ok(self.reader.end()?)
     }
@@ -166,7 +165,7 @@ fn read_parameters<'a>(reader: &mut Reader<'a>) -> Result<Overrides<'a>, Manifes
                 digest.end()?;
             }
             14 => overrides.image_size = Some(read_image_size(reader)?),
-            other => return Err(Unsupported::Parameter(told(other)).into()),
+            other => return Err(Unsupported::Parameter(other).into()),
         }
     }
     Ok(overrides)
@@ -181,9 +180,9 @@ fn read_image_size(reader: &mut Reader<'_>) -> Result<u32, ManifestError> {
 }
 
 /// An RFC 9562 UUID; the draft also allows a private enterprise number (tag 112) as vendor.
-fn read_uuid<'a>(reader: &mut Reader<'a>, key: i64) -> Result<&'a [u8; 16], ManifestError> {
+fn read_uuid<'a>(reader: &mut Reader<'a>, key: i32) -> Result<&'a [u8; 16], ManifestError> {
     if reader.peek()? == wire_cbor::Kind::Tag {
-        return Err(Unsupported::IdentifierKind(told(key)).into());
+        return Err(Unsupported::IdentifierKind(key).into());
     }
     let bytes = reader.bytes()?;
     bytes

@@ -4,7 +4,8 @@ use core::fmt;
 
 use wire_cbor::{Kind, Writer};
 
-use crate::cbor::{Key, Keys, Reader, sha256};
+use crate::cbor::{Key, Keys, Reader};
+use crate::sha::sha256;
 use crate::{ComponentIdentifier, Envelope, Item, Malformed, Manifest, ManifestError, Unsupported, Verified};
 
 /// Longest version or description, in bytes of UTF-8.
@@ -16,9 +17,9 @@ pub(crate) const TEXT_BYTES_MAX: usize =
     1 + 3 + 1 + (1 + 3 + TEXT_STRING_BYTES_MAX) + 3 + 1 + (1 + 3 + TEXT_STRING_BYTES_MAX);
 
 /// suit-text-manifest-description.
-const MANIFEST_DESCRIPTION: i64 = 1;
+const MANIFEST_DESCRIPTION: i32 = 1;
 /// suit-text-component-version.
-const COMPONENT_VERSION: i64 = 6;
+const COMPONENT_VERSION: i32 = 6;
 /// Most keys of one map we look into, and most languages.
 const KEYS_MAX: usize = 16;
 
@@ -40,7 +41,7 @@ impl<'a> Text<'a> {
         let mut keys = Keys::<KEYS_MAX>::new(Item::Languages);
         let mut text = Self::default();
         for at in 0..languages {
-            keys.insert(Key::Text(reader.text()?))?;
+            keys.insert(Key::Text(reader.text()?.as_bytes()))?;
             match at {
                 0 => text = Self::read_language(&mut reader)?,
                 _ => drop(reader.skip()?),
@@ -83,11 +84,11 @@ impl<'a> Text<'a> {
         writer.map(1).text("en");
         writer.map(u64::from(self.description.is_some()) + u64::from(self.version.is_some()));
         if let Some(description) = self.description {
-            writer.int(MANIFEST_DESCRIPTION).text(description);
+            writer.int(MANIFEST_DESCRIPTION.into()).text(description);
         }
         if let Some(version) = self.version {
             writer.array(1).bytes(&ComponentIdentifier::SEGMENT);
-            writer.map(1).int(COMPONENT_VERSION).text(version);
+            writer.map(1).int(COMPONENT_VERSION.into()).text(version);
         }
         writer.finish()
     }
@@ -118,7 +119,7 @@ pub fn verify_text<'a>(
         return Ok(None);
     };
     let digest = manifest.text_digest.ok_or(TextError::NotInManifest)?;
-    if sha256(whole) != digest {
+    if sha256(&[whole]) != digest {
         return Err(TextError::DigestMismatch);
     }
     Text::read(content).map(Some).map_err(|error| match error {

@@ -1,8 +1,9 @@
 //! Keys that are trusted, and what checks a signature.
 
+use core::borrow::Borrow;
 use core::fmt;
 
-use crate::cbor::sha256;
+use crate::sha::sha256;
 use crate::{Algorithm, Signature, ed25519};
 
 /// The name of a key: the first 8 bytes of the SHA-256 of the raw Ed25519 public key. COSE carries it as `kid`.
@@ -15,7 +16,7 @@ pub struct KeyId(
 impl KeyId {
     /// The id of this raw public key.
     pub fn of(public_key: &[u8; 32]) -> Self {
-        let [a, b, c, d, e, f, g, h, ..] = sha256(public_key);
+        let [a, b, c, d, e, f, g, h, ..] = sha256(&[public_key]);
         Self([a, b, c, d, e, f, g, h])
     }
 }
@@ -51,29 +52,48 @@ impl Anchor {
     }
 }
 
-/// The keys a device or gateway trusts. Any one of them is enough.
-#[derive(Clone, Copy, Debug)]
-pub struct TrustAnchors<'a> {
-    anchors: &'a [Anchor],
+impl Borrow<[u8; 32]> for Anchor {
+    fn borrow(&self) -> &[u8; 32] {
+        &self.key
+    }
 }
 
-impl<'a> TrustAnchors<'a> {
-    /// Trusts these keys. With none, nothing verifies.
-    pub const fn new(anchors: &'a [Anchor]) -> Self {
-        Self { anchors }
+/// The keys a device or gateway trusts, and how many of them have to sign. A device's are the keys as they are stored.
+#[derive(Clone, Copy, Debug)]
+pub struct TrustAnchors<'a, K = Anchor> {
+    anchors: &'a [K],
+    least: u8,
+}
+
+impl<'a, K: Borrow<[u8; 32]>> TrustAnchors<'a, K> {
+    /// Trusts these keys; any one of them is enough. With none, nothing verifies.
+    pub const fn new(anchors: &'a [K]) -> Self {
+        Self::at_least(1, anchors)
+    }
+
+    /// Trusts these keys, if at least so many of them sign, at least one. A key that is named twice would count twice.
+    pub const fn at_least(least: u8, anchors: &'a [K]) -> Self {
+        Self { anchors, least }
     }
 
     /// The key of this id.
-    pub fn find(&self, key_id: KeyId) -> Option<&'a Anchor> {
-        self.anchors.iter().find(|anchor| anchor.key_id() == key_id)
+    pub fn find(&self, key_id: KeyId) -> Option<&'a K> {
+        self.anchors
+            .iter()
+            .find(|anchor| KeyId::of((*anchor).borrow()) == key_id)
     }
 }
 
 /// Decides whether a signature counts. [`TrustAnchors`] is the one that everybody uses; a gateway asks a second
 /// implementation as well, and the tests bring one for the draft's ES256.
 pub trait Verifier {
-    /// Checks `signature` over `to_be_signed`, the encoded Sig_structure.
-    fn verify(&self, signature: &Signature<'_>, to_be_signed: &[u8]) -> Result<(), SignatureError>;
+    /// Checks `signature` over `to_be_signed`, the encoded Sig_structure. Which key it is by, as a bit of its own.
+    fn verify(&self, signature: &Signature<'_>, to_be_signed: &[u8]) -> Result<u32, SignatureError>;
+
+    /// Whether these keys together are enough; of none, they are not.
+    fn suffices(&self, signers: u32) -> bool {
+        signers != 0
+    }
 }
 
 /// Why a signature does not count.
@@ -88,18 +108,26 @@ pub enum SignatureError {
 }
 
 /// The one verifier of publisher, gateway, agent and bootloader, so that none of them accepts what another refuses.
-impl Verifier for TrustAnchors<'_> {
-    fn verify(&self, signature: &Signature<'_>, to_be_signed: &[u8]) -> Result<(), SignatureError> {
+impl<K: Borrow<[u8; 32]>> Verifier for TrustAnchors<'_, K> {
+    fn verify(&self, signature: &Signature<'_>, to_be_signed: &[u8]) -> Result<u32, SignatureError> {
         let (Algorithm::Ed25519 | Algorithm::EdDsa) = signature.algorithm else {
             return Err(SignatureError::UnsupportedAlgorithm(signature.algorithm));
         };
-        let anchor = signature
-            .key_id()
-            .and_then(|id| self.find(id))
-            .ok_or(SignatureError::UnknownKey)?;
-        match ed25519::verify(&anchor.key, to_be_signed, signature.signature) {
-            true => Ok(()),
-            false => Err(SignatureError::Invalid),
+        let id = signature.key_id().ok_or(SignatureError::UnknownKey)?;
+        let mut bit = 1;
+        for key in self.anchors.iter().map(Borrow::borrow) {
+            if KeyId::of(key) == id {
+                return match ed25519::verify(key, to_be_signed, signature.signature) {
+                    true => Ok(bit),
+                    false => Err(SignatureError::Invalid),
+                };
+            }
+            bit <<= 1;
         }
+        Err(SignatureError::UnknownKey)
+    }
+
+    fn suffices(&self, signers: u32) -> bool {
+        signers.count_ones() >= u32::from(self.least.max(1))
     }
 }

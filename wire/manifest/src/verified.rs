@@ -1,5 +1,6 @@
 //! The types that keep checked and unchecked apart, and the one way between them.
 
+use core::borrow::Borrow;
 use core::fmt;
 use core::ops::Deref;
 
@@ -67,6 +68,8 @@ pub enum VerifyError {
     UnsupportedAlgorithm(Algorithm),
     /// A signature names a key we trust, and is not by it.
     BadSignature,
+    /// Trusted keys signed it, and not as many as have to.
+    TooFewSignatures,
 }
 
 impl VerifyError {
@@ -86,12 +89,14 @@ impl VerifyError {
             Self::UnknownKey => "no signature is by a trusted key",
             Self::UnsupportedAlgorithm(_) => "signature algorithm is not supported",
             Self::BadSignature => "signature by a trusted key does not match",
+            Self::TooFewSignatures => "not enough trusted keys signed it",
         }
     }
 
     /// How near a failed signature came to counting.
     pub(crate) fn nearness(&self) -> u8 {
         match self {
+            Self::TooFewSignatures => 4,
             Self::BadSignature => 3,
             Self::UnsupportedAlgorithm(_) => 1,
             Self::UnknownKey => 2,
@@ -104,7 +109,10 @@ impl VerifyError {
 /// everything that must hold before a byte of payload is fetched or run.
 ///
 /// Vendor, class and sequence number are the caller's to compare: only it knows its own.
-pub fn verify(envelope: &[u8], anchors: &TrustAnchors<'_>) -> Result<Verified<Manifest>, VerifyError> {
+pub fn verify<K: Borrow<[u8; 32]>>(
+    envelope: &[u8],
+    anchors: &TrustAnchors<'_, K>,
+) -> Result<Verified<Manifest>, VerifyError> {
     verify_with(envelope, anchors)
 }
 

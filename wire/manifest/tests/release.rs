@@ -117,7 +117,7 @@ fn a_stranger_is_an_unknown_key() {
         Err(VerifyError::UnknownKey)
     );
     assert_eq!(
-        verify(&file, &TrustAnchors::new(&[])),
+        verify(&file, &TrustAnchors::<wire_manifest::Anchor>::new(&[])),
         Err(VerifyError::UnknownKey)
     );
 }

@@ -13,13 +13,13 @@ use aes::Aes128Enc;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 
 /// Bytes of a key.
-pub(crate) const KEY_BYTES: usize = 16;
+pub const KEY_BYTES: usize = 16;
 /// Bytes of a nonce.
-pub(crate) const NONCE_BYTES: usize = 13;
+pub const NONCE_BYTES: usize = 13;
 /// Bytes of a tag.
-pub(crate) const TAG_BYTES: usize = 8;
+pub const TAG_BYTES: usize = 8;
 /// The longest text: its length has two bytes.
-pub(crate) const TEXT_BYTES_MAX: usize = u16::MAX as usize;
+pub const TEXT_BYTES_MAX: usize = u16::MAX as usize;
 
 /// Adata 1, tag of 8 bytes: (8 − 2) ÷ 2 in bits 3 to 5, length of 2 bytes: 2 − 1 in bits 0 to 2.
 const FLAGS_MAC: u8 = 1 << 6 | 3 << 3 | 1;
@@ -29,19 +29,29 @@ const BLOCK_BYTES: usize = 16;
 type Block = [u8; BLOCK_BYTES];
 
 /// A key, expanded. What it expands to is wiped when it goes.
-pub(crate) struct Ccm {
+pub struct Ccm {
     cipher: Aes128Enc,
 }
 
+/// Shows no key.
+impl core::fmt::Debug for Ccm {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Ccm").finish_non_exhaustive()
+    }
+}
+
 impl Ccm {
-    pub(crate) fn new(key: &[u8; KEY_BYTES]) -> Ccm {
+    /// Expands a key.
+    #[must_use]
+    pub fn new(key: &[u8; KEY_BYTES]) -> Ccm {
         Ccm {
             cipher: Aes128Enc::new(key.into()),
         }
     }
 
     /// Encrypts `text`, of at most [`TEXT_BYTES_MAX`] bytes, where it is; its tag.
-    pub(crate) fn seal(&self, nonce: &[u8; NONCE_BYTES], aad: &[u8], text: &mut [u8]) -> [u8; TAG_BYTES] {
+    #[must_use]
+    pub fn seal(&self, nonce: &[u8; NONCE_BYTES], aad: &[u8], text: &mut [u8]) -> [u8; TAG_BYTES] {
         let mut tag = self.mac(nonce, aad, text);
         xor(&mut tag, &self.count(nonce, text));
         let [a, b, c, d, e, f, g, h, ..] = tag;
@@ -50,7 +60,7 @@ impl Ccm {
 
     /// Decrypts `text` where it is if the tag is right. Otherwise it is as it was.
     #[must_use]
-    pub(crate) fn open(
+    pub fn open(
         &self,
         nonce: &[u8; NONCE_BYTES],
         aad: &[u8],

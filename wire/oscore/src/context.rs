@@ -127,12 +127,18 @@ impl Context {
     ) -> Result<Context, SameIds> {
         let mut secret = kdf::extract(sha256, master_salt, master_secret);
         let context = id_context.as_ref();
-        let mut key = |id: &Id| expand(sha256, &secret, id.as_bytes(), context, b"Key");
-        let keys = Keys {
-            sender_key: key(&sender_id),
-            recipient_key: key(&recipient_id),
-            common_iv: expand(sha256, &secret, &[], context, b"IV"),
+        let mut keys = Keys {
+            sender_key: [0; KEY_BYTES],
+            recipient_key: [0; KEY_BYTES],
+            common_iv: [0; NONCE_BYTES],
         };
+        for (id, kind, output) in [
+            (sender_id.as_bytes(), &b"Key"[..], &mut keys.sender_key[..]),
+            (recipient_id.as_bytes(), b"Key", &mut keys.recipient_key),
+            (&[], b"IV", &mut keys.common_iv),
+        ] {
+            expand(sha256, &secret, id, context, kind, output);
+        }
         secret.zeroize();
         Context::from_keys(keys, id_context, sender_id, recipient_id)
     }
@@ -167,8 +173,9 @@ impl Context {
         self
     }
 
-    /// The same as Appendix B.2 has it.
-    pub(crate) const fn announcing_wrapped(mut self) -> Context {
+    /// The same as Appendix B.2 has it: [`crate::renewal`].
+    #[must_use]
+    pub const fn announcing_wrapped(mut self) -> Context {
         self.announces = Announces::Wrapped;
         self
     }
@@ -176,8 +183,13 @@ impl Context {
     /// The same without the ID Context in requests: for a client whose server knows it by now.
     #[must_use]
     pub const fn silent(mut self) -> Context {
-        self.announces = Announces::Not;
+        self.fall_silent();
         self
+    }
+
+    /// [`Context::silent`], where it is.
+    pub const fn fall_silent(&mut self) {
+        self.announces = Announces::Not;
     }
 
     /// The keys, for whoever stores them.
@@ -256,23 +268,23 @@ impl fmt::Debug for Context {
     }
 }
 
-/// A key or an IV, of `N` bytes: the beginning of HKDF-Expand with
+/// A key or an IV, as long as `output`: the beginning of HKDF-Expand with
 ///
 /// ```text
 /// info = [ id: bstr, id_context: bstr / nil, alg_aead: 10, type: tstr, L: uint ]
 /// ```
 #[inline(never)]
-fn expand<const N: usize>(
+fn expand(
     sha256: kdf::Sha256<'_>,
     secret: &[u8; kdf::HASH_BYTES],
     id: &[u8],
     id_context: Option<&IdContext>,
     kind: &[u8],
-) -> [u8; N] {
-    const { assert!(N < 24, "one block, and a length of one byte") };
+    output: &mut [u8],
+) {
     const NIL: u8 = 0xf6;
     let mut info = Bytes::<INFO_BYTES_MAX>::new();
-    // Array of five, then byte strings of less than 24 bytes, whose heads have one byte.
+    // Array of five, then byte strings of less than 24 bytes, whose heads have one byte. So has the length.
     info.append(&[0x85, 0x40 | id.len() as u8]);
     info.append(id);
     match id_context.map(IdContext::as_bytes) {
@@ -284,15 +296,13 @@ fn expand<const N: usize>(
     }
     info.append(&[ALGORITHM, 0x60 | kind.len() as u8]);
     info.append(kind);
-    info.append(&[N as u8]);
-    let mut output = kdf::expand(sha256, secret, info.as_slice());
-    let mut key = [0; N];
-    for (place, byte) in key.iter_mut().zip(output) {
+    info.append(&[output.len() as u8]);
+    let mut block = kdf::expand(sha256, secret, info.as_slice());
+    for (place, byte) in output.iter_mut().zip(block) {
         *place = byte;
     }
-    output.zeroize();
-    key
+    block.zeroize();
 }
 
 const INFO_BYTES_MAX: usize = 1 + (1 + Id::BYTES_MAX) + (1 + IdContext::BYTES_MAX) + 1 + 4 + 1;
-const _: () = assert!(Id::BYTES_MAX < 24 && IdContext::BYTES_MAX < 24);
+const _: () = assert!(Id::BYTES_MAX < 24 && IdContext::BYTES_MAX < 24 && KEY_BYTES < 24 && NONCE_BYTES < 24);

@@ -3,32 +3,32 @@
 use crate::bytes::Bytes;
 
 /// Bytes of a SHA-256.
-pub(crate) const HASH_BYTES: usize = 32;
+pub const HASH_BYTES: usize = 32;
 /// FIPS 180-4: what HMAC pads keys to.
 const BLOCK_BYTES: usize = 64;
 
 /// Hashes the concatenation of what it is given.
-pub(crate) type Sha256<'h> = &'h mut dyn FnMut(&[&[u8]]) -> [u8; HASH_BYTES];
+pub type Sha256<'h> = &'h mut dyn FnMut(&[&[u8]]) -> [u8; HASH_BYTES];
 
 /// HKDF-Extract.
-pub(crate) fn extract(sha256: Sha256<'_>, salt: &[u8], secret: &[u8]) -> [u8; HASH_BYTES] {
+pub fn extract(sha256: Sha256<'_>, salt: &[u8], secret: &[u8]) -> [u8; HASH_BYTES] {
     if salt.len() > BLOCK_BYTES {
         let salt = sha256(&[salt]);
-        return hmac(sha256, &salt, &[secret, &[]]);
+        return hmac(sha256, &salt, &[secret, &[], &[]]);
     }
-    hmac(sha256, salt, &[secret, &[]])
+    hmac(sha256, salt, &[secret, &[], &[]])
 }
 
 /// HKDF-Expand, the first block: outputs of up to 32 bytes are its beginning.
 pub(crate) fn expand(sha256: Sha256<'_>, key: &[u8; HASH_BYTES], info: &[u8]) -> [u8; HASH_BYTES] {
-    hmac(sha256, key, &[info, &[1]])
+    hmac(sha256, key, &[info, &[1], &[]])
 }
 
-/// RFC 2104, with a key of at most a block.
+/// RFC 2104, with a key of at most a block, of the concatenation of the parts.
 #[inline(never)]
-fn hmac(sha256: Sha256<'_>, key: &[u8], parts: &[&[u8]; 2]) -> [u8; HASH_BYTES] {
-    let [first, second] = parts;
-    let inner = sha256(&[pad(key, 0x36).as_slice(), first, second]);
+pub fn hmac(sha256: Sha256<'_>, key: &[u8], parts: &[&[u8]; 3]) -> [u8; HASH_BYTES] {
+    let [first, second, third] = parts;
+    let inner = sha256(&[pad(key, 0x36).as_slice(), first, second, third]);
     sha256(&[pad(key, 0x5C).as_slice(), &inner])
 }
 

@@ -68,7 +68,7 @@
 //! | 8 processing | yes |
 //! | 10 proxies, 11 HTTP | no |
 //! | Appendix B.1.1, B.1.2 | yes: [`SenderSequence`], [`ReplayWindow::lost`], [`Challenge`] |
-//! | Appendix B.2 | yes: [`renewal`], for sides that have random numbers and the master secret |
+//! | Appendix B.2 | yes: [`renewal`], for sides that have the master secret and never use an R twice |
 //! | Appendix C | every vector, byte by byte, in the tests |
 //! | Group OSCORE, EDHOC | no |
 //!
@@ -99,6 +99,12 @@ mod response;
 mod seal;
 mod sequence;
 mod window;
+
+/// What it computes with, for EDHOC, whose cipher suite 2 has the same: a device has each once.
+pub mod primitives {
+    pub use crate::ccm::{Ccm, KEY_BYTES, NONCE_BYTES, TAG_BYTES, TEXT_BYTES_MAX};
+    pub use crate::kdf::{HASH_BYTES, Sha256, extract, hmac};
+}
 
 pub use class::{Class, class};
 pub use context::{Context, Keys, SameIds};

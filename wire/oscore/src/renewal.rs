@@ -10,13 +10,17 @@
 //!   │◀─────────────────────────────────────────────┤ response 2, under the same
 //! ```
 //!
-//! Each R is eight bytes from a random number generator that were never used before; kid contexts are CBOR byte strings. Both
-//! sides contribute, so that neither a replay nor a generator that repeats itself on one side makes keys that were used. What
-//! request 1 asks is not acted on: it may be a replay, and is worth an answer and no more.
+//! Each R is eight bytes that were never used before; kid contexts are CBOR byte strings. Both sides contribute, so that neither a
+//! replay nor a side that repeats itself makes keys that were used. What request 1 asks is not acted on: it may be a replay, and is
+//! worth an answer and no more. A server may answer many requests 1 with one R2, until a request 2 is taken: with another R1 they
+//! are answered under other keys, and with the same one by the same bytes. So replays take nothing from the true one.
+//!
+//! The RFC draws them at random. What is needed is that none comes twice, which a count that is stored before it is used has as
+//! well: an R is not secret.
 //!
 //! A side that stores its count needs none of this ([`crate::SenderSequence`]), nor does a server that lost its window
-//! ([`crate::ReplayWindow::lost`]). It is for clients with a random number generator and the master secret at hand whose memory
-//! did not survive. RFC 8613 has no vectors of it, and no peer in our tests speaks it.
+//! ([`crate::ReplayWindow::lost`]). It is for clients with the master secret at hand whose count did not survive. RFC 8613 has no
+//! vectors of it, and no peer in our tests speaks it.
 
 use core::fmt;
 
@@ -30,7 +34,7 @@ use crate::request::Received;
 use crate::response::ClientExchange;
 use crate::window::ReplayWindow;
 
-/// Eight random bytes that were never used before.
+/// Eight bytes that were never used before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Random(pub [u8; Random::BYTES]);
 
@@ -66,75 +70,84 @@ pub struct Inputs<'k> {
 }
 
 impl Inputs<'_> {
-    fn context(&self, id_context: Option<IdContext>) -> Result<Context, SameIds> {
+    /// The keys of an ID Context.
+    ///
+    /// # Errors
+    /// [`SameIds`].
+    pub fn derive(&self, id_context: IdContext) -> Result<Context, SameIds> {
         let (own, other) = (self.sender_id, self.recipient_id);
-        let context = Context::derive(self.master_secret, self.master_salt, id_context, own, other)?;
-        Ok(context.announcing_wrapped())
+        Context::derive(self.master_secret, self.master_salt, Some(id_context), own, other)
     }
 }
 
+/// Derives the keys of an ID Context: [`Inputs::derive`], or [`Context::derive_with`] of the same inputs.
+pub type Derive<'d> = &'d mut dyn FnMut(IdContext) -> Result<Context, SameIds>;
+
 /// The client's side, from request 1 to its response.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientRenewal {
     r1: Random,
-    first: Context,
 }
 
 impl ClientRenewal {
     /// Begins with `r1`.
+    #[must_use]
+    pub const fn new(r1: Random) -> ClientRenewal {
+        ClientRenewal { r1 }
+    }
+
+    /// The keys of request 1, and of nothing else: [`Context::protect_request`]. Its number is 0, or any other.
     ///
     /// # Errors
     /// [`SameIds`].
-    pub fn new(inputs: &Inputs<'_>, r1: Random) -> Result<ClientRenewal, SameIds> {
-        let first = inputs.context(r1.id_context())?;
-        Ok(ClientRenewal { r1, first })
-    }
-
-    /// The keys of request 1, and of nothing else: [`Context::protect_request`]. Its numbers are the client's count, or begin at
-    /// 0.
-    #[must_use]
-    pub const fn context(&self) -> &Context {
-        &self.first
+    pub fn context(&self, derive: Derive<'_>) -> Result<Context, SameIds> {
+        let id_context = self.r1.id_context().ok_or(SameIds)?;
+        Ok(derive(id_context)?.announcing_wrapped())
     }
 
     /// Takes response 1; the keys from now on, with `r3` in them. Request 2 is the first under them, and names them; once it is
     /// answered the client may be [`Context::silent`].
     ///
     /// # Errors
-    /// [`UnprotectError`]: it was not response 1, which may still come; nothing was changed.
+    /// [`UnprotectError`]: it was not response 1, which may still come; nothing was changed but the datagram.
     pub fn handle_response(
         &self,
-        inputs: &Inputs<'_>,
+        derive: Derive<'_>,
         exchange: &mut ClientExchange,
         datagram: &mut [u8],
         r3: Random,
     ) -> Result<Context, UnprotectError> {
         let r2 = unwrapped(datagram)?.map(Random);
         let r2 = r2.ok_or(UnprotectError::OtherContext)?;
-        let derive = |id_context| {
-            inputs
-                .context(id_context)
-                .map_err(|SameIds| UnprotectError::OtherContext)
+        let mut keys = |other: Random| {
+            let id_context = r2.and(other).ok_or(UnprotectError::OtherContext)?;
+            derive(id_context).map_err(|SameIds| UnprotectError::OtherContext)
         };
-        let second = derive(r2.and(self.r1))?;
+        let second = keys(self.r1)?;
         let mut heard = exchange.clone();
         let message = second.hear(&mut heard, true, datagram)?;
         if message.code() != Code::UNAUTHORIZED {
             return Err(UnprotectError::Inner);
         }
         *exchange = heard;
-        derive(r2.and(r3))
+        Ok(keys(r3)?.announcing_wrapped())
     }
 }
 
-/// The server's side, from response 1 to request 2. A server keeps as many of one client as it likes to bear: each replay of a
-/// request 1 makes another.
+/// The server's side, from response 1 to request 2: one for each client, until a request 2 is taken. Then another, whose R2 was never
+/// used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerRenewal {
     r2: Random,
 }
 
 impl ServerRenewal {
+    /// Answers with `r2`.
+    #[must_use]
+    pub const fn new(r2: Random) -> ServerRenewal {
+        ServerRenewal { r2 }
+    }
+
     /// Whether a kid context is that of a request 1.
     #[must_use]
     pub fn is_asked(kid_context: &[u8]) -> bool {
@@ -147,15 +160,15 @@ impl ServerRenewal {
     /// # Errors
     /// [`RenewalError`].
     pub fn answer<'o>(
+        &self,
         inputs: &Inputs<'_>,
         datagram: &mut [u8],
-        r2: Random,
         message_id: MessageId,
         out: &'o mut [u8],
-    ) -> Result<(ServerRenewal, &'o [u8]), RenewalError> {
+    ) -> Result<&'o [u8], RenewalError> {
         let r1 = unwrapped(datagram)?.map(Random);
         let r1 = r1.ok_or(UnprotectError::OtherContext)?;
-        let first = inputs.context(r1.id_context())?;
+        let first = inputs.derive(r1.id_context().ok_or(SameIds)?)?;
         // A window of its own: these keys are new with each request 1, unless it is a replay, which is answered all the same.
         let mut window = ReplayWindow::new();
         let Received::Request {
@@ -174,11 +187,10 @@ impl ServerRenewal {
             .map_err(ProtectError::Write)?
             .finish();
         let plain = Message::parse(plain).map_err(|_| ProtectError::TooLong)?;
-        // The request's nonce under other keys: R2 is in them, and was never used.
-        let second = inputs.context(r2.and(r1))?;
-        let kid_context = wrapped(&r2.0);
-        let sent = second.respond(&mut exchange, None, Some(kid_context.as_slice()), &plain, out)?;
-        Ok((ServerRenewal { r2 }, sent))
+        // The request's nonce under other keys: R2 is in them. What is encrypted is a code, and always this one.
+        let second = inputs.derive(self.r2.and(r1).ok_or(SameIds)?)?;
+        let kid_context = wrapped(&self.r2.0);
+        Ok(second.respond(&mut exchange, None, Some(kid_context.as_slice()), &plain, out)?)
     }
 
     /// The keys that the `kid_context` of a request 2 names; `None` if it does not follow this response 1. The request is to be
@@ -188,7 +200,9 @@ impl ServerRenewal {
     /// [`SameIds`].
     pub fn keys(&self, inputs: &Inputs<'_>, kid_context: &[u8]) -> Result<Option<Context>, SameIds> {
         match cbor_bytes::<{ IdContext::BYTES_MAX }>(kid_context) {
-            Some(both) if both.starts_with(&self.r2.0) => inputs.context(IdContext::new(&both)).map(Some),
+            Some(both) if both.starts_with(&self.r2.0) => {
+                IdContext::new(&both).map(|both| inputs.derive(both)).transpose()
+            }
             _ => Ok(None),
         }
     }

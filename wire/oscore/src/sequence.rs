@@ -141,6 +141,12 @@ impl SenderSequence {
         self.next >= Self::LIMIT
     }
 
+    /// What to begin with after a restart: the numbers below it may have been used.
+    #[must_use]
+    pub const fn end(&self) -> u64 {
+        self.end
+    }
+
     /// How many can be taken before another reservation.
     #[must_use]
     pub const fn left(&self) -> u64 {

@@ -7,7 +7,9 @@ mod support;
 use support::{content, fresh, get};
 use wire_coap::{BlockSize, BlockValue, Code, Message, MessageId, OptionNumber};
 use wire_oscore::renewal::{ClientRenewal, Inputs, Random, RenewalError, ServerRenewal};
-use wire_oscore::{ClientExchange, Context, Id, OscoreOption, Received, ReplayWindow, UnprotectError};
+use wire_oscore::{
+    ClientExchange, Context, Id, IdContext, OscoreOption, Received, ReplayWindow, SameIds, UnprotectError,
+};
 
 const BLOCK: BlockValue = BlockValue::first(BlockSize::B64);
 
@@ -26,6 +28,10 @@ fn client() -> Inputs<'static> {
 
 fn server() -> Inputs<'static> {
     inputs(b"g", b"d")
+}
+
+fn derive(id_context: IdContext) -> Result<Context, SameIds> {
+    client().derive(id_context)
 }
 
 fn random(byte: u8) -> Random {
@@ -55,8 +61,8 @@ struct Begun {
 }
 
 fn begun() -> Begun {
-    let renewal = ClientRenewal::new(&client(), random(1)).unwrap();
-    let (request, waiting) = ask(renewal.context(), 0);
+    let renewal = ClientRenewal::new(random(1));
+    let (request, waiting) = ask(&renewal.context(&mut derive).unwrap(), 0);
     let (pending, response) = answered(&request, random(2)).unwrap();
     Begun {
         renewal,
@@ -69,8 +75,8 @@ fn begun() -> Begun {
 
 fn answered(request: &[u8], r2: Random) -> Result<(ServerRenewal, Vec<u8>), RenewalError> {
     let mut out = [0; 200];
-    let (pending, sent) =
-        ServerRenewal::answer(&server(), &mut request.to_vec(), r2, MessageId(7), &mut out)?;
+    let pending = ServerRenewal::new(r2);
+    let sent = pending.answer(&server(), &mut request.to_vec(), MessageId(7), &mut out)?;
     Ok((pending, sent.to_vec()))
 }
 
@@ -88,7 +94,7 @@ fn both_sides_end_with_the_same_new_keys() {
     let arrived = &mut begun.response;
     let keys = begun
         .renewal
-        .handle_response(&client(), &mut begun.waiting, arrived, random(3))
+        .handle_response(&mut derive, &mut begun.waiting, arrived, random(3))
         .unwrap();
     let (mut second, mut waiting) = ask(&keys, 0);
     let named = kid_context(&second).unwrap();
@@ -133,6 +139,24 @@ fn a_replay_of_request_1_leads_nowhere() {
     }
 }
 
+/// One R2 for all of them: the same request gets the same bytes, and the true one goes on.
+#[test]
+fn a_replay_of_request_1_takes_nothing_from_the_true_one() {
+    let mut begun = begun();
+    let answer = |request: &[u8]| answered(request, random(2)).unwrap().1;
+    assert_eq!(answer(&begun.request), begun.response);
+    let other = ClientRenewal::new(random(7)).context(&mut derive).unwrap();
+    let (other, _) = ask(&other, 0);
+    assert_ne!(answer(&other), begun.response);
+    let renewal = begun.renewal;
+    let heard = renewal.handle_response(&mut derive, &mut begun.waiting, &mut begun.response, random(3));
+    let (second, _) = ask(&heard.unwrap(), 0);
+    let keys = begun.pending.keys(&server(), &kid_context(&second).unwrap());
+    let mut window = ReplayWindow::new();
+    let keys = keys.unwrap().unwrap();
+    assert!(keys.unprotect_request(&mut window, &mut second.clone()).is_ok());
+}
+
 #[test]
 fn request_2_needs_the_servers_own_random() {
     let pending = begun().pending;
@@ -167,7 +191,7 @@ fn what_is_altered_is_refused_and_the_true_one_still_taken() {
         let mut hear = |datagram: &mut Vec<u8>| {
             begun
                 .renewal
-                .handle_response(&client(), &mut after, datagram, random(3))
+                .handle_response(&mut derive, &mut after, datagram, random(3))
         };
         assert!(hear(&mut altered).is_err(), "byte {position}");
         assert!(hear(&mut begun.response.clone()).is_ok());
@@ -179,12 +203,12 @@ fn what_is_altered_is_refused_and_the_true_one_still_taken() {
 #[test]
 fn response_1_is_no_response_of_other_exchanges() {
     let mut begun = begun();
-    let context = begun.renewal.context();
+    let context = begun.renewal.context(&mut derive).unwrap();
     let refused = context.unprotect_response(&mut begun.waiting, &mut begun.response);
     assert_eq!(refused.map(|_| ()), Err(UnprotectError::Malformed));
     let mut plain = content(1, BLOCK, 16);
     let refused = begun
         .renewal
-        .handle_response(&client(), &mut begun.waiting, &mut plain, random(3));
+        .handle_response(&mut derive, &mut begun.waiting, &mut plain, random(3));
     assert_eq!(refused.map(|_| ()), Err(UnprotectError::NotProtected));
 }

@@ -12,15 +12,16 @@ const BREAK: u8 = 0xFF;
 /// length, as some clients write it; nothing in it may.
 ///
 /// Every turn takes a byte or more, so this ends with the input whatever length the map says it has.
+#[expect(clippy::type_complexity, reason = "a key and its value, and it may fail")]
 pub(crate) fn read_map<'a>(
     body: &'a [u8],
-    entry: &mut dyn FnMut(&'a str, &mut Reader<'a>) -> Result<(), Fault>,
+    entry: &mut dyn FnMut(&'a [u8], &mut Reader<'a>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     let mut reader;
     if let [OPEN_MAP, entries @ .., BREAK] = body {
         reader = Reader::new(entries);
         while !reader.is_at_end() {
-            let key = reader.text()?;
+            let key = reader.text_bytes()?;
             entry(key, &mut reader)?;
         }
     } else {
@@ -35,15 +36,23 @@ pub(crate) fn read_map<'a>(
 }
 
 /// Reads a map of definite length, as [`read_map`] does.
+#[expect(clippy::type_complexity, reason = "as above")]
 pub(crate) fn read_entries<'a>(
     reader: &mut Reader<'a>,
-    entry: &mut dyn FnMut(&'a str, &mut Reader<'a>) -> Result<(), Fault>,
+    entry: &mut dyn FnMut(&'a [u8], &mut Reader<'a>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     for _ in 0..reader.map()? {
-        let key = reader.text()?;
+        let key = reader.text_bytes()?;
         entry(key, reader)?;
     }
     Ok(())
+}
+
+/// Whether a key is this one.
+// Not inlined: six comparisons of constant length are 200 bytes more of a bootloader than six calls.
+#[inline(never)]
+pub(crate) fn is(key: &[u8], name: &str) -> bool {
+    key == name.as_bytes()
 }
 
 /// An unsigned integer of 32 bits.

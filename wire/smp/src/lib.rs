@@ -35,14 +35,14 @@
 //! use wire_smp::{Header, LINE_BYTES_MAX, MessageReader, Request, line, packet};
 //!
 //! let mut buffer = [0; 64];
-//! let packet = packet(&mut buffer, |room| Request::Echo { text: "hello" }.encode(7, room)).unwrap();
+//! let packet = packet(&mut buffer, |room| Request::Echo { text: b"hello" }.encode(7, room)).unwrap();
 //! let mut line_buffer = [0; LINE_BYTES_MAX];
 //! let line = line(packet, 0, &mut line_buffer).unwrap();
 //!
 //! let mut reader = MessageReader::<128>::new();
 //! let message = line.iter().find_map(|&byte| reader.push(byte).map(<[u8]>::to_vec)).unwrap();
 //! let (header, body) = Header::parse(&message).unwrap();
-//! assert_eq!(Request::parse(&header, body), Ok(Request::Echo { text: "hello" }));
+//! assert_eq!(Request::parse(&header, body), Ok(Request::Echo { text: b"hello" }));
 //! ```
 #![no_std]
 

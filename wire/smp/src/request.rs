@@ -1,10 +1,10 @@
 //! What a client asks.
 
-use crate::cbor::{Message, read_map, uint};
+use crate::cbor::{Message, is, read_map, uint};
 use crate::{Command, ErrorCode, HEADER_BYTES, Header, NoSpace, Operation};
 
 /// The `query` of a bootloader request that is answered with [`crate::RecoveryInfo`].
-pub const RECOVERY_QUERY: &str = "recovery";
+pub const RECOVERY_QUERY: &[u8] = b"recovery";
 
 /// What the message of an upload has besides its data, at most: header, map, `off` and `len` with 5 bytes each, `sha` with
 /// 32, the head of `data`.
@@ -18,8 +18,8 @@ const VERSION: u8 = 1;
 pub enum Request<'a> {
     /// Give this text back.
     Echo {
-        /// Any text.
-        text: &'a str,
+        /// Any text, in UTF-8 as far as its client is concerned.
+        text: &'a [u8],
     },
     /// How long may a message be?
     Parameters,
@@ -28,7 +28,7 @@ pub enum Request<'a> {
     /// Which bootloader is this?
     Bootloader {
         /// What more to tell, for example [`RECOVERY_QUERY`].
-        query: Option<&'a str>,
+        query: Option<&'a [u8]>,
     },
     /// What is in the slots?
     ImageState,
@@ -59,12 +59,12 @@ impl<'a> Request<'a> {
         let mut fields = Fields::default();
         let read = read_map(body, &mut |key, value| {
             match key {
-                "d" => fields.echo = Some(value.text()?),
-                "query" => fields.query = Some(value.text()?),
-                "off" => fields.offset = Some(uint(value)?),
-                "len" => fields.length = Some(uint(value)?),
-                "sha" => fields.sha = Some(value.bytes()?),
-                "data" => fields.data = Some(value.bytes()?),
+                _ if is(key, "d") => fields.echo = Some(value.text_bytes()?),
+                _ if is(key, "query") => fields.query = Some(value.text_bytes()?),
+                _ if is(key, "off") => fields.offset = Some(uint(value)?),
+                _ if is(key, "len") => fields.length = Some(uint(value)?),
+                _ if is(key, "sha") => fields.sha = Some(value.bytes()?),
+                _ if is(key, "data") => fields.data = Some(value.bytes()?),
                 _ => drop(value.skip()?),
             }
             Ok(())
@@ -110,10 +110,10 @@ impl<'a> Request<'a> {
         let writer = &mut message.body;
         match self {
             Self::Echo { text } => {
-                writer.map(1).text("d").text(text);
+                writer.map(1).text("d").text_bytes(text);
             }
             Self::Bootloader { query: Some(query) } => {
-                writer.map(1).text("query").text(query);
+                writer.map(1).text("query").text_bytes(query);
             }
             Self::Parameters | Self::Reset | Self::Bootloader { query: None } | Self::ImageState => {
                 writer.map(0);
@@ -137,8 +137,8 @@ impl<'a> Request<'a> {
 /// Every key that a request may have: together they are read by one function, which is shorter than one for each request.
 #[derive(Default)]
 struct Fields<'a> {
-    echo: Option<&'a str>,
-    query: Option<&'a str>,
+    echo: Option<&'a [u8]>,
+    query: Option<&'a [u8]>,
     offset: Option<u32>,
     length: Option<u32>,
     sha: Option<&'a [u8]>,
@@ -198,7 +198,7 @@ mod tests {
         );
         assert_eq!(
             parse(b"\x02\0\0\x07\0\0\0\0\xbfadbhi\xff"),
-            Ok(Request::Echo { text: "hi" })
+            Ok(Request::Echo { text: b"hi" })
         );
     }
 

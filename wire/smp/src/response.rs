@@ -2,7 +2,7 @@
 
 use wire_cbor::{Fault, Reader};
 
-use crate::cbor::{Message, read_entries, read_map, uint};
+use crate::cbor::{Message, is, read_entries, read_map, uint};
 use crate::{Command, Header, NoSpace};
 
 /// Why a request was refused, as mcumgr numbers it.
@@ -110,8 +110,8 @@ impl<'o> Answer<'o> {
     }
 
     /// To an echo.
-    pub fn echo(mut self, text: &str) -> Result<usize, NoSpace> {
-        self.0.body.map(1).text("r").text(text);
+    pub fn echo(mut self, text: &[u8]) -> Result<usize, NoSpace> {
+        self.0.body.map(1).text("r").text_bytes(text);
         self.0.finish()
     }
 
@@ -153,7 +153,8 @@ impl<'o> Answer<'o> {
             let mut digits = [0; DIGITS_MAX];
             body.map(4).text("hash").bytes(&image.digest);
             body.text("slot").uint(image.slot.into());
-            body.text("version").text(decimal(image.sequence, &mut digits));
+            body.text("version")
+                .text_bytes(decimal(image.sequence, &mut digits));
             body.text("bootable").bool(image.bootable);
         }
         self.0.finish()
@@ -177,7 +178,7 @@ impl<'o> Answer<'o> {
 /// Digits of the largest number of 32 bits.
 const DIGITS_MAX: usize = 10;
 
-fn decimal(mut number: u32, digits: &mut [u8; DIGITS_MAX]) -> &str {
+fn decimal(mut number: u32, digits: &mut [u8; DIGITS_MAX]) -> &[u8] {
     let mut used = 0;
     for digit in digits.iter_mut().rev() {
         *digit = b'0' + (number % 10) as u8;
@@ -187,8 +188,7 @@ fn decimal(mut number: u32, digits: &mut [u8; DIGITS_MAX]) -> &str {
             break;
         }
     }
-    let digits = digits.get(DIGITS_MAX - used..).unwrap_or_default();
-    core::str::from_utf8(digits).unwrap_or_default()
+    digits.get(DIGITS_MAX - used..).unwrap_or_default()
 }
 
 /// An answer, as a client reads it.
@@ -267,20 +267,20 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn read(&mut self, key: &str, value: &mut Reader<'a>) -> Result<(), Fault> {
+    fn read(&mut self, key: &[u8], value: &mut Reader<'a>) -> Result<(), Fault> {
         match key {
-            "rc" => self.code = Some(uint(value)?),
-            "rsn" => self.reason = Some(value.text()?),
-            "r" => self.echo = Some(value.text()?),
-            "buf_size" => self.buffer_bytes = Some(uint(value)?),
-            "bootloader" => self.name = Some(value.text()?),
-            "off" => self.offset = Some(uint(value)?),
+            _ if is(key, "rc") => self.code = Some(uint(value)?),
+            _ if is(key, "rsn") => self.reason = Some(value.text()?),
+            _ if is(key, "r") => self.echo = Some(value.text()?),
+            _ if is(key, "buf_size") => self.buffer_bytes = Some(uint(value)?),
+            _ if is(key, "bootloader") => self.name = Some(value.text()?),
+            _ if is(key, "off") => self.offset = Some(uint(value)?),
             // SMP version 2: group and number. Every group has numbers of its own, so this says only that it failed.
-            "err" => {
+            _ if is(key, "err") => {
                 read_entries(value, &mut |_, value| value.skip().map(drop))?;
                 self.code = Some(ErrorCode::Unknown.number());
             }
-            "response" => self.recovery = Some(read_recovery(value)?),
+            _ if is(key, "response") => self.recovery = Some(read_recovery(value)?),
             _ => drop(value.skip()?),
         }
         Ok(())
@@ -293,11 +293,11 @@ fn read_recovery<'a>(value: &mut Reader<'a>) -> Result<RecoveryInfo<'a>, Fault> 
     let uuid = |value: &mut Reader<'a>| value.bytes()?.try_into().map_err(|_| Fault::WrongType);
     read_entries(value, &mut |key, value| {
         match key {
-            "room" => room_bytes = Some(uint(value)?),
-            "state" => state = Some(value.text()?),
-            "confirmed" => confirmed = Some(uint(value)?),
-            "vendor" => vendor = Some(uuid(value)?),
-            "class" => class = Some(uuid(value)?),
+            _ if is(key, "room") => room_bytes = Some(uint(value)?),
+            _ if is(key, "state") => state = Some(value.text()?),
+            _ if is(key, "confirmed") => confirmed = Some(uint(value)?),
+            _ if is(key, "vendor") => vendor = Some(uuid(value)?),
+            _ if is(key, "class") => class = Some(uuid(value)?),
             _ => drop(value.skip()?),
         }
         Ok(())
@@ -342,7 +342,7 @@ mod tests {
             parse(Command::RESET, &body(|answer| answer.done())),
             shown(Response::Done)
         );
-        let echo = body(|answer| answer.echo("hi"));
+        let echo = body(|answer| answer.echo(b"hi"));
         assert_eq!(parse(Command::ECHO, &echo), shown(Response::Echo("hi")));
         let parameters = Response::Parameters { buffer_bytes: 1024 };
         assert_eq!(
@@ -405,7 +405,10 @@ mod tests {
     #[test]
     fn numbers_are_decimal() {
         for number in [0, 9, 10, 4_294_967_295] {
-            assert_eq!(decimal(number, &mut [0; DIGITS_MAX]), std::format!("{number}"));
+            assert_eq!(
+                decimal(number, &mut [0; DIGITS_MAX]),
+                std::format!("{number}").as_bytes()
+            );
         }
     }
 

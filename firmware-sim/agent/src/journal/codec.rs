@@ -4,6 +4,8 @@ use deltagate_flash::Record;
 use wire_checkin::{Format, Job, JobPath, LastUpdate, Outcome, Severity};
 use wire_coap::BlockSize;
 
+use crate::channel::Trace;
+
 use super::{Deferred, JournalRecord, Link, Terms, Told};
 
 pub(super) const LINK: u8 = 1;
@@ -20,6 +22,9 @@ const FIRM: u8 = 11;
 const VERIFIED: u8 = 12;
 const TERMS: u8 = 13;
 const DEFERRED: u8 = 14;
+const PROTECTED: u8 = 15;
+#[cfg(feature = "freshness")]
+const HEARD: u8 = 16;
 
 impl JournalRecord {
     pub(super) fn encode(self) -> Record {
@@ -82,6 +87,26 @@ impl JournalRecord {
                 bytes.put(&starts.to_le_bytes());
                 STARTED
             }
+            Self::Protected(keys) => {
+                bytes.put(&keys.word().to_le_bytes());
+                PROTECTED
+            }
+            #[cfg(feature = "freshness")]
+            Self::Heard(heard) => {
+                let statement = heard.statement;
+                for word in [
+                    statement.number,
+                    statement.sequence,
+                    statement.issued_s,
+                    statement.valid_s,
+                    heard.time_s,
+                    heard.newer_since_s,
+                ] {
+                    bytes.put(&word.to_le_bytes());
+                }
+                bytes.put(&heard.at_ms.to_le_bytes());
+                HEARD
+            }
         };
         let payload = bytes.buffer.get(..bytes.length).unwrap_or(&[]);
         Record::new(kind, payload).expect("40 bytes fit a record")
@@ -93,12 +118,14 @@ impl JournalRecord {
         let length = match kind {
             STAGED | ARMED | VERIFIED | JOB_ENDED => 0,
             SMALLER_BLOCKS => 1,
-            MENDING | FIRM | STARTED => 4,
+            MENDING | FIRM | STARTED | PROTECTED => 4,
             TERMS => 6,
             LINK => 8,
             REPORTED => 9,
             OUTCOME => 14,
             DEFERRED => 16,
+            #[cfg(feature = "freshness")]
+            HEARD => 32,
             JOB_STARTED => JOB_PATH_AT,
             _ => return None,
         };
@@ -144,6 +171,19 @@ impl JournalRecord {
             }),
             MENDING => Self::Mending(word_at(bytes, 0)),
             FIRM => Self::Firm(word_at(bytes, 0)),
+            #[cfg(feature = "freshness")]
+            HEARD => Self::Heard(super::Heard {
+                statement: wire_manifest::Latest {
+                    number: word_at(bytes, 0),
+                    sequence: word_at(bytes, 4),
+                    issued_s: word_at(bytes, 8),
+                    valid_s: word_at(bytes, 12),
+                },
+                time_s: word_at(bytes, 16),
+                newer_since_s: word_at(bytes, 20),
+                at_ms: long_at(bytes, 24),
+            }),
+            PROTECTED => Self::Protected(Trace::from_word(word_at(bytes, 0))?),
             _ => Self::Started(word_at(bytes, 0)),
         })
     }

@@ -61,7 +61,9 @@ fn every_record_comes_back_and_has_the_documented_layout() {
         JournalRecord::Mending(0x0506_0708),
         JournalRecord::Firm(0x090A_0B0C),
     ];
-    for record in records {
+    let protected = Trace::from_word(0x0D0E_0F10).map(JournalRecord::Protected);
+    assert_eq!(protected.is_some(), cfg!(feature = "oscore"));
+    for record in records.into_iter().chain(protected) {
         assert_eq!(JournalRecord::decode(&record.encode()), Some(record));
     }
     let started = JournalRecord::JobStarted(job(2)).encode();

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use deltagate_agent::{Agent, Config, DATAGRAM_BYTES_MAX, Effect, Event, Gate, Stats};
 use deltagate_flash::sim::{PowerCut, SimFlash};
-use deltagate_flash::{BootInfo, BootLog, BootLogState, BootRecord, Layout, Region, Slot, SlotRegion};
+use deltagate_flash::{
+    BootInfo, BootLog, BootLogState, BootRecord, Layout, Provision, Region, Slot, SlotRegion,
+};
 use deltagate_updater::{SingleSlot, Status, Updater};
 use wire_coap::BlockSize;
 
@@ -76,6 +78,8 @@ pub struct Device {
     pub now_ms: u64,
     pub seed: u64,
     pub boots: Vec<BootInfo>,
+    /// Whom the bootloader said last that the device believes.
+    pub trust: Option<Provision>,
     pub events: Vec<Event>,
     pub stats: Stats,
     /// The image of this sequence number has no network.
@@ -158,6 +162,7 @@ impl Device {
             now_ms: 0,
             seed: 1,
             boots: Vec::new(),
+            trust: None,
             events: Vec::new(),
             stats: Stats::default(),
             deaf_sequence: None,
@@ -218,7 +223,9 @@ impl Device {
         if !self.flash.borrow().is_powered() {
             return Ended::PowerLost;
         }
-        let boot = booted.expect("an image boots").info;
+        let booted = booted.expect("an image boots");
+        let boot = booted.info;
+        self.trust = Some(booted.provision);
         assert!(
             Some(boot.sequence) >= before.confirmed,
             "never older than confirmed"
@@ -261,7 +268,7 @@ impl Device {
         done: &impl Fn(&Device) -> bool,
     ) -> Ended {
         loop {
-            let provision = Vendor::OURS.provision();
+            let provision = self.trust.unwrap();
             let (config, seed) = (self.config, self.seed);
             let agent = Agent::new(config, provision, flash, boot, &mut *memory, seed, self.now_ms);
             if !flash.borrow().is_powered() {

@@ -69,6 +69,8 @@ pub struct Gateway {
     /// Empty ACK first and the response as a Confirmable of its own.
     pub separate: bool,
     pub shield: Option<Shield>,
+    /// A set of trust anchors, and its number, for devices that have an older one.
+    pub anchors: Option<(u16, Vec<u8>)>,
     next_id: u16,
 }
 
@@ -85,6 +87,7 @@ impl Gateway {
             requests: Vec::new(),
             separate: false,
             shield: None,
+            anchors: None,
             next_id: 0x8000,
         }
     }
@@ -191,13 +194,20 @@ impl Gateway {
             let may_be_offered = self.offer_on_trial || !check_in.on_trial;
             check_in.sequence_number != offer.job.sequence_number && may_be_offered && !withheld(offer)
         });
+        let anchors = self
+            .anchors
+            .as_ref()
+            .filter(|(number, _)| Some(*number) > check_in.anchors.max(check_in.anchors_waiting))
+            .filter(|_| check_in.anchors.is_some());
         let answer = Answer {
+            anchors: anchors.map(|(_, envelope)| envelope.as_slice()),
             next_check_in_s: self.next_check_in_s,
             ack_timeout_ms: self.ack_timeout_ms,
             job: offer.map(|offer| offer.job),
             envelope: offer
-                .filter(|_| self.envelope_in_answer)
+                .filter(|_| self.envelope_in_answer && anchors.is_none())
                 .map(|offer| offer.envelope.as_slice()),
+            statement: None,
         };
         let mut buffer = [0; ANSWER_BYTES_MAX];
         respond(message, Code::CHANGED, &[], answer.encode(&mut buffer).unwrap())

@@ -8,10 +8,12 @@
     reason = "a bench: each test file uses its part, and a broken one should panic"
 )]
 
+mod channel;
 mod device;
 mod gateway;
 mod release;
 
+pub use channel::{Attack, Channel, record, record_with};
 pub use device::{Device, LAYOUT, Link};
 pub use gateway::{Gateway, Offer, Request, respond};
 pub use release::{Release, Vendor, image, patch};

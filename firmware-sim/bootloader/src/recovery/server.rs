@@ -2,7 +2,7 @@
 
 use core::cell::RefCell;
 
-use deltagate_flash::{BootLog, Layout, Provision, Region, Slot};
+use deltagate_flash::{BootLog, Layout, Region, Slot};
 use embedded_storage::nor_flash::NorFlash;
 use wire_smp::{
     Answer, ErrorCode, HEADER_BYTES, Header, Image, LINE_BYTES_MAX, MessageReader, NoSpace,
@@ -10,6 +10,7 @@ use wire_smp::{
 };
 
 use super::upload::{Device, Slots, Upload};
+use crate::anchors::in_force;
 use crate::{Recovery, verify_slot};
 
 /// Longest packet taken, which clients are told: with more, an upload has fewer pauses and the device less memory. At
@@ -50,15 +51,16 @@ impl<'f, F: NorFlash> RecoveryServer<'f, F> {
     #[must_use]
     pub fn new(flash: &'f RefCell<F>, layout: &'f Layout, slots: Slots, reason: Recovery) -> Self {
         let boot_log = BootLog::open(Region::new(flash, layout.boot_log));
+        let confirmed = match boot_log {
+            Ok(log) => Ok(log.state().confirmed),
+            Err(_) => Err(Recovery::BootLogUnreadable),
+        };
         let device = Device {
             flash,
             layout,
             slots,
-            provision: Provision::read(Region::new(flash, layout.provision)).ok(),
-            confirmed: match boot_log {
-                Ok(log) => Ok(log.state().confirmed),
-                Err(_) => Err(Recovery::BootLogUnreadable),
-            },
+            provision: in_force(flash, layout, confirmed.unwrap_or(None)),
+            confirmed,
             reason,
         };
         Self {
@@ -132,9 +134,7 @@ fn respond<F: NorFlash>(
         Request::Parameters => answer.parameters(PACKET_BYTES_MAX as u32),
         Request::Reset => answer.done(),
         Request::Bootloader { query: None } => answer.bootloader(NAME, None),
-        Request::Bootloader {
-            query: Some(RECOVERY_QUERY),
-        } => answer.bootloader(
+        Request::Bootloader { query: Some(query) } if query == RECOVERY_QUERY => answer.bootloader(
             NAME,
             Some(&RecoveryInfo {
                 state: device.reason.text(),

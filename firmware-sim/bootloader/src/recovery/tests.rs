@@ -1,5 +1,6 @@
 //! Files taken and refused; what all tests of recovery share.
 
+mod anchors;
 mod power_cuts;
 mod protocol;
 
@@ -19,7 +20,7 @@ use core::cell::RefCell;
 use deltagate_flash::{Layout, Provision, Region, Slot, SlotRegion};
 
 const SECTOR: usize = 4096;
-const LAYOUT: Layout = Layout::packed(4096, 5 * 4096);
+const LAYOUT: Layout = Layout::packed(4096, 5 * 4096).with_anchors();
 const VENDOR: [u8; 16] = [1; 16];
 const CLASS: [u8; 16] = [2; 16];
 /// Whole sectors and something, one sector of it blank by itself.
@@ -109,7 +110,10 @@ fn device() -> SimFlash {
     log.append(BootRecord::Confirmed { sequence: 5 }).unwrap();
     let mut flash = flash.into_inner();
     // What lies in the slots is not blank: what order sectors are erased in shows.
-    flash.bytes_mut()[LAYOUT.slot_a.offset as usize..].fill(0x33);
+    for slot in Slot::BOTH {
+        let slot = LAYOUT.slot(slot);
+        flash.bytes_mut()[slot.offset as usize..][..slot.bytes as usize].fill(0x33);
+    }
     flash.restart();
     flash
 }
@@ -471,7 +475,11 @@ fn what_is_not_for_this_device_is_refused_before_a_byte_of_flash_changes() {
             ErrorCode::NoMemory,
             "the signed size does not fit the slot",
         ),
-        (detached, ErrorCode::Invalid, "no image in the file"),
+        (
+            detached,
+            ErrorCode::Invalid,
+            "the file has neither an image nor a newer set of keys for this device",
+        ),
         (longer, ErrorCode::Invalid, "the file is no signed image"),
         (image(), ErrorCode::Invalid, "the file is no signed image"),
     ] {

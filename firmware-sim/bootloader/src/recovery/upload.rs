@@ -20,12 +20,13 @@ use core::fmt;
 
 use deltagate_flash::{
     BootLog, BootRecord, ENVELOPE_BYTES_MAX, FlashError, ImageOffset, Layout, Provision, Region, Slot,
-    SlotRegion,
+    SlotRegion, TRUST_ANCHORS_MAX,
 };
 use embedded_storage::nor_flash::{NorFlash, NorFlashErrorKind};
-use wire_manifest::{ReleaseError, ReleaseReader};
+use wire_manifest::{ReleaseError, ReleaseReader, verify_set};
 use wire_smp::ErrorCode;
 
+use crate::anchors::{TAKEN, in_force, receive};
 use crate::verify::verify_envelope;
 use crate::{Recovery, SlotFault, VerifiedSlot, verify_slot};
 
@@ -48,6 +49,10 @@ pub enum UploadFault {
     Older,
     /// It is signed and newer, and has to follow a newer image than the confirmed one, which is there.
     Predecessor,
+    /// It is signed, and the set of trust anchors in force does not let it in any more.
+    Revoked,
+    /// There is no image in the file, and no newer set of trust anchors that counts.
+    Set,
 }
 
 impl UploadFault {
@@ -61,6 +66,8 @@ impl UploadFault {
             Self::Slot(fault) => fault.text(),
             Self::Older => "the image is not newer than the confirmed one",
             Self::Predecessor => "the image has to follow a newer one than the confirmed one",
+            Self::Revoked => "the set of keys in force does not let the image in",
+            Self::Set => "the file has neither an image nor a newer set of keys for this device",
         }
     }
 
@@ -69,13 +76,14 @@ impl UploadFault {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::NotReady(_) => ErrorCode::BadState,
-            Self::Length | Self::Release(_) => ErrorCode::Invalid,
+            Self::Length | Self::Release(_) | Self::Set => ErrorCode::Invalid,
             Self::Slot(SlotFault::Size) => ErrorCode::NoMemory,
             Self::Slot(SlotFault::Digest | SlotFault::Header(_) | SlotFault::Changed) => ErrorCode::Corrupt,
             Self::Slot(SlotFault::Flash(_)) => ErrorCode::Unknown,
             Self::Slot(SlotFault::Manifest(_) | SlotFault::Vendor | SlotFault::Class)
             | Self::Older
-            | Self::Predecessor => ErrorCode::AccessDenied,
+            | Self::Predecessor
+            | Self::Revoked => ErrorCode::AccessDenied,
         }
     }
 }
@@ -237,7 +245,10 @@ impl Upload {
     }
 
     fn take_head<F: NorFlash>(&mut self, device: &Device<'_, F>, bytes: &[u8]) -> Result<(), UploadFault> {
-        let taken = self.reader.push(bytes).map_err(UploadFault::Release)?;
+        let taken = match self.reader.push(bytes) {
+            Err(ReleaseError::WithoutImage) => return self.take_set(device),
+            pushed => pushed.map_err(UploadFault::Release)?,
+        };
         self.offset += taken as u32;
         let Some((envelope, image_bytes)) = self.reader.release() else {
             return match self.offset == self.length {
@@ -277,6 +288,31 @@ impl Upload {
                 self.state = State::Image(writing);
                 Ok(())
             }
+        }
+    }
+
+    /// A file that ends where others have their image: a set of trust anchors, or refused.
+    fn take_set<F: NorFlash>(&mut self, device: &Device<'_, F>) -> Result<(), UploadFault> {
+        if !TAKEN {
+            return Err(UploadFault::Release(ReleaseError::WithoutImage));
+        }
+        let confirmed = device.confirmed.map_err(UploadFault::NotReady)?;
+        let before = device
+            .provision
+            .as_ref()
+            .ok_or(UploadFault::NotReady(Recovery::NotProvisioned))?;
+        let mut keys = [[0; 32]; TRUST_ANCHORS_MAX];
+        let keys = before.recovery_keys(&mut keys);
+        verify_set(self.reader.kept(), &before.class_id, keys, before.recovery_min)
+            .ok_or(UploadFault::Set)?;
+        receive(device.flash, device.layout, self.reader.kept())?;
+        match in_force(device.flash, device.layout, confirmed) {
+            Some(provision) if provision.number > before.number => {
+                self.offset = self.length;
+                self.state = State::Done;
+                Ok(())
+            }
+            _ => Err(UploadFault::Set),
         }
     }
 
@@ -367,6 +403,9 @@ fn check<F: NorFlash>(device: &Device<'_, F>, envelope: &[u8]) -> Result<Verifie
         .ok_or(UploadFault::NotReady(Recovery::NotProvisioned))?;
     let capacity_bytes = device.layout.image_capacity_bytes();
     let image = verify_envelope(envelope, Slot::A, provision, capacity_bytes).map_err(UploadFault::Slot)?;
+    if image.retired {
+        return Err(UploadFault::Revoked);
+    }
     let least = confirmed.map(|confirmed| confirmed.saturating_add(device.running().is_some().into()));
     if Some(image.sequence) < least {
         return Err(UploadFault::Older);

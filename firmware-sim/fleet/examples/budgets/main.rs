@@ -5,6 +5,7 @@
 //! in recovery takes an image ([`recovery`]). The same of a device with a single slot, and an update of it ([`single`]).
 //! `scripts/budgets` builds the firmware and prints the tables; the output here is one `name value` a line.
 
+mod oscore;
 mod paint;
 mod recovery;
 mod single;
@@ -55,6 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("boot_instructions {}", ticks * INSTRUCTIONS_PER_TICK);
     println!("agent_stack_bytes {stack}");
     println!("agent_state_bytes {state}");
+    oscore::print()?;
 
     let mut stranded = shipped.bytes().to_vec();
     damage(&BOARD.layout(), &mut stranded, Slot::A, confirmed.image.len())?;

@@ -18,6 +18,7 @@ pub use ethernet::{Frame, GATEWAY_IP, GATEWAY_MAC, Station, parse, udp_to};
 use crate::link::{LinkModel, LinkProfile, Traffic};
 use crate::tap::{Observed, Tap};
 use crate::watched::Watched;
+use deltagate_flash::Credentials;
 use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -39,6 +40,8 @@ pub struct BridgeConfig {
     pub seed: u64,
     /// Where the gateway listens.
     pub gateway: SocketAddr,
+    /// By which it reads what is protected; `None`: it hears that something was said.
+    pub credentials: Option<Credentials>,
 }
 
 /// A device's number in a fleet, from which its addresses follow.
@@ -119,6 +122,11 @@ impl Bridge {
         let gateway = Watched::new(config.gateway);
         let cut = Watched::new(None);
         let rebinding = Watched::new(Rebinding::default());
+        let tap = match &config.credentials {
+            None => Tap::default(),
+            Some(credentials) => Tap::keyed(credentials)
+                .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "credentials of nobody"))?,
+        };
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
@@ -131,7 +139,7 @@ impl Bridge {
         let mut carrier = wires::Carrier::new(
             wires,
             LinkModel::new(config.profile, config.seed),
-            Tap::default(),
+            tap,
             seen.clone(),
             gateway.clone(),
             cut.clone(),

@@ -1,7 +1,8 @@
 //! `fleet demo`: one update over an emulated NB-IoT link, then one that goes wrong.
 //!
 //! It believes nobody alone: the device runs version 2 only if its UART says so *and* the gateway's inventory says so,
-//! and the bad image was offered once only if the bridge, which hears both, counted one offer.
+//! and the bad image was offered once only if the bridge, which hears both, counted one offer. It was given the device's credentials
+//! for that: all that is said is protected, by OSCORE.
 
 mod report;
 mod screen;
@@ -51,7 +52,7 @@ pub fn run(config: &DemoConfig) -> Result<(), Failure> {
     let firmware = Firmware::at(&config.firmware);
     let screen = Screen::new();
     let profile = LinkProfile::NB_IOT;
-    screen.say("the publisher makes a key; a device is shipped with version 1 and that key");
+    screen.say("the publisher makes a key; the operator enrols a device; it is shipped with version 1, that key and its credentials");
     let sizes = Sizes::read(&firmware)?;
     let mut rig = Rig::new(RigConfig {
         board: Board::Mps2An385,
@@ -62,6 +63,7 @@ pub fn run(config: &DemoConfig) -> Result<(), Failure> {
         device: DeviceNumber(1),
         ack_timeout_ms: 5_000,
         check_in_interval_s: 10,
+        protected: true,
     })?;
     let shown = both_updates(&screen, &mut rig);
     let cost = shown.map_err(|failure| format!("{failure}\n{}", rig.keep_files()))?;
@@ -94,8 +96,7 @@ fn good_update(screen: &Screen, rig: &mut Rig) -> Result<Cost, Failure> {
     rig.machine.start()?;
     let dropped = "sequence 2 dropped";
     let mark = follow(screen, rig, 0, "checked in", dropped)?;
-    rig.gateway.run(&["device", "claim", &rig.device_id()])?;
-    screen.say("the operator claims the device; version 2 is signed, imported and assigned to it");
+    screen.say("version 2 is signed, imported and assigned to the device");
     assign(rig, "v2.bin", 2)?;
     let mark = follow(screen, rig, mark, "app: version 2", dropped)?;
     follow(screen, rig, mark, "sequence 2 confirmed", "reverting")?;
@@ -106,6 +107,10 @@ fn good_update(screen: &Screen, rig: &mut Rig) -> Result<Cost, Failure> {
         return Err(format!("the device says that it runs version 2, the gateway says {device:?}").into());
     }
     screen.say("the gateway's inventory says so too: version 2, confirmed");
+    if !observed.broken.is_empty() || observed.counts.payload_request_protection_bytes == 0 {
+        return Err(format!("the channel is not what it is to be: {:?}", observed.broken).into());
+    }
+    screen.say("all that was said is encrypted and authenticated: the gateway serves nobody else");
     let offer = observed
         .offers
         .iter()

@@ -25,6 +25,10 @@ pub struct PerBlock {
     pub reply_overhead_bytes: u64,
     /// Payload of a full block.
     pub block_bytes: u64,
+    /// Of a request, what protection added.
+    pub request_protection_bytes: u64,
+    /// Of a reply, what protection added.
+    pub reply_protection_bytes: u64,
 }
 
 impl PerBlock {
@@ -40,7 +44,22 @@ impl PerBlock {
             request_bytes: counts.payload_request_bytes.div_ceil(requests),
             reply_overhead_bytes: overhead_bytes.div_ceil(replies),
             block_bytes,
+            request_protection_bytes: counts.payload_request_protection_bytes.div_ceil(requests),
+            reply_protection_bytes: counts.payload_reply_protection_bytes.div_ceil(replies),
         })
+    }
+
+    /// The same without protection.
+    pub fn in_the_clear(&self) -> Self {
+        Self {
+            request_bytes: self.request_bytes - self.request_protection_bytes,
+            reply_overhead_bytes: self
+                .reply_overhead_bytes
+                .saturating_sub(self.reply_protection_bytes),
+            request_protection_bytes: 0,
+            reply_protection_bytes: 0,
+            ..*self
+        }
     }
 
     /// Bytes on the air both ways for a payload, without loss and without check-ins.
@@ -69,6 +88,10 @@ pub struct CheckIns {
     pub request_bytes: u64,
     /// Bytes of both answers on the air.
     pub reply_bytes: u64,
+    /// Of all four, what protection added to the requests.
+    pub request_protection_bytes: u64,
+    /// And to the answers.
+    pub reply_protection_bytes: u64,
 }
 
 impl CheckIns {
@@ -80,6 +103,18 @@ impl CheckIns {
         Self {
             request_bytes: counts.check_in_request_bytes,
             reply_bytes: counts.check_in_reply_bytes,
+            request_protection_bytes: counts.check_in_request_protection_bytes,
+            reply_protection_bytes: counts.check_in_reply_protection_bytes,
+        }
+    }
+
+    /// The same without protection.
+    pub fn in_the_clear(&self) -> Self {
+        Self {
+            request_bytes: self.request_bytes - self.request_protection_bytes,
+            reply_bytes: self.reply_bytes - self.reply_protection_bytes,
+            request_protection_bytes: 0,
+            reply_protection_bytes: 0,
         }
     }
 
@@ -131,12 +166,20 @@ mod tests {
         request_bytes: 50,
         reply_overhead_bytes: 45,
         block_bytes: 1_024,
+        request_protection_bytes: 14,
+        reply_protection_bytes: 11,
     };
 
     #[test]
     fn a_payload_costs_itself_and_one_exchange_for_each_block() {
         assert_eq!(BLOCK.air_bytes(1_024), 1_024 + 95);
         assert_eq!(BLOCK.air_bytes(1_025), 1_025 + 2 * 95);
+    }
+
+    #[test]
+    fn without_protection_a_block_is_shorter_by_its_bytes() {
+        let clear = BLOCK.in_the_clear();
+        assert_eq!(BLOCK.air_bytes(1_025) - clear.air_bytes(1_025), 2 * (14 + 11));
     }
 
     #[test]
@@ -163,6 +206,8 @@ mod tests {
         let check_ins = CheckIns {
             request_bytes: 200,
             reply_bytes: 300,
+            request_protection_bytes: 0,
+            reply_protection_bytes: 0,
         };
         assert_eq!(
             check_ins.least_time(&profile),

@@ -33,6 +33,9 @@ pub(super) struct Sizes {
     pub bootloader: Size,
     /// The agent alone.
     pub agent: AgentSize,
+    /// The same that speaks in the clear only.
+    #[serde(rename = "agent-plain")]
+    pub agent_plain: AgentSize,
     /// The whole firmware of version 2: agent, network stack, board and application.
     pub v2: Size,
 }
@@ -52,9 +55,11 @@ mod tests {
     #[test]
     fn the_sizes_of_other_programs_are_ignored() {
         let text = r#"{"bootloader": {"text": 1, "flash": 20, "ram": 3}, "v1": {}, "v2": {"flash": 40, "ram": 5},
-            "agent": {"flash": 9, "ram": 8, "decoder_memory": 5, "block_buffer": 2}}"#;
+            "agent": {"flash": 9, "ram": 8, "decoder_memory": 5, "block_buffer": 2},
+            "agent-plain": {"flash": 7, "ram": 8, "decoder_memory": 5, "block_buffer": 2}}"#;
         let sizes: Sizes = serde_json::from_str(text).unwrap();
         assert_eq!(sizes.bootloader, Size { flash: 20, ram: 3 });
+        assert_eq!((sizes.agent.flash, sizes.agent_plain.flash), (9, 7));
         assert_eq!((sizes.agent.ram, sizes.agent.block_buffer), (8, 2));
         assert_eq!(sizes.v2, Size { flash: 40, ram: 5 });
     }

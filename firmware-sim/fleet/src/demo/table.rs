@@ -46,19 +46,23 @@ impl Table {
         )?;
         let (compressed_by, compressed) = best_compressed(&self.image, self.sizes.agent.decoder_memory);
         let check_ins = CheckIns::measured(&self.cost.counts);
-        for (name, payload) in [
-            ("delta", self.cost.payload_bytes),
-            (compressed_by, compressed),
-            ("full image", self.image.len() as u64),
+        let protected = (self.per_block, check_ins);
+        let clear = (self.per_block.in_the_clear(), check_ins.in_the_clear());
+        for (name, payload, (per_block, check_ins)) in [
+            ("delta", self.cost.payload_bytes, protected),
+            ("  if nothing were protected", self.cost.payload_bytes, clear),
+            (compressed_by, compressed, protected),
+            ("full image", self.image.len() as u64, protected),
         ] {
-            let round_trips = payload.div_ceil(self.per_block.block_bytes) + CheckIns::COUNT;
+            let round_trips = payload.div_ceil(per_block.block_bytes) + CheckIns::COUNT;
+            let least = per_block.least_time(payload, &self.profile) + check_ins.least_time(&self.profile);
             writeln!(
                 f,
                 "{name:<44} {:>14} {:>14} {:>12} {:>14}",
                 Grouped(payload),
-                Grouped(self.per_block.air_bytes(payload) + check_ins.air_bytes()),
+                Grouped(per_block.air_bytes(payload) + check_ins.air_bytes()),
                 round_trips,
-                Seconds(self.least_time(payload)),
+                Seconds(least),
             )?;
         }
         Ok(())
@@ -72,6 +76,16 @@ impl Table {
             "{:<44} {:>14}  (IP and UDP headers included, both ways)",
             "bytes on the air",
             Grouped(counts.bytes)
+        )?;
+        writeln!(
+            f,
+            "{:<44} {:>14}  (first copies; a block's request {}, its reply {}; both check-ins {}, their answers {})",
+            "  of them what OSCORE adds",
+            Grouped(counts.protection_bytes()),
+            self.per_block.request_protection_bytes,
+            self.per_block.reply_protection_bytes,
+            counts.check_in_request_protection_bytes,
+            counts.check_in_reply_protection_bytes,
         )?;
         writeln!(
             f,
@@ -94,6 +108,7 @@ impl Table {
         let Sizes {
             bootloader,
             agent,
+            agent_plain,
             v2,
         } = self.sizes;
         writeln!(
@@ -101,19 +116,30 @@ impl Table {
             "\n{:<44} {:>14} {:>14}",
             "on the device", "flash, bytes", "RAM, bytes"
         )?;
-        let mut line = |name: &str, flash: Option<u64>, ram: u64| {
-            let flash = flash.map(|bytes| Grouped(bytes).to_string()).unwrap_or_default();
-            writeln!(f, "{name:<44} {flash:>14} {:>14}", Grouped(ram))
+        let mut line = |name: &str, flash: Option<u64>, ram: Option<u64>| {
+            let [flash, ram] =
+                [flash, ram].map(|bytes| bytes.map(|bytes| Grouped(bytes).to_string()).unwrap_or_default());
+            let line = format!("{name:<44} {flash:>14} {ram:>14}");
+            writeln!(f, "{}", line.trim_end())
         };
         line(
             "bootloader, with its stack",
             Some(bootloader.flash),
-            bootloader.ram,
+            Some(bootloader.ram),
         )?;
-        line("agent alone, without stack", Some(agent.flash), agent.ram)?;
-        line("  of it memory for the patch decoder", None, agent.decoder_memory)?;
-        line("  of it the buffer for one block", None, agent.block_buffer)?;
-        line("whole firmware, with its stack", Some(v2.flash), v2.ram)?;
+        line("agent alone, without stack", Some(agent.flash), Some(agent.ram))?;
+        line(
+            "  of it OSCORE",
+            Some(agent.flash.saturating_sub(agent_plain.flash)),
+            None,
+        )?;
+        line(
+            "  of it memory for the patch decoder",
+            None,
+            Some(agent.decoder_memory),
+        )?;
+        line("  of it the buffer for one block", None, Some(agent.block_buffer))?;
+        line("whole firmware, with its stack", Some(v2.flash), Some(v2.ram))?;
         writeln!(
             f,
             "measured: agent alone is version 1 less the same firmware built without it; SHA-256 and \

@@ -11,4 +11,4 @@ mod process;
 pub use command::{CommandFailed, Deltagate, Identity, Publisher};
 pub use host::{FakedClock, SmallDisk};
 pub use inventory::{DeviceSummary, Running, UpdateSummary, device};
-pub use process::{Gateway, GatewayConfig};
+pub use process::{Access, Gateway, GatewayConfig};

@@ -4,6 +4,7 @@ use super::command::{CommandFailed, Deltagate};
 use super::host::{FakedClock, SmallDisk};
 use crate::lines::{HARNESS, Lines};
 use serde::de::DeserializeOwned;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,24 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the log says when the process ended, whoever ended it.
 const GONE: &str = "the gateway is gone";
+
+/// Whom a gateway serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody, but those who have shown a key only under it.
+    Open,
+    /// Who shows a key.
+    Authenticated,
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::Authenticated => "authenticated",
+        })
+    }
+}
 
 /// What differs between one gateway and the next.
 #[derive(Clone, Debug)]
@@ -30,6 +49,8 @@ pub struct GatewayConfig {
     pub ack_timeout_ms: u32,
     /// Its largest IP packet.
     pub mtu: usize,
+    /// Whom it serves, over this link and any other.
+    pub access: Access,
     /// The clock of the day that the process sees, if not the machine's.
     pub clock: Option<FakedClock>,
     /// The disk that its state lies on, if not the machine's.
@@ -46,11 +67,12 @@ impl GatewayConfig {
         // Commands find it wherever the state lies.
         format!(
             "listen = \"127.0.0.1:0\"\nstate_dir = \"state\"\nadmin_socket = \"admin.sock\"\ntrust = [{}]\n\
-             check_in_interval_s = {}\n\n\
+             check_in_interval_s = {}\naccess = \"{}\"\n\n\
              [[link]]\nname = \"emulated\"\nprefixes = [\"127.1.0.0/16\"]\nrate_bits_per_second = {}\n\
              ack_timeout_ms = {}\nblock_size_max = 1024\nmtu = {}\n",
             trust.join(", "),
             self.check_in_interval_s,
+            self.access,
             self.rate_bits_per_second,
             self.ack_timeout_ms,
             self.mtu,

@@ -4,11 +4,16 @@ use super::release::{Behaviour, SignedImage};
 use deltagate_agent::{Agent, Config, DATAGRAM_BYTES_MAX, Effect, Event};
 use deltagate_bootloader::{Boot, Recovery};
 use deltagate_flash::sim::{PowerCut, SimFlash};
-use deltagate_flash::{BootInfo, BootLog, Layout, Provision, Region, RevertReason};
+use deltagate_flash::{
+    BootLog, Credentials, Layout, OwnKey, Partition, Region, RevertReason, keyed_credentials_behind,
+};
 use std::cell::RefCell;
 
 /// Flash of every simulated device: two slots of 128 KiB.
 pub const LAYOUT: Layout = Layout::packed(4096, 32 * 4096);
+
+/// Where the credentials of a simulated device are, or a key of its own, if it was given any.
+pub const CREDENTIALS: Partition = keyed_credentials_behind(&LAYOUT);
 
 /// Memory a simulated device gives to a decoder.
 pub const DECODER_MEMORY_BYTES: usize = 16 * 1_024;
@@ -25,10 +30,14 @@ const WORK_STEP_US: u64 = 2_000;
 /// What a device is made of and what outlives its agent.
 #[derive(Debug)]
 pub struct Hardware {
+    /// What is where in its flash.
+    pub layout: Layout,
     /// The flash, across power cycles.
     pub flash: RefCell<SimFlash>,
     /// One decoder memory for each boot, so that each agent borrows its own.
     pub memories: Vec<Vec<u8>>,
+    /// Whether it asks what the newest release is.
+    pub freshness: bool,
 }
 
 /// Boots that one device may need in one run. A run in which a device needs more has failed.
@@ -42,11 +51,47 @@ impl Hardware {
 
     /// A device with this flash that gives a decoder so many bytes.
     pub fn with_decoder_memory(flash: SimFlash, bytes: usize) -> Self {
+        Self::with_layout(LAYOUT, flash, bytes)
+    }
+
+    /// A device with this flash, and behind it a place for sets of trust anchors.
+    pub fn with_anchors(flash: SimFlash) -> Self {
+        Self::with_layout(LAYOUT.with_anchors(), flash, DECODER_MEMORY_BYTES)
+    }
+
+    fn with_layout(layout: Layout, flash: SimFlash, bytes: usize) -> Self {
+        let mut whole = flash.bytes().to_vec();
+        let credentials = keyed_credentials_behind(&layout);
+        let end = (credentials.offset + credentials.bytes) as usize;
+        whole.resize(whole.len().max(end), 0xFF);
         Self {
-            flash: RefCell::new(flash),
+            layout,
+            flash: RefCell::new(SimFlash::from_bytes(whole)),
             memories: vec![vec![0; bytes]; BOOTS_MAX],
+            freshness: false,
         }
     }
+
+    /// The same device with these credentials.
+    #[must_use]
+    pub fn enrolled(self, record: &[u8]) -> Self {
+        enrol(&self.flash, record);
+        self
+    }
+
+    /// The same device with a key of its own.
+    #[must_use]
+    pub fn keyed(self, key: &OwnKey) -> Self {
+        key.write(Region::new(&self.flash, CREDENTIALS))
+            .expect("a simulated part with power takes a record");
+        self
+    }
+}
+
+/// Brings credentials onto a device that is switched off.
+pub fn enrol(flash: &RefCell<SimFlash>, record: &[u8]) {
+    Credentials::write(record, Region::new(flash, CREDENTIALS))
+        .expect("a simulated part with power takes a record");
 }
 
 /// What a device did when it was given the chance.
@@ -76,8 +121,10 @@ enum Running<'h> {
 /// A device on virtual time.
 pub(super) struct Device<'h> {
     id: [u8; 6],
+    layout: Layout,
     flash: &'h RefCell<SimFlash>,
     memories: std::slice::IterMut<'h, Vec<u8>>,
+    freshness: bool,
     releases: &'h [SignedImage],
     running: Running<'h>,
     left_behind: Option<RevertReason>,
@@ -112,7 +159,9 @@ impl<'h> Device<'h> {
     ) -> Self {
         Self {
             id,
+            layout: hardware.layout,
             flash: &hardware.flash,
+            freshness: hardware.freshness,
             memories: hardware.memories.iter_mut(),
             releases,
             running: Running::Booting { until_us: BOOT_US },
@@ -197,6 +246,12 @@ impl<'h> Device<'h> {
         self.restart(now_us, None);
     }
 
+    /// Switches the device off, lets somebody at its flash, and switches it on again.
+    pub(super) fn service(&mut self, now_us: u64, work: impl FnOnce(&RefCell<SimFlash>)) {
+        self.cut_power(now_us);
+        work(self.flash);
+    }
+
     /// Cuts the power in the middle of the `operations`th flash operation from now.
     pub(super) fn cut_power_in(&mut self, operations: u64, torn_at: u32) {
         let mut flash = self.flash.borrow_mut();
@@ -204,9 +259,16 @@ impl<'h> Device<'h> {
         flash.cut_power_at(PowerCut { operation, torn_at });
     }
 
+    /// Lets its application ask for other keys, if it runs.
+    pub(super) fn renew_keys(&mut self) {
+        if let Running::Agent { agent, .. } = &mut self.running {
+            agent.renew_keys();
+        }
+    }
+
     /// The highest sequence number this device has confirmed.
     pub(super) fn confirmed(&self) -> Option<u32> {
-        BootLog::open(Region::new(self.flash, LAYOUT.boot_log))
+        BootLog::open(Region::new(self.flash, self.layout.boot_log))
             .ok()?
             .state()
             .confirmed
@@ -222,10 +284,10 @@ impl<'h> Device<'h> {
     fn boot(&mut self, now_us: u64) -> Result<(), String> {
         self.boots += 1;
         let left_behind = self.left_behind.take();
-        let mut outcome = deltagate_bootloader::run(self.flash, &LAYOUT, left_behind, &mut |_| {});
+        let mut outcome = deltagate_bootloader::run(self.flash, &self.layout, left_behind, &mut |_| {});
         if let Err(Recovery::Crashed(_)) = outcome {
             // No technician comes: it restarts after its window, which this simulation leaves out.
-            outcome = deltagate_bootloader::run(self.flash, &LAYOUT, None, &mut |_| {});
+            outcome = deltagate_bootloader::run(self.flash, &self.layout, None, &mut |_| {});
         }
         if !self.flash.borrow().is_powered() {
             self.cut_power(now_us);
@@ -239,8 +301,8 @@ impl<'h> Device<'h> {
             on_trial: boot.info.on_trial,
         });
         match release.behaviour {
-            Behaviour::Good => self.start_agent(now_us, boot.info, true),
-            Behaviour::DeadNetwork => self.start_agent(now_us, boot.info, false),
+            Behaviour::Good => self.start_agent(now_us, &boot, true),
+            Behaviour::DeadNetwork => self.start_agent(now_us, &boot, false),
             Behaviour::Faults => {
                 self.restart(now_us, Some(RevertReason::Fault));
                 Ok(())
@@ -262,7 +324,8 @@ impl<'h> Device<'h> {
             .iter()
             .find(|release| u64::from(release.sequence) == u64::from(boot.info.sequence))
             .ok_or_else(|| format!("booted sequence {} that nobody signed", boot.info.sequence))?;
-        let slot = deltagate_flash::SlotRegion::new(Region::new(self.flash, LAYOUT.slot(boot.info.slot)));
+        let slot =
+            deltagate_flash::SlotRegion::new(Region::new(self.flash, self.layout.slot(boot.info.slot)));
         let mut image = vec![0; release.image.len()];
         slot.read_image(deltagate_flash::ImageOffset(0), &mut image)
             .map_err(|error| format!("reading the booted slot: {error}"))?;
@@ -278,20 +341,20 @@ impl<'h> Device<'h> {
         }
     }
 
-    fn start_agent(&mut self, now_us: u64, boot: BootInfo, network: bool) -> Result<(), String> {
-        let provision = Provision::read(Region::new(self.flash, LAYOUT.provision))
-            .map_err(|fault| format!("provision record: {fault}"))?;
+    fn start_agent(&mut self, now_us: u64, boot: &Boot, network: bool) -> Result<(), String> {
         let memory = self
             .memories
             .next()
             .ok_or_else(|| format!("needed more than {BOOTS_MAX} boots"))?;
-        let mut config = Config::new(LAYOUT, &self.id).ok_or("six bytes are a device id")?;
+        let mut config = Config::new(self.layout, &self.id).ok_or("six bytes are a device id")?;
         config.contact_ms_max = 120_000;
+        config.credentials = Some(keyed_credentials_behind(&self.layout));
+        config.freshness = self.freshness;
         let agent = Agent::new(
             config,
-            provision,
+            boot.provision,
             self.flash,
-            boot,
+            boot.info,
             memory,
             self.seed,
             uptime_ms(now_us, now_us),

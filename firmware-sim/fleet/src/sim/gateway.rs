@@ -3,13 +3,15 @@
 use super::release::SignedImage;
 use gateway_core::{
     ArtefactDigest, ArtefactRecord, BuildOutcome, BuildRequest, Bytes, Change, Command, CoreConfig, Effect,
-    File, Gateway, ImageDigest, Now, PayloadError, Payloads, Refusal, Reply, Transmit, UpdateState,
+    File, Gateway, IdentityChange, ImageDigest, Now, PayloadError, Payloads, Refusal, Reply, Transmit,
+    UpdateState,
 };
 use gateway_delta::Options;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use wire_checkin::{DeviceId, Format};
+use wire_edhoc::PrivateKey;
 use wire_patch::MemoryClass;
 
 /// What the wall clock reads at the start of the simulation: the least that counts as set.
@@ -46,6 +48,7 @@ pub struct GatewaySide {
     /// Whether deltas cannot be built.
     deltas_fail: bool,
     wall_clock: WallClock,
+    starts: u32,
 }
 
 /// A clock that was set to a time, whatever it read before.
@@ -70,7 +73,35 @@ impl GatewaySide {
                 set_at_us: 0,
                 to_unix_s: UNIX_START_S,
             },
+            starts: 0,
         }
+        .drawn()
+    }
+
+    /// Random bytes of the gateway's, other ones at each start.
+    fn drawn(mut self) -> Self {
+        self.draw();
+        self
+    }
+
+    fn draw(&mut self) {
+        let seed = Sha256::new()
+            .chain_update(b"drawn")
+            .chain_update(self.starts.to_le_bytes());
+        self.core.handle_random(&seed.finalize().into());
+    }
+
+    /// Gives it a key of its own, which stays on its disk.
+    pub fn hold_key(&mut self, key: PrivateKey) {
+        let change = Change::Identity(IdentityChange::OwnKey(key));
+        self.disk.changes.push(change.clone());
+        self.core.restore(change);
+    }
+
+    /// Loses the disk as well, and starts as a gateway that knows nothing: its machine was replaced, and there is no backup.
+    pub fn lose_everything(&mut self, now_us: u64) {
+        self.disk = Disk::default();
+        self.restart(now_us);
     }
 
     /// Sets the wall clock, which may jump.
@@ -108,10 +139,13 @@ impl GatewaySide {
     /// Loses everything but the disk, as `kill -9` does, and starts again from it.
     pub fn restart(&mut self, now_us: u64) {
         self.builds.clear();
+        self.starts += 1;
+        self.config.echo_seed = Sha256::digest(self.starts.to_le_bytes()).into();
         self.core = Gateway::new(self.config.clone());
         for change in &self.disk.changes {
             self.core.restore(change.clone());
         }
+        self.draw();
         self.core.handle_start(self.now(now_us));
     }
 

@@ -12,13 +12,14 @@
 //! | every booted image is one we signed, bit for bit, and not below the highest confirmed | `device` |
 //! | a withheld image is never offered again | `gateway` |
 //! | the gateway never sends more than its link's rate allows | `world` |
+//! | no number is used for two protected messages, and who spoke protected once never speaks in the clear | `crate::air` |
 
 mod device;
 mod gateway;
 mod release;
 mod world;
 
-pub use device::{BOOTS_MAX, DECODER_MEMORY_BYTES, Hardware, LAYOUT, Moment};
+pub use device::{BOOTS_MAX, CREDENTIALS, DECODER_MEMORY_BYTES, Hardware, LAYOUT, Moment, enrol};
 pub use gateway::GatewaySide;
 pub use release::{Behaviour, CLASS_ID, Publisher, SignedImage, VENDOR_ID, newer_profile, similar_images};
 pub use world::{Fault, Scenario, Stopped, World};

@@ -2,9 +2,11 @@
 
 use crate::rng::Rng;
 use ed25519_dalek::{Signer, SigningKey};
-use gateway_core::{Bytes, ClassId, ImageDigest, ImageRecord, VendorId};
+use gateway_core::{Bytes, ClassId, ImageDigest, ImageRecord, StatementRecord, VendorId};
 use sha2::{Digest, Sha256};
-use wire_manifest::{Anchor, ENVELOPE_BYTES_MAX, Release};
+use wire_manifest::{
+    Anchor, ENVELOPE_BYTES_MAX, Latest, Release, Roles, SetKey, SignedLatest, cosign, latest_class, write_set,
+};
 
 /// What an image does once it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +79,49 @@ impl Publisher {
             behaviour,
             key_id: key_id.0,
         }
+    }
+
+    /// States what the latest release is, as a gateway keeps it.
+    pub fn state(&self, latest: Latest) -> StatementRecord {
+        let mut hash = |parts: &[&[u8]]| Sha256::digest(parts.concat()).into();
+        let image = latest.image(&CLASS_ID);
+        let release = Release {
+            class_id: latest_class(&CLASS_ID, &mut hash),
+            sequence_number: latest.number.into(),
+            ..release(0, 0, &image)
+        };
+        let key_id = Anchor { key: self.anchor() }.key_id();
+        let mut signature = [0; 64];
+        let sign = |bytes: &[u8]| {
+            signature = self.key.sign(bytes).to_bytes();
+            signature
+        };
+        let encoded = release
+            .encode(&mut [0; ENVELOPE_BYTES_MAX], key_id, sign)
+            .map(<[u8]>::len);
+        encoded.expect("an envelope without text and image fits");
+        StatementRecord {
+            vendor: VendorId(VENDOR_ID),
+            class: ClassId(CLASS_ID),
+            signed: SignedLatest { latest, signature },
+            key_id: key_id.0,
+            imported_unix_s: 0,
+        }
+    }
+
+    /// Signs a set of trust anchors: what each of these publishers may do, up to this sequence number, for every class.
+    pub fn sign_set(&self, number: u16, sequence_max: u32, of: &[(Roles, &Publisher)]) -> Vec<u8> {
+        let key = |(roles, publisher): &(Roles, &Publisher)| SetKey::new(*roles, &publisher.anchor());
+        let mut keys: Vec<SetKey> = of.iter().map(key).collect();
+        let (mut unsigned, mut signed) = ([0; ENVELOPE_BYTES_MAX], [0; ENVELOPE_BYTES_MAX]);
+        let unsigned = write_set(&mut unsigned, number, None, sequence_max, (1, 1), &mut keys)
+            .expect("a set of up to four keys that has release and recovery keys");
+        let key_id = Anchor { key: self.anchor() }.key_id();
+        cosign(unsigned, &mut signed, key_id, |bytes| {
+            self.key.sign(bytes).to_bytes()
+        })
+        .expect("a set with one signature fits")
+        .to_vec()
     }
 
     /// Signs an image with a manifest of version 2; see [`newer_profile`].

@@ -4,11 +4,14 @@ use super::device::{Acted, Device, Hardware, Moment};
 use super::gateway::GatewaySide;
 use super::release::SignedImage;
 use crate::agenda::Agenda;
+use crate::air::Air;
 use crate::bridge::DeviceNumber;
 use crate::link::{Direction, IP_UDP_HEADER_BYTES, LinkModel, LinkProfile, Traffic, Verdict};
 use crate::rng::Rng;
 use crate::tap::{Observed, Tap};
+use deltagate_flash::sim::SimFlash;
 use gateway_core::{BuildOutcome, CoreConfig, LinkConfig, Transmit};
+use std::cell::RefCell;
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -115,6 +118,7 @@ struct Place<'h> {
     link: LinkModel,
     tap: Tap,
     observed: Observed,
+    air: Air,
     ticket: u64,
     peer: SocketAddr,
     dark_until_us: u64,
@@ -147,6 +151,7 @@ impl<'h> World<'h> {
                 link: LinkModel::new(scenario.profile, rng.next_u64()),
                 tap: Tap::default(),
                 observed: Observed::default(),
+                air: Air::default(),
                 ticket: 0,
                 peer: SocketAddr::from((number.source(), DEVICE_PORT)),
                 dark_until_us: 0,
@@ -198,6 +203,17 @@ impl<'h> World<'h> {
     /// Virtual time.
     pub fn now_us(&self) -> u64 {
         self.now_us
+    }
+
+    /// Switches a device off, lets somebody at its flash, and switches it on again.
+    pub fn service(&mut self, device: usize, work: impl FnOnce(&RefCell<SimFlash>)) {
+        self.places[device].device.service(self.now_us, work);
+        self.plan_device(device, Some(self.now_us));
+    }
+
+    /// Lets a device's application ask for other keys.
+    pub fn renew_keys(&mut self, device: usize) {
+        self.places[device].device.renew_keys();
     }
 
     /// The gateway, for commands and questions.
@@ -258,11 +274,11 @@ impl<'h> World<'h> {
         match due {
             Due::Device { device, ticket } if ticket == self.places[device].ticket => {
                 let acted = self.places[device].device.wake(now_us)?;
-                self.after_device(device, acted);
+                self.after_device(device, acted)?;
             }
             Due::AtDevice { device, datagram } => {
                 let acted = self.places[device].device.receive(now_us, &datagram)?;
-                self.after_device(device, acted);
+                self.after_device(device, acted)?;
             }
             Due::AtGateway { device, datagram } if self.gateway_up => {
                 let peer = self.places[device].peer;
@@ -316,13 +332,15 @@ impl<'h> World<'h> {
         }
     }
 
-    fn after_device(&mut self, device: usize, acted: Acted) {
+    fn after_device(&mut self, device: usize, acted: Acted) -> Result<(), String> {
         for datagram in acted.sent {
             let place = &mut self.places[device];
+            place.air.uplink(&datagram)?;
             place.tap.uplink(self.now_us, &datagram, &mut place.observed);
             self.cross(device, Direction::Up, datagram);
         }
         self.plan_device(device, acted.wake_us);
+        Ok(())
     }
 
     fn plan_device(&mut self, device: usize, wake_us: Option<u64>) {
@@ -337,7 +355,7 @@ impl<'h> World<'h> {
 
     /// Stores, sends, builds and plans whatever the gateway decided.
     fn settle_gateway(&mut self) -> Result<(), String> {
-        for Transmit { peer, bytes } in self.gateway.drain()? {
+        for Transmit { peer, bytes, .. } in self.gateway.drain()? {
             self.budget
                 .spend(self.now_us, IP_UDP_HEADER_BYTES + bytes.len())?;
             let device = self
@@ -349,6 +367,7 @@ impl<'h> World<'h> {
                 continue;
             }
             let place = &mut self.places[device];
+            place.air.downlink(&bytes)?;
             place.tap.downlink(&bytes, &mut place.observed);
             self.cross(device, Direction::Down, bytes);
         }

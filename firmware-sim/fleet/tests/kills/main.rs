@@ -5,7 +5,8 @@
 //!
 //! - the bootloader, run here on what is in the flash file, finds an image to start; it is one that was signed, byte for byte,
 //!   and not older than the highest ever confirmed; and it is the one the device then starts;
-//! - of the payload, nothing before the last block is asked for again.
+//! - of the payload, nothing before the last block is asked for again;
+//! - of what a device with a key ever sent, no two messages were protected under one number, and none was in the clear.
 //!
 //! And in the end the device runs the image it was to run, and the gateway knows.
 //!

@@ -12,7 +12,7 @@ use fleet::rng::Rng;
 
 use super::phase::{Phase, Update, of_store, told_by};
 use super::shown;
-use super::support::{self, PATIENCE, SMALL_BLOCKS};
+use super::support::{self, ACK_TIMEOUT_MS, PATIENCE, SMALL_BLOCKS};
 use super::table::Told;
 use super::witness::{Found, Witness};
 
@@ -70,9 +70,12 @@ pub(crate) struct Story {
 }
 
 impl Story {
-    /// A device with version 1, switched off.
+    /// A device with version 1, switched off. The RISC-V has no key.
     pub(crate) fn begin(board: Board, seed: u64) -> Self {
-        let rig = support::running_rig_on(board, SMALL_BLOCKS);
+        let rig = match board {
+            Board::Virt => support::running_rig_on(board, SMALL_BLOCKS),
+            _ => support::started(support::protected_rig(board, SMALL_BLOCKS, ACK_TIMEOUT_MS)),
+        };
         let mut witness = Witness::new(board);
         witness.signed(1, rig.image("v1.bin").unwrap());
         let mut rig = rig;
@@ -273,6 +276,7 @@ impl Story {
             "it went back {} bytes",
             observed.payload_back_bytes_max
         );
+        assert_eq!(observed.broken, Vec::<String>::new());
         // What this run asked for again is the price of the kill before it.
         let again = observed.counts.payload_requests_again - self.again;
         self.again += again;

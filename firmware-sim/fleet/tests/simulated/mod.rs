@@ -15,7 +15,7 @@ use fleet::sim::{
     Behaviour, CLASS_ID, Hardware, LAYOUT, Moment, Publisher, Scenario, SignedImage, VENDOR_ID, World,
     similar_images,
 };
-use gateway_core::{ClassId, Command, CoreConfig, LinkConfig, Selector, Terms};
+use gateway_core::{Access, ClassId, Command, CoreConfig, LinkConfig, Selector, Terms};
 
 /// A second of virtual time.
 pub const SECOND_US: u64 = 1_000_000;
@@ -45,6 +45,7 @@ pub fn scenario(seed: u64, profile: LinkProfile) -> Scenario {
         config: CoreConfig {
             default_link: LinkConfig {
                 rate,
+                access: Access::Open,
                 ..LinkConfig::default()
             },
             check_in_interval_s: 60,

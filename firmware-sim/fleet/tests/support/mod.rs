@@ -84,7 +84,7 @@ pub fn wait_for_replies(rig: &Rig, replies: u32) {
 }
 
 /// RFC 7252 ACK_TIMEOUT where packets are lost on purpose: the tests wait for it.
-const ACK_TIMEOUT_MS: u32 = 2_000;
+pub const ACK_TIMEOUT_MS: u32 = 2_000;
 
 /// A device with version 1 and its gateway, over this link.
 pub fn rig(board: Board, profile: LinkProfile, ack_timeout_ms: u32) -> Rig {
@@ -97,6 +97,28 @@ pub fn rig_of(board: Board, firmware: Firmware, profile: LinkProfile) -> Rig {
 }
 
 fn made(board: Board, firmware: Firmware, profile: LinkProfile, ack_timeout_ms: u32) -> Rig {
+    // One with a single slot takes updates from nobody who may be anybody.
+    rig_with_key(
+        board,
+        firmware,
+        profile,
+        ack_timeout_ms,
+        board == Board::SingleSlot,
+    )
+}
+
+/// An enrolled device with version 1, and a gateway that serves who shows a key, and nobody else.
+pub fn protected_rig(board: Board, profile: LinkProfile, ack_timeout_ms: u32) -> Rig {
+    rig_with_key(board, Firmware::of_checkout(board), profile, ack_timeout_ms, true)
+}
+
+fn rig_with_key(
+    board: Board,
+    firmware: Firmware,
+    profile: LinkProfile,
+    ack_timeout_ms: u32,
+    protected: bool,
+) -> Rig {
     let config = RigConfig {
         board,
         firmware,
@@ -106,6 +128,7 @@ fn made(board: Board, firmware: Firmware, profile: LinkProfile, ack_timeout_ms: 
         device: DeviceNumber(1),
         ack_timeout_ms,
         check_in_interval_s: 1,
+        protected,
     };
     Rig::new(config).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -139,11 +162,18 @@ pub fn started(rig: Rig) -> Rig {
 pub fn started_with(mut rig: Rig, image: &str) -> Rig {
     let first = rig.sign(image, 1).unwrap();
     import(&rig.gateway, &first);
-    run(&rig.gateway, &["device", "claim", &rig.device_id()]);
+    claim(&rig);
     rig.machine.start().unwrap();
     line(&rig, 0, "app: version 1");
     line(&rig, 0, "checked in");
     rig
+}
+
+/// Claims the device, which enrolling it has done already.
+pub fn claim(rig: &Rig) {
+    if !rig.is_protected() {
+        run(&rig.gateway, &["device", "claim", &rig.device_id()]);
+    }
 }
 
 /// Imports a signed file.
@@ -241,10 +271,13 @@ pub fn more_check_ins(rig: &Rig, more: u32) {
         .expect("the device keeps checking in");
 }
 
-/// Waits until the device runs this sequence number and the gateway's inventory says so too.
+/// Waits until the device runs this sequence number and the gateway's inventory says so too; and what was promised of protected messages
+/// was kept.
 pub fn runs(rig: &Rig, from: usize, version: u32) {
     line(rig, from, &format!("app: version {version}"));
     line(rig, from, &format!("sequence {version} confirmed"));
     let inventory = fleet::gateway::device(&rig.gateway, &rig.device_id()).unwrap();
     assert!(inventory.runs(version), "{inventory:?}");
+    let broken = rig.bridge.seen().observed.broken;
+    assert!(broken.is_empty(), "{broken:?}");
 }

@@ -1,21 +1,28 @@
 //! Credentials come, change and go.
 
+mod rotation;
+
+use rotation::{destroy, supersede};
+pub(crate) use rotation::{end_rotations, established, psk_used, used};
 use std::collections::BTreeMap;
 
 use super::Operator;
 use crate::change::Change;
 use crate::command::{Refusal, Reply};
-use crate::contact::ClockView;
 use crate::credentials::{Credentials, Kid};
 use crate::device_name::DeviceName;
-use crate::enrolment::{BadLine, Enrolment, IdentityCommand, IdentityRefusal, Import, ImportReport};
-use crate::identities::{CREDENTIALS_MAX, CredentialRecord, IdentityChange, Phase, Retirement};
-use crate::journal::Journal;
+use crate::enrolment::{
+    BadLine, EnrolledKeys, Enrolment, IdentityCommand, IdentityRefusal, Import, ImportReport,
+};
+use crate::identities::{CREDENTIALS_MAX, CredentialRecord, Identities, IdentityChange, Phase, Retirement};
+use crate::identity::hex;
 use crate::label::Label;
 use crate::offers;
+use crate::psk::{Psk, PskIdentity, PskRecord};
 use crate::records::{Assignment, DeviceRecord, GroupName, Selector, UpdateRecord};
-use crate::units::Now;
+use sha2::{Digest, Sha256};
 use wire_checkin::DeviceId;
+use wire_edhoc::PublicKey;
 
 impl Operator<'_> {
     pub(super) fn identity(&mut self, command: IdentityCommand) -> Result<Reply, Refusal> {
@@ -27,6 +34,11 @@ impl Operator<'_> {
                 credentials,
                 old_valid_s,
             } => self.rotate(device, credentials, old_valid_s),
+            IdentityCommand::RotatePsk {
+                device,
+                psk,
+                old_valid_s,
+            } => self.rotate_psk(device, psk, old_valid_s),
             IdentityCommand::Swap { old, new } => self.swap(old, new),
             IdentityCommand::Retire(id) => self.retire(id),
         }
@@ -54,23 +66,22 @@ impl Operator<'_> {
         enrolment: &Enrolment,
         labels: &BTreeMap<String, DeviceId>,
     ) -> Result<bool, Refusal> {
-        let (id, kid) = (enrolment.device, enrolment.credentials.kid);
-        let identities = &self.state().identities;
+        let id = enrolment.device;
         let others = |by: &DeviceId| *by != id;
-        let has_them = match identities.get(kid) {
-            Some(known) if known.device != id => {
-                return Err(IdentityRefusal::KidTaken {
-                    kid,
-                    by: known.device,
-                }
-                .into());
-            }
-            Some(known) => known.credentials == enrolment.credentials,
-            None => false,
-        };
-        if !has_them && identities.is_enrolled(id) {
-            return Err(IdentityRefusal::Enrolled(id).into());
+        if enrolment.credentials.is_none() && enrolment.psk.is_none() && enrolment.public_key.is_none() {
+            return Err(IdentityRefusal::NoKey(id).into());
         }
+        let credentials = enrolment.credentials.as_ref();
+        let has_credentials =
+            credentials.map_or(Ok(true), |credentials| self.check_credentials(id, credentials))?;
+        let psk = enrolment.psk.as_ref();
+        let has_psk = psk.map_or(Ok(true), |psk| self.check_psk(id, psk))?;
+        let both = credentials.zip(psk);
+        if both.is_some_and(|(credentials, psk)| psk.key.expose() == credentials.secret.expose()) {
+            return Err(IdentityRefusal::PskTaken { by: id }.into());
+        }
+        let key = enrolment.public_key.as_ref();
+        let has_key = check_public_key(&self.state().identities, id, key)?;
         self.check_names(&enrolment.names, id)?;
         if let Some(label) = &enrolment.label
             && let Some(by) = labels.get(&folded(label)).filter(|by| others(by))
@@ -83,13 +94,47 @@ impl Operator<'_> {
         {
             return Err(Refusal::UnknownGroup(group.clone()));
         }
-        if !has_them && identities.all().count() >= CREDENTIALS_MAX {
-            return Err(Refusal::TooMany {
-                what: "keys",
-                max: CREDENTIALS_MAX,
-            });
+        Ok(has_credentials && has_psk && has_key && self.is_called(enrolment))
+    }
+
+    /// Whether a device has these credentials already.
+    fn check_credentials(&self, id: DeviceId, credentials: &Credentials) -> Result<bool, Refusal> {
+        let (kid, identities) = (credentials.kid, &self.state().identities);
+        match identities.get(kid) {
+            Some(known) if known.device != id => {
+                let by = known.device;
+                return Err(IdentityRefusal::KidTaken { kid, by }.into());
+            }
+            Some(known) if known.credentials == *credentials => return Ok(true),
+            _ => {}
         }
-        Ok(has_them && self.is_called(enrolment))
+        if identities.is_enrolled(id) {
+            return Err(IdentityRefusal::Enrolled(id).into());
+        }
+        if let Some(by) = identities.secret_of(&credentials.secret) {
+            return Err(IdentityRefusal::SecretTaken { by }.into());
+        }
+        check_room(identities.all().count())
+    }
+
+    /// Whether a device has this key of DTLS already.
+    fn check_psk(&self, id: DeviceId, psk: &Psk) -> Result<bool, Refusal> {
+        let (identity, identities) = (psk.identity, &self.state().identities);
+        match identities.psks.get(identity) {
+            Some(known) if known.device != id => {
+                let by = known.device;
+                return Err(IdentityRefusal::PskIdentityTaken { identity, by }.into());
+            }
+            Some(known) if known.psk == *psk => return Ok(true),
+            _ => {}
+        }
+        if !identities.psks.of(id).is_empty() {
+            return Err(IdentityRefusal::PskEnrolled(id).into());
+        }
+        if let Some(by) = identities.psk_of(&psk.key) {
+            return Err(IdentityRefusal::PskTaken { by }.into());
+        }
+        check_room(identities.psks.count())
     }
 
     fn check_names(&self, names: &[DeviceName], id: DeviceId) -> Result<(), Refusal> {
@@ -116,16 +161,28 @@ impl Operator<'_> {
     /// What was checked.
     fn carry_out(&mut self, enrolment: Enrolment) {
         let id = enrolment.device;
+        self.forget_hearsay(id);
         if self.state().identities.retirement(id).is_some() {
             self.note(IdentityChange::Unretired(id));
         }
         self.claim(id);
-        self.note(IdentityChange::Credentials(CredentialRecord {
-            device: id,
-            credentials: enrolment.credentials,
-            phase: Phase::Current,
-            enrolled_unix_s: self.now.unix_s,
-        }));
+        // What it has already stays as it is.
+        let identities = &self.state().identities;
+        let (has_credentials, has_psk) = (identities.is_enrolled(id), !identities.psks.of(id).is_empty());
+        if let Some(credentials) = enrolment.credentials.filter(|_| !has_credentials) {
+            self.note(IdentityChange::Credentials(CredentialRecord {
+                device: id,
+                credentials,
+                phase: Phase::Current,
+                enrolled_unix_s: self.now.unix_s,
+            }));
+        }
+        if let Some(psk) = enrolment.psk.filter(|_| !has_psk) {
+            self.note_psk(id, psk, Phase::Current, None);
+        }
+        if let Some(key) = enrolment.public_key {
+            self.note(IdentityChange::PublicKey(id, key));
+        }
         for name in enrolment.names {
             self.note(IdentityChange::Named(id, name));
         }
@@ -136,6 +193,20 @@ impl Operator<'_> {
             self.journal.record(Change::MemberAdded(group, id));
         }
         self.retarget(&[id]);
+    }
+
+    /// What was said in the name of a device without a key, its class above all, does not bind the device that has one.
+    fn forget_hearsay(&mut self, id: DeviceId) {
+        let state = self.state();
+        let heard = state.devices.get(&id).filter(|device| device.report.is_some());
+        if let Some(device) = heard.filter(|_| !state.identities.is_bound(id)) {
+            let unheard = DeviceRecord {
+                class: None,
+                report: None,
+                ..device.clone()
+            };
+            self.journal.record(Change::Device(unheard));
+        }
     }
 
     fn import_devices(&mut self, import: Import) -> ImportReport {
@@ -177,7 +248,12 @@ impl Operator<'_> {
         let mut enrolled = Vec::new();
         if bad.is_empty() || (skip_bad && claims <= room) {
             for (_, enrolment) in good {
-                enrolled.push((enrolment.device, enrolment.credentials.kid));
+                enrolled.push(EnrolledKeys {
+                    device: enrolment.device,
+                    kid: enrolment.credentials.as_ref().map(|credentials| credentials.kid),
+                    psk: enrolment.psk.as_ref().map(|psk| psk.identity),
+                    has_public_key: enrolment.public_key.is_some(),
+                });
                 self.carry_out(enrolment);
             }
         }
@@ -206,25 +282,62 @@ impl Operator<'_> {
             }
             .into());
         }
+        if let Some(by) = state.identities.secret_of(&credentials.secret) {
+            return Err(IdentityRefusal::SecretTaken { by }.into());
+        }
+        supersede(self.journal, self.now, id, credentials, old_valid_s);
+        Ok(Reply::Done)
+    }
+
+    fn rotate_psk(&mut self, id: DeviceId, psk: Psk, old_valid_s: u32) -> Result<Reply, Refusal> {
+        self.device(id)?;
+        let identities = &self.state().identities;
+        let records: Vec<PskRecord> = identities.psks.of(id).into_iter().cloned().collect();
+        if records.is_empty() {
+            return Err(IdentityRefusal::NoPsk(id).into());
+        }
+        if records.iter().any(|record| record.psk == psk) {
+            return Ok(Reply::Unchanged);
+        }
+        if let Some(by) = identities.psk_of(&psk.key) {
+            return Err(IdentityRefusal::PskTaken { by }.into());
+        }
+        let identity = psk.identity;
+        if let Some(known) = identities.psks.get(identity) {
+            if known.device != id {
+                let by = known.device;
+                return Err(IdentityRefusal::PskIdentityTaken { identity, by }.into());
+            }
+            // A handshake says which identity it is under, and not which of its keys.
+            let (phase, used_unix_s) = (known.phase, known.used_unix_s);
+            self.note(IdentityChange::PskDestroyed(identity));
+            self.note_psk(id, psk, phase, used_unix_s);
+            return Ok(Reply::Done);
+        }
         let until_unix_s = self.now.unix_s.saturating_add(old_valid_s.into());
         for record in records {
             match record.phase {
-                Phase::Current => self.note(IdentityChange::Credentials(CredentialRecord {
+                Phase::Current => self.note(IdentityChange::Psk(PskRecord {
                     phase: Phase::Leaving { until_unix_s },
                     ..record
                 })),
                 // Whoever rotates again does not prolong what is to go.
                 Phase::Leaving { .. } => {}
-                Phase::Next => self.note(IdentityChange::Destroyed(record.credentials.kid)),
+                Phase::Next => self.note(IdentityChange::PskDestroyed(record.psk.identity)),
             }
         }
-        self.note(IdentityChange::Credentials(CredentialRecord {
-            device: id,
-            credentials,
-            phase: Phase::Next,
-            enrolled_unix_s: self.now.unix_s,
-        }));
+        self.note_psk(id, psk, Phase::Next, None);
         Ok(Reply::Done)
+    }
+
+    fn note_psk(&mut self, device: DeviceId, psk: Psk, phase: Phase, used_unix_s: Option<u64>) {
+        self.note(IdentityChange::Psk(PskRecord {
+            device,
+            psk,
+            phase,
+            enrolled_unix_s: self.now.unix_s,
+            used_unix_s,
+        }));
     }
 
     fn retire(&mut self, id: DeviceId) -> Result<Reply, Refusal> {
@@ -276,12 +389,12 @@ impl Operator<'_> {
         let assignment = self.state().assignments.get(&own).cloned();
         let groups = self.vacate(old);
         let updates: Vec<UpdateRecord> = self.state().updates_of(old).cloned().collect();
-        let report = known.and_then(|new| new.report);
+        let (class, report) = known.map_or((None, None), |new| (new.class, new.report));
         self.let_go(old, Some(new));
         self.journal.record(Change::Device(DeviceRecord {
             id: new,
             claimed: true,
-            class: leaving.class.or(report.as_ref().map(|report| report.class)),
+            class: leaving.class.or(class),
             report,
         }));
         if let Some(label) = label {
@@ -333,7 +446,7 @@ impl Operator<'_> {
         if self.state().assignments.contains_key(&own) {
             self.journal.record(Change::Unassigned(own));
         }
-        offers::release_open(self.journal, self.now, id);
+        offers::withdraw_all(self.journal, self.now, id);
         groups
     }
 
@@ -355,7 +468,15 @@ impl Operator<'_> {
         let records = self.state().identities.of(id);
         let kids: Vec<Kid> = records.map(|record| record.credentials.kid).collect();
         for kid in kids {
-            self.note(IdentityChange::Destroyed(kid));
+            destroy(self.journal, kid);
+        }
+        let psks = self.state().identities.psks.of(id);
+        let identities: Vec<PskIdentity> = psks.iter().map(|record| record.psk.identity).collect();
+        for identity in identities {
+            self.note(IdentityChange::PskDestroyed(identity));
+        }
+        if self.state().identities.public_key(id).is_some() {
+            self.note(IdentityChange::PublicKeyRemoved(id));
         }
     }
 
@@ -383,6 +504,24 @@ impl Operator<'_> {
     }
 }
 
+/// Whether the device has this public key; so, too, where none is to be given.
+fn check_public_key(
+    identities: &Identities,
+    id: DeviceId,
+    key: Option<&PublicKey>,
+) -> Result<bool, IdentityRefusal> {
+    let Some(key) = key else {
+        return Ok(true);
+    };
+    if let Some(by) = identities.owner(key).filter(|by| *by != id) {
+        return Err(IdentityRefusal::PublicKeyTaken { by });
+    }
+    match identities.public_key(id) {
+        Some(known) if known != key => Err(IdentityRefusal::OtherPublicKey(id)),
+        known => Ok(known.is_some()),
+    }
+}
+
 /// What the lines of a list before this one have taken.
 #[derive(Default)]
 struct Seen {
@@ -391,24 +530,34 @@ struct Seen {
 
 impl Seen {
     fn check(&mut self, line: usize, enrolment: &Enrolment) -> Result<(), BadLine> {
-        let mut takes = vec![
-            ("device", enrolment.device.to_string()),
-            ("kid", enrolment.credentials.kid.to_string()),
-        ];
+        let mut takes = vec![("device", enrolment.device.to_string())];
+        if let Some(credentials) = &enrolment.credentials {
+            takes.push(("kid", credentials.kid.to_string()));
+            takes.push(("secret", fingerprint(credentials.secret.expose())));
+        }
+        if let Some(psk) = &enrolment.psk {
+            takes.push(("psk_identity", psk.identity.to_string()));
+            takes.push(("psk", fingerprint(psk.key.expose())));
+        }
         let names = enrolment.names.iter();
         takes.extend(names.map(|name| (name.kind().name(), name.as_str().to_owned())));
         takes.extend(enrolment.label.iter().map(|label| ("label", folded(label))));
+        let key = enrolment.public_key.as_ref();
+        takes.extend(key.map(|key| ("public_key", hex(key.as_bytes()))));
         let before = takes
             .iter()
-            .find_map(|key| Some((key, *self.lines.get(key)?)))
+            .find_map(|key| Some((key, *self.lines.get(&as_taken(key))?)))
             .map(|((what, text), before)| BadLine {
                 line,
                 what: (*what).to_owned(),
-                why: format!("{text} is on line {before} already"),
+                why: match *what {
+                    "secret" | "psk" => format!("it is on line {before} already"),
+                    _ => format!("{text} is on line {before} already"),
+                },
             });
         // What a bad line has taken counts, too: which of two is wrong is not ours to say.
         for key in takes {
-            self.lines.entry(key).or_insert(line);
+            self.lines.entry(as_taken(&key)).or_insert(line);
         }
         before.map_or(Ok(()), Err)
     }
@@ -428,34 +577,27 @@ fn bad_line(line: usize, refusal: &Refusal) -> BadLine {
     }
 }
 
+/// What is a secret of one kind is none of the other.
+fn as_taken((what, text): &(&'static str, String)) -> (&'static str, String) {
+    let what = if *what == "psk" { "secret" } else { *what };
+    (what, text.clone())
+}
+
+/// To tell secrets apart; wiped with nothing, for it tells nothing.
+fn fingerprint(secret: &[u8]) -> String {
+    hex(&Sha256::digest(secret))
+}
+
+fn check_room(keys: usize) -> Result<bool, Refusal> {
+    match keys >= CREDENTIALS_MAX {
+        true => Err(Refusal::TooMany {
+            what: "keys",
+            max: CREDENTIALS_MAX,
+        }),
+        false => Ok(false),
+    }
+}
+
 fn folded(label: &Label) -> String {
     label.as_str().to_lowercase()
-}
-
-/// Ends rotations whose bound has passed, by a clock that is set.
-pub(crate) fn end_rotations(journal: &mut Journal, now: Now) {
-    if !ClockView::of(now).is_set {
-        return;
-    }
-    let identities = &journal.state().identities;
-    let over: Vec<DeviceId> = identities.leaving_until(now.unix_s).collect();
-    for id in over {
-        end_rotation(journal, id);
-    }
-}
-
-/// What the device holds now is all that counts.
-pub(crate) fn end_rotation(journal: &mut Journal, id: DeviceId) {
-    let records: Vec<CredentialRecord> = journal.state().identities.of(id).cloned().collect();
-    for record in records {
-        let change = match record.phase {
-            Phase::Leaving { .. } => IdentityChange::Destroyed(record.credentials.kid),
-            Phase::Next => IdentityChange::Credentials(CredentialRecord {
-                phase: Phase::Current,
-                ..record
-            }),
-            Phase::Current => continue,
-        };
-        journal.record(Change::Identity(change));
-    }
 }

@@ -1,6 +1,7 @@
 //! Every decision there is: what needs a person is told with one next action.
 
 use super::*;
+use crate::anchors::Distrust;
 use crate::chain::MissingStone;
 use crate::config::LinkConfig;
 use crate::decision::Target;
@@ -114,7 +115,7 @@ fn what_needs_a_person_is_told_with_one_next_action() {
         UpToDate: Decision::UpToDate(target()) => Waits,
         WrongKind: Decision::WrongKind(target()) => Stuck,
         NotNewer: Decision::NotNewer { target: target(), running: 7, next: 8 } => Stuck,
-        Distrusted: Decision::Distrusted(target()) => Stuck,
+        Distrusted: Decision::Distrusted(target(), Distrust::Sequence { set: 2, max: 7 }) => Stuck,
         NoWay: Decision::NoWay { target: target(), missing } => Stuck,
         Withheld: Decision::Withheld { target: target(), outcome: Outcome::RevertedFault, detail: None } => Stuck,
         NeedsBuilds: Decision::NeedsBuilds { target: target(), builds } => Waits,

@@ -4,9 +4,9 @@
 
 use core::net::SocketAddr;
 use gateway_core::{
-    ArtefactDigest, ArtefactRecord, BuildKey, BuildOutcome, Bytes, Change, ClassId, Command, CoreConfig,
-    Effect, File, Gateway, ImageDigest, ImageRecord, LinkName, Now, PayloadError, Payloads, Refusal, Reply,
-    Selector, Terms, Transmit, UpdateState, VendorId, WRITTEN_UNIX_S,
+    Access, ArtefactDigest, ArtefactRecord, BuildKey, BuildOutcome, Bytes, Change, ClassId, Command,
+    CoreConfig, Effect, File, Gateway, ImageDigest, ImageRecord, LinkConfig, LinkName, Now, PayloadError,
+    Payloads, Refusal, Reply, Selector, Terms, Transmit, UpdateState, VendorId, WRITTEN_UNIX_S,
 };
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -18,6 +18,22 @@ use wire_coap::{BlockValue, Code, ContentFormat, Kind, Message, MessageId, Optio
 pub(crate) const VENDOR: VendorId = VendorId([0xAA; 16]);
 pub(crate) const CLASS: ClassId = ClassId([0xC1; 16]);
 pub(crate) const OTHER_CLASS: ClassId = ClassId([0xC2; 16]);
+
+/// A gateway whose links are open by choice: what most tests are about has nothing to do with keys.
+pub(crate) fn open() -> CoreConfig {
+    CoreConfig {
+        default_link: open_link(),
+        ..CoreConfig::default()
+    }
+}
+
+/// Its links.
+pub(crate) fn open_link() -> LinkConfig {
+    LinkConfig {
+        access: Access::Open,
+        ..LinkConfig::default()
+    }
+}
 
 /// Payloads by digest.
 #[derive(Default, Clone)]
@@ -110,6 +126,9 @@ pub(crate) fn check_in(number: u8, running: u64) -> CheckIn {
         on_trial: false,
         deferral: None,
         in_place_reach_bytes: None,
+        anchors: None,
+        anchors_waiting: None,
+        freshness: None,
     }
 }
 
@@ -149,12 +168,16 @@ pub(crate) fn get(message_id: u16, path: &[&str], block2: Option<BlockValue>) ->
 }
 
 pub(crate) fn post(message_id: u16, said: &CheckIn) -> Vec<u8> {
+    post_to(message_id, &["c"], said)
+}
+
+pub(crate) fn post_to(message_id: u16, path: &[&str], said: &CheckIn) -> Vec<u8> {
     let mut buffer = [0; CHECK_IN_BYTES_MAX];
     request(
         Kind::Confirmable,
         Code::POST,
         message_id,
-        &["c"],
+        path,
         None,
         said.encode(&mut buffer).unwrap(),
     )
@@ -167,6 +190,7 @@ pub(crate) struct Told {
     pub(crate) ack_timeout_ms: Option<u32>,
     pub(crate) job: Option<Job>,
     pub(crate) envelope: Option<Vec<u8>>,
+    pub(crate) anchors: Option<Vec<u8>>,
 }
 
 pub(crate) fn told(datagram: &[u8]) -> Told {
@@ -183,6 +207,7 @@ pub(crate) fn told(datagram: &[u8]) -> Told {
         ack_timeout_ms: answer.ack_timeout_ms,
         job: answer.job,
         envelope: answer.envelope.map(<[u8]>::to_vec),
+        anchors: answer.anchors.map(<[u8]>::to_vec),
     }
 }
 
@@ -365,6 +390,10 @@ impl Shell {
             .find(|update| update.image == digest(sequence_number))?;
         Some((update.state, update.offers))
     }
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
 }
 
 pub(crate) fn link_name(name: &str) -> LinkName {

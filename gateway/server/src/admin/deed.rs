@@ -35,11 +35,13 @@ impl Deed {
         // Every question stands here, so that a new one is placed by whoever adds it.
         let only_asks = match ask {
             Ask::ImageList {}
+            | Ask::AnchorsList {}
             | Ask::ImageShow { .. }
             | Ask::DeviceList { .. }
             | Ask::DeviceShow { .. }
             | Ask::DeviceFind { .. }
             | Ask::DeviceEnrolCheck { .. }
+            | Ask::DeviceGatewayKey {}
             | Ask::DeviceRotateCheck { .. }
             | Ask::GroupList {}
             | Ask::UpdatePlan { .. }
@@ -50,6 +52,7 @@ impl Deed {
             | Ask::Audit { .. }
             | Ask::Logs { .. } => true,
             Ask::ImageImport { .. }
+            | Ask::AnchorsImport {}
             | Ask::ImageRemove { .. }
             | Ask::ImagePin { .. }
             | Ask::ImageUnpin { .. }
@@ -57,7 +60,10 @@ impl Deed {
             | Ask::DeviceClaim { .. }
             | Ask::DeviceForget { .. }
             | Ask::DeviceEnrol { .. }
+            | Ask::DeviceEnrolKey { .. }
             | Ask::DeviceRotate { .. }
+            | Ask::DeviceEnrolPsk { .. }
+            | Ask::DeviceRotatePsk { .. }
             | Ask::DeviceImport { .. }
             | Ask::DeviceSwap { .. }
             | Ask::DeviceRetire { .. }
@@ -71,14 +77,21 @@ impl Deed {
             | Ask::UpdatePause {}
             | Ask::UpdateResume {} => false,
         };
-        if only_asks {
-            return None;
+        (!only_asks).then(|| Deed::told(ask))
+    }
+
+    /// Of who came no further than to connect.
+    pub(crate) fn of_connecting(what: &str) -> Deed {
+        Deed {
+            what: what.to_owned(),
+            device: None,
+            detail: String::new(),
         }
-        // As it travels: {"update-assign": {"image": …, "to": {"group": …}}}.
-        let Ok(Value::Object(ask)) = serde_json::to_value(ask) else {
-            return None;
-        };
-        let (what, fields) = ask.into_iter().next()?;
+    }
+
+    /// The same of whatever was asked.
+    pub(crate) fn told(ask: &Ask) -> Deed {
+        let (what, fields) = taken_apart(ask);
         let mut words = Vec::new();
         spell(&fields, &mut words);
         let device = words.iter().position(|(name, _)| name == "device");
@@ -87,12 +100,26 @@ impl Deed {
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
-        Some(Deed {
+        Deed {
             what,
             device,
             detail: words.join(" "),
-        })
+        }
     }
+}
+
+/// The command's words of a question: `update-assign`.
+pub(crate) fn question_name(ask: &Ask) -> String {
+    taken_apart(ask).0
+}
+
+/// As it travels: `{"update-assign": {"image": …, "to": {"group": …}}}`.
+fn taken_apart(ask: &Ask) -> (String, Value) {
+    let only = match serde_json::to_value(ask) {
+        Ok(Value::Object(ask)) => ask.into_iter().next(),
+        _ => None,
+    };
+    only.unwrap_or_default()
 }
 
 /// A device's identifier as it is kept, however it was typed; what is none stays as it is.

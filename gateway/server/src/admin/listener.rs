@@ -6,42 +6,28 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
-use zeroize::Zeroizing;
-
-use gateway_core::RECORD_BYTES_MAX;
 
 use super::caller::caller;
-use super::deed::{is_identifier, spelled};
-use super::{
-    Answer, AnswerResult, Ask, BODY_BYTES_MAX, CONNECTIONS_MAX, Calls, EngineAsk, LINE_BYTES_MAX,
-    PROTOCOL_VERSION, Question, Secrets,
-};
-use crate::error_chain::chain;
-use crate::factory::LIST_BYTES_MAX;
-use crate::import::{ImportFile, Importer};
-use crate::logging::Recent;
-use crate::report::{AuditPage, Document, LogPage};
+use super::conversation::{Caller, Desk, Pace, converse, tell};
+use super::role::Role;
+use super::turned_away::{TurnedAway, What};
+use super::{AnswerResult, CONNECTIONS_MAX, LINE_BYTES_MAX};
 use crate::state_dir::make_private;
-use crate::store::{AuditQuery, read_audit};
 
-/// A caller that is silent this long is dropped. Reading a file of the largest size takes a fraction of it.
-const QUESTION_TIMEOUT: Duration = Duration::from_secs(30);
+/// A caller on this machine that is silent this long is dropped. Reading a file of the largest size takes a fraction of it.
+const PACE: Pace = Pace {
+    line: Duration::from_secs(30),
+    silence: Duration::from_secs(30),
+    whole: Duration::from_secs(60),
+};
 
-/// Where questions are taken to. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Desk {
-    /// The engine, for all that it does not answer itself.
-    pub calls: Calls,
-    /// Who verifies and keeps images.
-    pub importer: Importer,
-    /// The database, for its audit trail.
-    pub database: PathBuf,
-    /// The newest lines of the log.
-    pub recent: Recent,
-}
+/// Other users who are told at a time that they may not ask. They take no place from who may.
+const TURNED_AWAY_MAX: usize = 2;
+/// For how long each of them is listened to.
+const TURNED_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The bound socket; removes its file when dropped.
 #[derive(Debug)]
@@ -101,21 +87,38 @@ impl AdminListener {
     /// Serves technicians until the task is dropped.
     pub async fn serve(self, desk: Desk) {
         let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let doorstep = Arc::new(Semaphore::new(TURNED_AWAY_MAX));
+        let refusals = TurnedAway::new(desk.calls.clone());
         loop {
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
                 return;
             };
             match self.listener.accept().await {
-                Ok((stream, _)) if self.may_ask(&stream) => {
-                    let desk = desk.clone();
+                Ok((mut stream, _)) if self.may_ask(&stream) => {
+                    let (desk, refusals) = (desk.clone(), refusals.clone());
                     tokio::spawn(async move {
-                        if let Err(error) = converse(stream, &desk).await {
+                        let caller = Caller {
+                            who: caller(&stream),
+                            role: Role::Admin,
+                            pace: PACE,
+                        };
+                        if let Err(error) = converse(&mut stream, &desk, &caller, &refusals).await {
                             tracing::debug!(%error, "a technician went away");
                         }
                         drop(slot);
                     });
                 }
-                Ok(_) => tracing::warn!("another user tried the admin socket"),
+                Ok((stream, _)) => {
+                    // The place is for who may ask; whom nobody has time for is not told.
+                    drop(slot);
+                    if let Ok(place) = Arc::clone(&doorstep).try_acquire_owned() {
+                        let refusals = refusals.clone();
+                        tokio::spawn(async move {
+                            turn_away(stream, &refusals).await;
+                            drop(place);
+                        });
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept on the admin socket");
                     // Out of descriptors: each connection that ends frees one.
@@ -125,7 +128,8 @@ impl AdminListener {
         }
     }
 
-    /// File modes already say so; a socket that was bound in a public directory was open for an instant.
+    /// File modes already say so, unless somebody changed them; and a socket that was bound in a public directory was open
+    /// for an instant.
     fn may_ask(&self, stream: &UnixStream) -> bool {
         stream
             .peer_cred()
@@ -161,161 +165,25 @@ fn clear(path: &Path) -> Result<(), AdminError> {
     })
 }
 
-async fn converse(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
+/// Tells another user so, after the question: who writes to a closed socket does not read what came before.
+async fn turn_away(mut stream: UnixStream, refusals: &TurnedAway) {
     let who = caller(&stream);
-    let result = match tokio::time::timeout(QUESTION_TIMEOUT, read_question(&mut stream)).await {
-        Ok(Ok((ask, body))) => desk.answer(ask, body, &who).await,
-        Ok(Err(result)) => result,
-        Err(_) => AnswerResult::Refused {
-            problem: "question took too long".to_owned(),
-            hint: None,
-        },
-    };
-    let mut line = serde_json::to_vec(&Answer {
-        v: PROTOCOL_VERSION,
-        result,
-    })?;
-    line.push(b'\n');
-    stream.write_all(&line).await?;
-    stream.shutdown().await
-}
-
-impl Desk {
-    async fn answer(&self, ask: Ask, body: Zeroizing<Vec<u8>>, who: &str) -> AnswerResult {
-        let calls = self.calls.by(who);
-        match ask {
-            Ask::DeviceEnrol { .. } | Ask::DeviceRotate { .. } | Ask::DeviceImport { .. } => {
-                calls.ask(EngineAsk::WithBody(ask, Secrets(body))).await
+    let why = "the socket is for the gateway's own user and root".to_owned();
+    refusals.note(&who, What::Socket, why).await;
+    let told = async {
+        let mut question = (&mut stream).take(LINE_BYTES_MAX as u64);
+        let mut piece = [0; 512];
+        loop {
+            match question.read(&mut piece).await? {
+                0 => break,
+                read if piece[..read].contains(&b'\n') => break,
+                _ => {}
             }
-            Ask::ImageImport { detached_at } => {
-                let mut body = body;
-                let file = ImportFile {
-                    bytes: std::mem::take(&mut *body),
-                    detached_at,
-                };
-                self.importer.import(file, &calls).await
-            }
-            Ask::Audit {
-                since_unix_s,
-                device,
-                after,
-            } => {
-                let device = match device {
-                    Some(text) => match device_named(&calls, &text).await {
-                        // A device that was forgotten is still in the trail.
-                        Err(refused) if !is_identifier(&text) => return refused,
-                        named => Some(named.unwrap_or_else(|_| spelled(&text))),
-                    },
-                    None => None,
-                };
-                let query = AuditQuery {
-                    since_unix_s,
-                    device,
-                    after,
-                };
-                self.audit(query).await
-            }
-            Ask::Logs { text } => {
-                // What is logged of a device names it by its identifier.
-                let text = device_named(&calls, &text).await.unwrap_or(text);
-                let lines = self.recent.containing(&text);
-                let lines = lines.iter().filter_map(|line| serde_json::from_str(line).ok());
-                AnswerResult::ok(&Document::new(LogPage {
-                    lines: lines.collect(),
-                }))
-            }
-            ask => calls.ask(EngineAsk::Ask(ask)).await,
         }
-    }
-
-    /// Read past the engine, which a long trail must not hold up.
-    async fn audit(&self, query: AuditQuery) -> AnswerResult {
-        let database = self.database.clone();
-        let failed = |error: &dyn std::error::Error| AnswerResult::Failed {
-            problem: format!("audit trail cannot be read: {}", chain(error)),
-        };
-        match tokio::task::spawn_blocking(move || read_audit(&database, &query)).await {
-            Ok(Ok(entries)) => AnswerResult::ok(&Document::new(AuditPage { entries })),
-            Ok(Err(error)) => failed(&error),
-            Err(error) => failed(&error),
-        }
-    }
-}
-
-/// The identifier of the device that is called so, or what is answered to whoever asks for it.
-async fn device_named(calls: &Calls, text: &str) -> Result<String, AnswerResult> {
-    let device = text.to_owned();
-    let answer = calls.ask(EngineAsk::Ask(Ask::DeviceShow { device })).await;
-    let id = match &answer {
-        AnswerResult::Ok(shown) => shown["device"]["device"].as_str().map(str::to_owned),
-        _ => None,
+        let problem = format!("{who} may not ask this gateway");
+        let hint = "the same command with sudo, or as the gateway's own user";
+        tell(&mut stream, AnswerResult::refused(problem, hint), PACE).await
     };
-    id.ok_or(answer)
-}
-
-/// The question and its body, or what to answer instead. A body may hold secrets: nothing of it is left in a buffer that is not wiped.
-async fn read_question(stream: &mut UnixStream) -> Result<(Ask, Zeroizing<Vec<u8>>), AnswerResult> {
-    let malformed = |problem: String| AnswerResult::Refused { problem, hint: None };
-    let mut head = Zeroizing::new([0; LINE_BYTES_MAX]);
-    let mut filled = 0;
-    let end = loop {
-        if let Some(end) = head[..filled].iter().position(|byte| *byte == b'\n') {
-            break end;
-        }
-        let read = stream.read(&mut head[filled..]).await;
-        match read.map_err(|error| malformed(format!("question cannot be read: {error}")))? {
-            0 => {
-                return Err(malformed(format!(
-                    "question is not one line of at most {LINE_BYTES_MAX} bytes"
-                )));
-            }
-            more => filled += more,
-        }
-    };
-    let line = &head[..end];
-    let version = serde_json::from_slice::<Version>(line).map(|version| version.v);
-    if let Ok(found) = version
-        && found != PROTOCOL_VERSION
-    {
-        let problem =
-            format!("question is of version {found}, this gateway answers version {PROTOCOL_VERSION}");
-        return Err(AnswerResult::refused(
-            problem,
-            "use the deltagate binary that the gateway was started from",
-        ));
-    }
-    let question: Question = serde_json::from_slice(line)
-        .map_err(|error| malformed(format!("question cannot be understood: {error}")))?;
-    let longest = match question.ask {
-        Ask::DeviceImport { .. } => LIST_BYTES_MAX,
-        Ask::DeviceEnrol { .. } | Ask::DeviceRotate { .. } => RECORD_BYTES_MAX as u64,
-        _ => BODY_BYTES_MAX,
-    };
-    if question.body_bytes > longest {
-        let problem = format!(
-            "file of {} bytes is longer than {longest} bytes",
-            question.body_bytes
-        );
-        return Err(malformed(problem));
-    }
-    // At most BODY_BYTES_MAX, and never grown, so that no copy is left behind.
-    let length = question.body_bytes as usize;
-    let mut body = Zeroizing::new(Vec::with_capacity(length));
-    let begun = &head[end + 1..filled];
-    body.extend_from_slice(&begun[..begun.len().min(length)]);
-    let left = (length - body.len()) as u64;
-    let read = stream.take(left).read_to_end(&mut body).await;
-    if read.is_err() || body.len() != length {
-        return Err(malformed(format!(
-            "file ends after {} of {length} bytes",
-            body.len()
-        )));
-    }
-    Ok((question.ask, body))
-}
-
-/// What every version's question has.
-#[derive(serde::Deserialize)]
-struct Version {
-    v: u32,
+    // Who does not listen is not told.
+    let _ = tokio::time::timeout(TURNED_AWAY_TIMEOUT, told).await;
 }

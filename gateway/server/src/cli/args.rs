@@ -10,10 +10,14 @@ use super::audit::AuditArgs;
 use super::identity::{EnrolArgs, ImportArgs, RotateArgs};
 use super::init::InitArgs;
 use super::logs::LogsArgs;
+use super::remote::{AdminCertCommand, RemoteArgs};
 use crate::delta::DeltaCommand;
 use crate::probe::ProbeArgs;
-use crate::publisher::cli::{ImageInspectArgs, ImageSignArgs, KeyGenerateArgs};
+use crate::publisher::anchors_cli::{AnchorsNewArgs, AnchorsShowArgs, AnchorsSignArgs};
+use crate::publisher::cli::{ImageInspectArgs, ImageSignArgs, KeyCommand};
+use crate::publisher::cosign::ImageCosignArgs;
 use crate::publisher::firmware::args::FirmwareArgs;
+use crate::publisher::latest_cli::ImageLatestArgs;
 use crate::recover::cli::DeviceRecoverArgs;
 
 /// Signed firmware for constrained devices, as the smallest delta against what each one really runs.
@@ -26,6 +30,9 @@ pub struct Cli {
     /// The gateway's admin socket (or set DELTAGATE_SOCKET)
     #[arg(long, global = true, value_name = "PATH")]
     pub socket: Option<PathBuf>,
+    /// A gateway on another machine, and who asks it
+    #[command(flatten)]
+    pub remote: RemoteArgs,
     /// Print the document of docs/cli-json.md instead of text
     #[arg(long, global = true)]
     pub json: bool,
@@ -47,6 +54,9 @@ pub enum Command {
     /// Publisher: make keys
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Sets of trust anchors, which take the place of devices' keys: make, sign, show, put in force
+    #[command(subcommand)]
+    Anchors(AnchorsCommand),
     /// Sign, import and list images
     #[command(subcommand)]
     Image(ImageCommand),
@@ -84,6 +94,9 @@ pub enum Command {
     Docs(DocsCommand),
     /// The gateway in numbers, the devices that need you, and every update under way
     Status(StatusArgs),
+    /// Certificates for technicians on other machines, and for gateways that they ask
+    #[command(subcommand)]
+    AdminCert(AdminCertCommand),
     /// Who did what on this gateway, and what came of it
     Audit(AuditArgs),
     /// The newest lines of the gateway's log, with every update's name on its lines
@@ -103,12 +116,16 @@ impl Command {
             ),
             Command::Device(command) => !matches!(
                 command,
-                DeviceCommand::List { .. } | DeviceCommand::Show { .. } | DeviceCommand::Find { .. }
+                DeviceCommand::List { .. }
+                    | DeviceCommand::Show { .. }
+                    | DeviceCommand::Find { .. }
+                    | DeviceCommand::GatewayKey
             ),
             Command::Group(command) => !matches!(command, GroupCommand::List),
             Command::Update(command) => {
                 !matches!(command, UpdateCommand::Status | UpdateCommand::Plan { .. })
             }
+            Command::Anchors(command) => matches!(command, AnchorsCommand::Import { .. }),
             Command::Serve
             | Command::Key(_)
             | Command::Delta(_)
@@ -121,7 +138,44 @@ impl Command {
             | Command::Init(_)
             | Command::Docs(_)
             | Command::Completions { .. }
+            | Command::AdminCert(_)
             | Command::Status(_) => false,
+        }
+    }
+
+    /// Of a command that asks no running gateway: why naming one with `--gateway` is a mistake.
+    pub(super) fn asks_nobody(&self) -> Option<&'static str> {
+        const MACHINE: &str = "is about the machine that it runs on";
+        const FILES: &str = "works on files and asks no gateway";
+        match self {
+            Command::Serve | Command::Doctor => Some(MACHINE),
+            Command::Device(DeviceCommand::Recover(_)) => {
+                Some("asks the device at its serial line, and no gateway")
+            }
+            Command::Probe(_) => Some("asks a gateway as a device does: give it the CoAP address"),
+            Command::Key(_)
+            | Command::Anchors(AnchorsCommand::New(_) | AnchorsCommand::Sign(_) | AnchorsCommand::Show(_))
+            | Command::Delta(_)
+            | Command::Init(_)
+            | Command::Docs(_)
+            | Command::Completions { .. }
+            | Command::AdminCert(_)
+            | Command::Image(
+                ImageCommand::Sign(_)
+                | ImageCommand::Cosign(_)
+                | ImageCommand::Inspect(_)
+                | ImageCommand::Latest(_),
+            ) => Some(FILES),
+            Command::Image(_)
+            | Command::Anchors(_)
+            | Command::Device(_)
+            | Command::Group(_)
+            | Command::Update(_)
+            | Command::Link(_)
+            | Command::Why { .. }
+            | Command::Status(_)
+            | Command::Audit(_)
+            | Command::Logs(_) => None,
         }
     }
 }
@@ -140,11 +194,22 @@ pub enum DocsCommand {
     },
 }
 
-/// `key …`
+/// `anchors …`
 #[derive(Debug, Subcommand)]
-pub enum KeyCommand {
-    /// Make an Ed25519 key pair for signing images; keep the private key away from every gateway
-    Generate(KeyGenerateArgs),
+pub enum AnchorsCommand {
+    /// Publisher: make a set, from public keys and what each may do
+    New(AnchorsNewArgs),
+    /// Publisher: add a recovery key's signature to a set
+    Sign(AnchorsSignArgs),
+    /// Publisher: show what a set says and who signed it
+    Show(AnchorsShowArgs),
+    /// Put a signed set in force: here at once, on devices with their next check-in
+    Import {
+        /// What `anchors sign` made
+        file: PathBuf,
+    },
+    /// Every set, and the devices that have not got theirs
+    List,
 }
 
 /// `image …`
@@ -152,8 +217,12 @@ pub enum KeyCommand {
 pub enum ImageCommand {
     /// Publisher: sign a firmware image
     Sign(ImageSignArgs),
+    /// Publisher: add another key's signature to a signed file
+    Cosign(ImageCosignArgs),
     /// Publisher: show what a signed file says
     Inspect(ImageInspectArgs),
+    /// Publisher: state which release is the latest, so that devices notice when one is kept back
+    Latest(ImageLatestArgs),
     /// Verify a signed file and keep its image
     Import {
         /// What `image sign` made
@@ -228,6 +297,8 @@ pub enum DeviceCommand {
     },
     /// Give a device a key: writes its credentials for the flasher, and shows them as QR code
     Enrol(EnrolArgs),
+    /// The gateway's public key, for devices with keys of their own
+    GatewayKey,
     /// Enrol the devices of a factory's list, all of them or none
     Import(ImportArgs),
     /// Give a device another key; the old one counts until it uses the new one

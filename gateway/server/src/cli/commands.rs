@@ -8,13 +8,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::args::{
-    Cli, Command, DeviceCommand, GroupCommand, ImageCommand, KeyCommand, LinkCommand, TargetArgs,
+    AnchorsCommand, Cli, Command, DeviceCommand, GroupCommand, ImageCommand, LinkCommand, TargetArgs,
     UpdateCommand,
 };
 use super::failure::{Failure, REFUSED};
 use super::{device, identity, lists, locate, made, plan, show, status, watch, why};
 use crate::admin::{Ask, Target};
 use crate::client::{Client, ClientError};
+use crate::publisher::anchor_set::set_file;
 use crate::publisher::cli::{check_signed, read_firmware};
 use crate::report::Done;
 
@@ -28,6 +29,7 @@ pub(super) struct Style {
 }
 
 pub(super) fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    cli.remote.check(&cli.command)?;
     let mut stdout = io::stdout().lock();
     let out: &mut dyn Write = &mut stdout;
     match &cli.command {
@@ -35,15 +37,21 @@ pub(super) fn run(cli: Cli) -> Result<ExitCode, Failure> {
             drop(stdout);
             return serve(&cli);
         }
-        Command::Key(KeyCommand::Generate(args)) => args.run(out)?,
+        Command::Key(command) => command.run(out)?,
+        Command::Anchors(AnchorsCommand::New(args)) => args.run(out)?,
+        Command::Anchors(AnchorsCommand::Sign(args)) => args.run(out)?,
+        Command::Anchors(AnchorsCommand::Show(args)) => args.run(out)?,
         Command::Image(ImageCommand::Sign(args)) => args.run(out)?,
+        Command::Image(ImageCommand::Cosign(args)) => args.run(out)?,
         Command::Image(ImageCommand::Inspect(args)) => args.run(out)?,
+        Command::Image(ImageCommand::Latest(args)) => args.run(out)?,
         Command::Delta(command) => command.run(cli.json, out)?,
         Command::Probe(args) => args.run(cli.json, out)?,
         Command::Doctor => doctor(&cli, out)?,
         Command::Init(args) => args.run(out)?,
         Command::Docs(command) => made::docs(command, out)?,
         Command::Completions { shell } => made::completions(*shell, out)?,
+        Command::AdminCert(command) => command.run(out)?,
         Command::Device(DeviceCommand::Recover(args)) => args.run(cli.json, out)?,
         Command::Status(args) if args.watch => {
             return watch::watch(&client(&cli)?, style(&cli), args.until_done, out);
@@ -69,7 +77,7 @@ fn style(cli: &Cli) -> Style {
 }
 
 fn client(cli: &Cli) -> Result<Client, Failure> {
-    locate::client(cli.socket.as_deref(), cli.config.as_deref())
+    locate::client(cli)
 }
 
 /// A gateway's sockets, locks and signals are Unix's.
@@ -107,6 +115,7 @@ fn doctor(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
 /// Commands that are one question, or one for each device named.
 fn ask(command: &Command, client: &Client, style: Style, out: &mut dyn Write) -> Result<(), Failure> {
     match command {
+        Command::Anchors(command) => anchors(command, client, style, out),
         Command::Image(command) => image(command, client, style, out),
         Command::Device(command) => device(command, client, style, out),
         Command::Group(command) => group(command, client, style, out),
@@ -136,7 +145,28 @@ fn ask(command: &Command, client: &Client, style: Style, out: &mut dyn Write) ->
         | Command::Logs(_)
         | Command::Init(_)
         | Command::Docs(_)
+        | Command::AdminCert(_)
         | Command::Completions { .. } => Ok(()),
+    }
+}
+
+fn anchors(
+    command: &AnchorsCommand,
+    client: &Client,
+    style: Style,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    match command {
+        AnchorsCommand::Import { file } => {
+            let set = set_file(file)?;
+            let imported = client.ask_with(Ask::AnchorsImport {}, &set);
+            let imported =
+                imported.map_err(|error| refused(error, &format!("cannot import {}", file.display())));
+            print(imported, style, out, done)
+        }
+        AnchorsCommand::List => print(client.ask(Ask::AnchorsList {}), style, out, lists::anchors),
+        // Publisher's commands, which ask no gateway.
+        AnchorsCommand::New(_) | AnchorsCommand::Sign(_) | AnchorsCommand::Show(_) => Ok(()),
     }
 }
 
@@ -176,7 +206,10 @@ fn image(command: &ImageCommand, client: &Client, style: Style, out: &mut dyn Wr
             done,
         ),
         // Publisher's commands, which ask no gateway.
-        ImageCommand::Sign(_) | ImageCommand::Inspect(_) => Ok(()),
+        ImageCommand::Sign(_)
+        | ImageCommand::Cosign(_)
+        | ImageCommand::Inspect(_)
+        | ImageCommand::Latest(_) => Ok(()),
     }
 }
 
@@ -233,6 +266,7 @@ fn device(
             done,
         ),
         DeviceCommand::Enrol(args) => identity::enrol(args, client, style, out),
+        DeviceCommand::GatewayKey => identity::gateway_key(client, style, out),
         DeviceCommand::Import(args) => identity::import(args, client, style, out),
         DeviceCommand::Rotate(args) => identity::rotate(args, client, style, out),
         DeviceCommand::Swap { old, new } => print(

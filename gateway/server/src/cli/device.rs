@@ -79,6 +79,10 @@ fn head(detail: &DeviceDetail) -> Vec<String> {
     )];
     lines.extend(detail.contact.as_ref().map(|contact| silence(contact, detail)));
     lines.extend(identity(&row.identity));
+    if row.claimed && row.running.is_some() && !row.is_proven {
+        lines.push("said without a key: anybody on its link may have said so".to_owned());
+    }
+    lines.extend(detail.trust.as_ref().map(|trust| format!("trust: {trust}")));
     if !detail.groups.is_empty() {
         lines.push(format!("groups: {}", detail.groups.join(", ")));
     }
@@ -110,10 +114,32 @@ fn identity(row: &IdentityRow) -> Option<String> {
         )),
         ([kid, ..], _) => Some(format!("key {kid}")),
     };
+    let psk = match (row.psk_identities.as_slice(), row.psk_rotates_until_unix_s) {
+        ([], _) => None,
+        ([old, new, ..], Some(until)) => Some(format!(
+            "PSK {old} until it uses {new}, at most until {}",
+            clock_date(until)
+        )),
+        ([identity, ..], _) => Some(format!("PSK {identity}")),
+    };
+    let key = match (key, psk) {
+        (Some(key), Some(psk)) => Some(format!("{key}, {psk}")),
+        (key, psk) => key.or(psk),
+    };
+    let key = match row.proven_since_unix_s {
+        None => key.map(|key| format!("{key}, not used yet")),
+        Some(_) => key,
+    };
     let named = |kind: &str, name: &Option<String>| name.as_ref().map(|name| format!("{kind} {name}"));
     let before = row.predecessor.as_ref();
+    let own = match (&key, &row.public_key) {
+        (_, None) => None,
+        (Some(_), _) => Some("by a key of its own".to_owned()),
+        (None, _) => Some("has a key of its own, and established none yet".to_owned()),
+    };
     let parts = [
         key,
+        own,
         named("EUI", &row.eui),
         named("IMEI", &row.imei),
         named("serial", &row.serial),
@@ -213,16 +239,21 @@ mod tests {
                 label: None,
                 identity: IdentityRow::default(),
                 claimed: true,
+                is_proven: true,
                 class_id: None,
                 running: Some("3f2a3f2a3f2a3f2a".to_owned()),
                 running_version: Some("1.3".to_owned()),
                 sequence_number: Some(3),
                 on_trial: false,
                 in_place_reach_bytes: None,
+                freshness: None,
+                anchors: None,
+                anchors_waiting: None,
                 link: Some("nb-iot".to_owned()),
                 last_seen_unix_s: 0,
                 target: Some("0123456789abcdef0123".to_owned()),
             },
+            trust: None,
             groups: Vec::new(),
             target_by: None,
             chain: vec!["a cause".to_owned(); 6],

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 
 use crate::client::ClientError;
+use crate::client::remote::RemoteError;
 use crate::config::ConfigError;
 use crate::delta::DeltaError;
 use crate::error_chain::chain;
@@ -13,6 +14,7 @@ use crate::publisher::error::reading;
 use crate::recover::RecoverError;
 #[cfg(unix)]
 use crate::serve::ServeError;
+use crate::tls::TlsError;
 
 /// Refused by state or policy.
 pub(super) const REFUSED: u8 = 1;
@@ -102,7 +104,8 @@ impl From<ClientError> for Failure {
             },
             // Where there are no such sockets, no gateway runs either.
             ClientError::NotRunning { ref source, .. } if source.kind() == io::ErrorKind::Unsupported => {
-                Failure::of(REFUSED, &error).hint("run the command where the gateway runs, by ssh")
+                Failure::of(REFUSED, &error)
+                    .hint("name it with --gateway and --identity (docs/remote.md), or run the command where it runs, by ssh")
             }
             ClientError::NotRunning { .. } => Failure::of(REFUSED, &error).hint(
                 "deltagate serve --config gateway.toml, or name its socket with --socket or DELTAGATE_SOCKET",
@@ -110,8 +113,29 @@ impl From<ClientError> for Failure {
             ClientError::NotYours { .. } => {
                 Failure::of(REFUSED, &error).hint("the same command with sudo, or as the gateway's own user")
             }
+            ClientError::Unreachable { .. } => Failure::of(REFUSED, &error)
+                .hint("check host and port, and that its gateway.toml has [remote]; on its machine: deltagate doctor"),
+            ClientError::Disbelief { problem, hint } => Failure::new(REFUSED, problem).hint(hint),
             ClientError::File { ref source, .. } => Failure::of(USAGE, &error).hint(reading(source)),
             error => Failure::of(INTERNAL, &error),
+        }
+    }
+}
+
+impl From<RemoteError> for Failure {
+    fn from(error: RemoteError) -> Failure {
+        Failure {
+            hint: error.hint(),
+            ..Failure::of(USAGE, &error)
+        }
+    }
+}
+
+impl From<TlsError> for Failure {
+    fn from(error: TlsError) -> Failure {
+        Failure {
+            hint: error.hint(),
+            ..Failure::of(REFUSED, &error)
         }
     }
 }

@@ -15,13 +15,14 @@ use zeroize::Zeroizing;
 use super::colour::Paint;
 use super::commands::{Style, print_json, understood};
 use super::failure::{Failure, INTERNAL, REFUSED};
+use super::psk::{self, PskArgs};
 use super::qr;
 use super::screen::SCREEN_ROWS;
 use crate::admin::{Ask, DeviceNames};
 use crate::client::{Client, ClientError};
 use crate::factory::LIST_BYTES_MAX;
 use crate::owner_only;
-use crate::report::{Enrolled, ImportedDevices};
+use crate::report::{Enrolled, GatewayKey, ImportedDevices};
 
 /// `device enrol`
 #[derive(Args, Clone, Debug)]
@@ -40,6 +41,12 @@ pub struct EnrolArgs {
     /// Its serial number
     #[arg(long)]
     pub serial: Option<String>,
+    /// A pre-shared key for coaps:// instead of credentials for OSCORE
+    #[command(flatten)]
+    pub psk: PskArgs,
+    /// The public one of a key of its own, in hex: it establishes its credentials by itself, and no file is written
+    #[arg(long, value_name = "HEX", conflicts_with_all = ["out", "show", "psk"])]
+    pub public_key: Option<String>,
     /// Where its credentials are written
     #[command(flatten)]
     pub out: OutArgs,
@@ -59,7 +66,7 @@ pub struct OutArgs {
 /// `device import`
 #[derive(Args, Clone, Debug)]
 pub struct ImportArgs {
-    /// The factory's list, with columns device, kid, secret and others: docs/identity.md
+    /// The factory's list, with columns device, kid and secret, or psk_identity and psk, and others: docs/identity.md
     pub file: PathBuf,
     /// Import what can be, though there are lines that cannot
     #[arg(long)]
@@ -74,9 +81,23 @@ pub struct RotateArgs {
     /// How long its old key counts at most; it goes when the device first uses the new one
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = super::args::time)]
     pub old_valid: u32,
+    /// Its pre-shared key for coaps:// instead of its credentials for OSCORE
+    #[command(flatten)]
+    pub psk: PskArgs,
     /// Where its credentials are written
     #[command(flatten)]
     pub out: OutArgs,
+}
+
+impl EnrolArgs {
+    fn names(&self) -> DeviceNames {
+        DeviceNames {
+            label: self.label.clone(),
+            eui: self.eui.clone(),
+            imei: self.imei.clone(),
+            serial: self.serial.clone(),
+        }
+    }
 }
 
 pub(super) fn enrol(
@@ -85,12 +106,28 @@ pub(super) fn enrol(
     style: Style,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let names = DeviceNames {
-        label: args.label.clone(),
-        eui: args.eui.clone(),
-        imei: args.imei.clone(),
-        serial: args.serial.clone(),
-    };
+    let names = args.names();
+    if let Some(public_key) = &args.public_key {
+        let ask = Ask::DeviceEnrolKey {
+            device: args.device.clone(),
+            names,
+            public_key: public_key.clone(),
+        };
+        return enrol_key(client.ask(ask)?, style, out);
+    }
+    if let Some(identity) = args.psk.psk {
+        let device = args.device.clone();
+        let ask = Ask::DeviceEnrolPsk { device, names };
+        return psk::hand_out(
+            (&args.device, identity),
+            &args.psk,
+            ask,
+            &args.out,
+            client,
+            style,
+            out,
+        );
+    }
     let check = Ask::DeviceEnrolCheck {
         device: args.device.clone(),
         names: names.clone(),
@@ -100,6 +137,29 @@ pub(super) fn enrol(
     hand_out(check, ask, &args.out, client, style, out)
 }
 
+fn enrol_key(told: Value, style: Style, out: &mut dyn Write) -> Result<(), Failure> {
+    if style.json {
+        return print_json(&told, out);
+    }
+    let told: Enrolled = understood(told)?;
+    writeln!(out, "{}", told.done)?;
+    if let Some(key) = told.gateway_key {
+        writeln!(out, "it is to know the gateway by {key}")?;
+    }
+    Ok(out.flush()?)
+}
+
+/// `device gateway-key`
+pub(super) fn gateway_key(client: &Client, style: Style, out: &mut dyn Write) -> Result<(), Failure> {
+    let told = client.ask(Ask::DeviceGatewayKey {})?;
+    if style.json {
+        return print_json(&told, out);
+    }
+    let told: GatewayKey = understood(told)?;
+    writeln!(out, "{}", told.public_key)?;
+    Ok(out.flush()?)
+}
+
 pub(super) fn rotate(
     args: &RotateArgs,
     client: &Client,
@@ -107,6 +167,18 @@ pub(super) fn rotate(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let (device, old_valid_s) = (args.device.clone(), args.old_valid);
+    if let Some(identity) = args.psk.psk {
+        let ask = Ask::DeviceRotatePsk { device, old_valid_s };
+        return psk::hand_out(
+            (&args.device, identity),
+            &args.psk,
+            ask,
+            &args.out,
+            client,
+            style,
+            out,
+        );
+    }
     let check = Ask::DeviceRotateCheck {
         device: device.clone(),
     };
@@ -154,7 +226,7 @@ fn draw(kid: &str) -> Result<Credentials, Failure> {
 }
 
 /// Never over another file: it may be what a device in a drawer was flashed with.
-fn write(path: &Path, record: &[u8]) -> Result<(), Failure> {
+pub(super) fn write(path: &Path, record: &[u8]) -> Result<(), Failure> {
     let name = path.display();
     let written = owner_only::create_new(path, 0o600).and_then(|mut file| {
         file.write_all(record)
@@ -176,7 +248,7 @@ fn remove(path: &Path) {
 }
 
 /// A gateway that refused has no use for the file; of one that did not answer it is not known.
-fn undone(error: ClientError, file: &Path) -> Failure {
+pub(super) fn undone(error: ClientError, file: &Path) -> Failure {
     let is_certain = matches!(
         error,
         ClientError::Refused { .. } | ClientError::NotRunning { .. }

@@ -2,9 +2,63 @@
 
 use std::io::{self, Write};
 
+use gateway_core::count;
+
 use super::commands::Style;
 use super::screen::{ago, bar, bytes, duration, or_dash, short, table};
-use crate::report::{DeviceRow, Devices, Groups, Images, Links, UpdateRow, Updates};
+use crate::report::{Anchors, AnchorsRow, DeviceRow, Devices, Groups, Images, Links, UpdateRow, Updates};
+
+pub(super) fn anchors(anchors: &Anchors, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    if anchors.sets.is_empty() {
+        writeln!(
+            out,
+            "no sets of trust anchors: the keys of `trust` in gateway.toml count"
+        )?;
+        return writeln!(
+            out,
+            "the next step: deltagate anchors new --help, and docs/anchors.md"
+        );
+    }
+    let row = |set: &AnchorsRow| {
+        let with = |role: &str| {
+            let keys = set
+                .keys
+                .iter()
+                .filter(|key| key.roles.iter().any(|of| of == role));
+            keys.map(|key| key.key_id.clone()).collect::<Vec<_>>()
+        };
+        let of = |least: u8, keys: Vec<String>| format!("{least} of {}", keys.join(" "));
+        vec![
+            set.number.to_string(),
+            if set.in_force { "in force" } else { "past" }.to_owned(),
+            set.class_id.clone().unwrap_or_else(|| "every class".to_owned()),
+            of(set.release_min, with("release")),
+            of(set.recovery_min, with("recovery")),
+            set.sequence_max.to_string(),
+            set.devices.to_string(),
+        ]
+    };
+    let rows: Vec<_> = anchors.sets.iter().map(row).collect();
+    let heads = [
+        "SET",
+        "STATE",
+        "FOR",
+        "RELEASES",
+        "NEXT SET",
+        "SEQUENCE TO",
+        "DEVICES",
+    ];
+    table(out, &heads, &rows, style.all)?;
+    if let Some(first) = anchors.behind.first() {
+        let behind = count(anchors.behind.len(), "device has", "devices have");
+        writeln!(
+            out,
+            "{behind} not got the set in force, such as {first}: what it took away they still trust"
+        )?;
+        writeln!(out, "the next step: deltagate device show {first}")?;
+    }
+    Ok(())
+}
 
 pub(super) fn images(images: &Images, style: Style, out: &mut dyn Write) -> io::Result<()> {
     if images.images.is_empty() {

@@ -34,6 +34,12 @@ pub(super) fn image(detail: &ImageDetail, style: Style, out: &mut dyn Write) -> 
         image.key_id,
         ago(image.imported_unix_s)
     )?;
+    for other in image.signatures.iter().filter(|key| **key != image.key_id) {
+        writeln!(out, "signed by key {other}")?;
+    }
+    if let Some(why) = &image.distrusted {
+        writeln!(out, "offered   to nobody: {why}")?;
+    }
     writeln!(
         out,
         "runs on   {}",

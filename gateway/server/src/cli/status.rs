@@ -9,10 +9,16 @@ use super::commands::Style;
 use super::device::called;
 use super::lists;
 use super::screen::{SCREEN_ROWS, bytes, clock_date, duration, rows_of, write_table};
-use crate::report::{NeedRow, Status, UpdateRow};
+use crate::report::{NeedRow, StatementRow, Status, UpdateRow};
 
 /// Rows for devices that need a person: three at the least, as each takes two lines or three.
-const NEED_ROWS_MAX: usize = 9;
+const NEED_ROWS_MAX: usize = 11;
+/// Of which the latest device that was turned away takes so many.
+const TURNED_AWAY_ROWS: usize = 3;
+/// And who is believed without a key, or had to prove where it is, so many each.
+const UNPROVEN_ROWS: usize = 1;
+/// And what is amiss with the first statement so many.
+const STATEMENT_ROWS: usize = 2;
 
 pub(super) fn show(status: &Status, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let paint = Paint::for_stdout();
@@ -98,7 +104,82 @@ fn summary(status: &Status, rows_max: usize, paint: Paint, out: &mut dyn Write) 
             "{dropped} of strangers not listed: deltagate device list --unclaimed"
         )?;
     }
+    let rows_max = unproven(status, rows_max, out)?;
+    let rows_max = challenged(status, rows_max, out)?;
+    let rows_max = turned_away(status, rows_max, paint, out)?;
+    let rows_max = statements(status, rows_max, paint, out)?;
     needs(status, rows_max, paint, out)
+}
+
+/// Who is believed on a mere word. Gives the rows that are left for others.
+fn unproven(status: &Status, rows_max: usize, out: &mut dyn Write) -> io::Result<usize> {
+    let (unproven, links) = (status.unproven_devices, status.open_links.len());
+    if unproven == 0 || links == 0 {
+        return Ok(rows_max);
+    }
+    let all = count(status.claimed_devices, "device", "devices");
+    let links = count(links, "link is", "links are");
+    writeln!(
+        out,
+        "{unproven} of {all} without a key, taken at their word: {links} open"
+    )?;
+    Ok(rows_max - UNPROVEN_ROWS)
+}
+
+/// Who had to prove where it is. Gives the rows that are left for others.
+fn challenged(status: &Status, rows_max: usize, out: &mut dyn Write) -> io::Result<usize> {
+    if status.challenges == 0 {
+        return Ok(rows_max);
+    }
+    let requests = count(status.challenges, "request", "requests");
+    writeln!(
+        out,
+        "{requests} to be echoed first; clients that cannot: trusted_prefixes"
+    )?;
+    Ok(rows_max - UNPROVEN_ROWS)
+}
+
+/// Who asked without a key where one is needed. Whoever asks gets a row, so on a bounded screen only the latest is named. Gives the
+/// rows that are left for others.
+fn turned_away(status: &Status, rows_max: usize, paint: Paint, out: &mut dyn Write) -> io::Result<usize> {
+    let rows = &status.turned_away;
+    if rows.is_empty() {
+        return Ok(rows_max);
+    }
+    let requests = count(status.turned_away_requests, "request", "requests");
+    let named = count(rows.len(), "device", "devices");
+    let line = format!("{requests} refused for want of a key, in the name of {named}:");
+    writeln!(out, "{}", paint.with(Colour::Warning, &line))?;
+    let shown = if rows_max == usize::MAX { rows.len() } else { 1 };
+    for row in rows.iter().take(shown) {
+        let times = count(row.times, "time", "times");
+        writeln!(
+            out,
+            "  {} (link {}, from {}, {times}): {}",
+            row.device, row.link, row.from, row.next_step.why
+        )?;
+        writeln!(out, "    {}", row.next_step.command)?;
+    }
+    Ok(rows_max - TURNED_AWAY_ROWS)
+}
+
+/// What publishers have released and is not here, or when they should have spoken again. On a bounded screen the first. Gives the rows
+/// that are left for others.
+fn statements(status: &Status, rows_max: usize, paint: Paint, out: &mut dyn Write) -> io::Result<usize> {
+    let amiss: Vec<_> = status.statements.iter().filter_map(StatementRow::amiss).collect();
+    if amiss.is_empty() {
+        return Ok(rows_max);
+    }
+    let shown = if rows_max == usize::MAX { amiss.len() } else { 1 };
+    let more = match amiss.len() - shown {
+        0 => String::new(),
+        more => format!(" ({more} more: --all)"),
+    };
+    for (why, what_helps) in amiss.iter().take(shown) {
+        writeln!(out, "{}:", paint.with(Colour::Warning, why))?;
+        writeln!(out, "  {what_helps}{more}")?;
+    }
+    Ok(rows_max.saturating_sub(STATEMENT_ROWS))
 }
 
 fn needs(status: &Status, rows_max: usize, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
@@ -142,7 +223,7 @@ fn needs(status: &Status, rows_max: usize, paint: Paint, out: &mut dyn Write) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Step;
+    use crate::report::{Step, TurnedAwayRow};
 
     fn status(needs: usize, updates: usize) -> Status {
         let need = NeedRow {
@@ -170,6 +251,14 @@ mod tests {
             claimed_devices: 212,
             unclaimed_devices: 3,
             unclaimed_dropped: 7,
+            open_links: vec!["default".into()],
+            unproven_devices: 0,
+            challenges: 0,
+            anchors_behind: 0,
+            anchors_behind_first: None,
+            turned_away_requests: 0,
+            turned_away: Vec::new(),
+            statements: Vec::new(),
             images: 2,
             artefacts: 3,
             disk_bytes: 1_000,
@@ -184,6 +273,64 @@ mod tests {
             needs: vec![need; needs],
             updates: vec![update; updates],
         }
+    }
+
+    fn stranger() -> TurnedAwayRow {
+        TurnedAwayRow::from(&gateway_core::TurnedAway {
+            device: "525400000009".parse().unwrap(),
+            has_key: false,
+            link: gateway_core::LinkName("nb-iot".into()),
+            from: "10.20.0.9".parse().unwrap(),
+            times: 3,
+        })
+    }
+
+    /// That the latest is 7.
+    fn statement(held: Option<u64>, old: Option<bool>) -> StatementRow {
+        StatementRow {
+            vendor_id: String::new(),
+            class_id: "532f086b-6656-57a3-984f-8857610e9d52".to_owned(),
+            number: 3,
+            latest: 7,
+            issued_unix_s: 1_793_491_200,
+            valid_s: 86_400,
+            key_id: String::new(),
+            imported_unix_s: 0,
+            held,
+            behind: held.is_none_or(|held| held < 7),
+            old,
+            stale_devices: 0,
+            behind_devices: 0,
+        }
+    }
+
+    #[test]
+    fn a_release_that_is_not_here_and_a_publisher_who_is_silent_are_named() {
+        let shown = |held, old| {
+            let mut status = status(0, 0);
+            status.statements = vec![statement(held, old)];
+            text(&status)
+        };
+        let text = shown(Some(6), Some(true));
+        assert!(
+            text.contains(
+                "class 532f086b-6656-57a3-984f-8857610e9d52: 7 is the latest, 6 the newest here:\n  get it"
+            ),
+            "{text}"
+        );
+        let text = shown(None, None);
+        assert!(
+            text.contains("7 is the latest, and no image is here:\n"),
+            "{text}"
+        );
+        let text = shown(Some(7), Some(true));
+        assert!(
+            text.contains("statement 3 was meant until 2026-11-02 00:00:\n"),
+            "{text}"
+        );
+        let well = shown(Some(7), Some(false));
+        assert_eq!(well, shown(Some(8), None), "and nothing is said");
+        assert!(!well.contains("latest"), "{well}");
     }
 
     fn text(status: &Status) -> String {
@@ -209,11 +356,26 @@ mod tests {
         bad.clock_is_set = false;
         bad.paused_unix_s = Some(1);
         bad.now_unix_s = 125;
+        bad.unproven_devices = 12;
+        bad.challenges = 7_000;
+        bad.turned_away_requests = 9_000;
+        bad.turned_away = vec![stranger(); 32];
+        bad.statements = vec![statement(Some(6), None); 3];
         let shown = text(&bad);
         let taken: usize = shown.lines().map(rows_of).sum();
         assert!(taken < SCREEN_ROWS, "{taken} rows: {shown}");
         assert!(shown.contains("40 of 212 need you:"), "{shown}");
-        assert!(shown.contains("… 37 more; --all shows them"), "{shown}");
+        assert!(
+            shown.contains(
+                "9000 requests refused for want of a key, in the name of 32 devices:\n  \
+                 525400000009 (link nb-iot, from 10.20.0.9, 3 times): it asks without a key\n    \
+                 deltagate device enrol 525400000009; or access = \"open\" for link nb-iot\nclass 532f"
+            ),
+            "{shown}"
+        );
+        let word = "12 of 212 devices without a key, taken at their word: 1 link is open\n";
+        assert!(shown.contains(word), "{shown}");
+        assert!(shown.contains("… 39 more; --all shows them"), "{shown}");
         assert!(screen(&bad, false, Paint::Plain).unwrap().lines().count() > 280);
     }
 

@@ -1,52 +1,36 @@
-//! The way to the admin socket, where the system has such sockets.
+//! The ways to a gateway: its admin socket, where the system has such sockets, and TLS from anywhere.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::Path;
 
-/// A conversation with a gateway.
-#[cfg(unix)]
-pub(super) type Stream = std::os::unix::net::UnixStream;
+use super::ANSWER_TIMEOUT;
+use super::remote::Remote;
 
-/// Opens it.
+/// A conversation with a gateway.
+pub(super) trait Stream: Read + Write {}
+
+impl<S: Read + Write> Stream for S {}
+
+/// Opens the admin socket.
 #[cfg(unix)]
-pub(super) fn connect(socket: &Path) -> io::Result<Stream> {
-    Stream::connect(socket)
+pub(super) fn local(socket: &Path) -> io::Result<Box<dyn Stream>> {
+    let stream = std::os::unix::net::UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+    Ok(Box::new(stream))
 }
 
-/// What there never is.
 #[cfg(not(unix))]
-#[derive(Debug)]
-pub(super) enum Stream {}
-
-#[cfg(not(unix))]
-pub(super) fn connect(_: &Path) -> io::Result<Stream> {
+pub(super) fn local(_: &Path) -> io::Result<Box<dyn Stream>> {
     Err(io::Error::new(
         io::ErrorKind::Unsupported,
-        "a gateway is asked on its own machine",
+        "this system has no such sockets",
     ))
 }
 
-#[cfg(not(unix))]
-impl Stream {
-    pub(super) fn set_read_timeout(&self, _: Option<std::time::Duration>) -> io::Result<()> {
-        match *self {}
-    }
-}
-
-#[cfg(not(unix))]
-impl io::Read for Stream {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        match *self {}
-    }
-}
-
-#[cfg(not(unix))]
-impl io::Write for Stream {
-    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-        match *self {}
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match *self {}
-    }
+/// Connects to a gateway on another machine. Nothing of TLS is said before the first write.
+pub(super) fn remote(remote: &Remote) -> io::Result<Box<dyn Stream>> {
+    let stream = remote.connect()?;
+    stream.sock.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+    stream.sock.set_write_timeout(Some(ANSWER_TIMEOUT))?;
+    Ok(Box::new(stream))
 }

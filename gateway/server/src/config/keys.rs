@@ -56,6 +56,18 @@ pub(super) const GATEWAY: &[Key] = &[
         ],
     },
     Key {
+        name: "coaps_listen",
+        example: "\"0.0.0.0:5684\"",
+        is_set: false,
+        default: Without::Means("nowhere"),
+        expects: "an address and port",
+        about: &[
+            "Where devices of the installed base speak CoAP over DTLS 1.2 with pre-shared keys (coaps://, whose port is 5684):",
+            "deltagate device enrol --psk. Off unless it is named, for it is one more port that strangers reach. docs/dtls.md has suite,",
+            "limits and clients.",
+        ],
+    },
+    Key {
         name: "state_dir",
         example: "\"state\"",
         is_set: true,
@@ -105,9 +117,44 @@ pub(super) const GATEWAY: &[Key] = &[
         expects: "a list of files",
         about: &[
             "Public keys (SPKI PEM) of the publishers whose images may be imported. A gateway never holds a private key.",
-            "To rotate a key, name the old and the new one until every device trusts the new. What a key signed that is no longer",
-            "named here is offered to nobody from the next start on; a device that runs it may go on.",
+            "They are the keys that devices have from the factory: go on naming them when a set of trust anchors has taken their place",
+            "(docs/anchors.md). Without sets, name the old and the new key until every device trusts the new. What a key signed that is",
+            "no longer named here is offered to nobody from the next start on; a device that runs it may go on.",
         ],
+    },
+    Key {
+        name: "access",
+        example: "\"authenticated\"",
+        is_set: true,
+        default: Without::Value("\"authenticated\""),
+        expects: "\"open\" or \"authenticated\"",
+        about: &[
+            "Who is served: with \"authenticated\" only devices that have a key (deltagate device enrol) and prove it; everybody else gets",
+            "4.01, and `deltagate status` says who that was. With \"open\" whoever asks, but nobody is believed to be a device that has a",
+            "key. Choose that for a link whose devices cannot have keys: whoever is on it can read all, and lie to you about them.",
+        ],
+    },
+    Key {
+        name: "trusted_prefixes",
+        example: "[\"10.0.0.0/8\", \"203.0.113.0/24\"]",
+        is_set: false,
+        default: Without::Means(
+            "the private ones: 127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10, 169.254.0.0/16, ::1/128, fc00::/7, fe80::/10",
+        ),
+        expects: "a list of address/length",
+        about: &[
+            "Where a datagram's source address is believed. Anybody on the Internet can write another's address on a datagram, so a peer",
+            "elsewhere without a key gets little before it has sent back what was sent to it (Echo, RFC 9175): docs/operations.md. Name the",
+            "networks of clients that cannot do that, if nobody outside can send in their name; [] trusts nobody.",
+        ],
+    },
+    Key {
+        name: "public_images",
+        example: "[\"3f2a9c0011d07e85\"]",
+        is_set: false,
+        default: Without::Value("[]"),
+        expects: "a list of the first 16 hex digits of images' digests",
+        about: &["Images that anybody may fetch from /i/, also where only devices with a key are served."],
     },
     Key {
         name: "check_in_interval_s",
@@ -217,16 +264,92 @@ pub(super) const LINK: &[Key] = &[
             "Largest IP packet that the whole path carries. Where it carries less, `device show` says so.",
         ],
     },
+    Key {
+        name: "access",
+        example: "\"authenticated\"",
+        is_set: false,
+        default: Without::Means("as at the top"),
+        expects: "\"open\" or \"authenticated\"",
+        about: &["Who is served on it."],
+    },
+];
+
+/// Keys of `[remote]`, none of which is in force until somebody wants it.
+pub(super) const REMOTE: &[Key] = &[
+    Key {
+        name: "address",
+        example: "\"0.0.0.0:5685\"",
+        is_set: false,
+        default: Without::Refused,
+        expects: "an address and port",
+        about: &[
+            "Where technicians are listened to, over TLS 1.3. Only who has a certificate of this site gets further than that.",
+        ],
+    },
+    Key {
+        name: "identity",
+        example: "\"remote.pem\"",
+        is_set: false,
+        default: Without::Refused,
+        expects: "a file of mode 0600, made by deltagate admin-cert gateway",
+        about: &[
+            "The gateway's key and certificate, and the certificate of the authority whose technicians are believed.",
+        ],
+    },
+    Key {
+        name: "admin",
+        example: "[\"alice\"]",
+        is_set: false,
+        default: Without::Value("[]"),
+        expects: "a list of names of 1 to 32 of A-Z a-z 0-9 . _ @ -",
+        about: &[
+            "Technicians who may do everything: also hold devices' secrets, take away what cannot be brought back, and read who",
+            "did what. A name counts as it stands in the technician's certificate; docs/remote.md says who needs which role.",
+        ],
+    },
+    Key {
+        name: "operate",
+        example: "[\"bob\"]",
+        is_set: false,
+        default: Without::Value("[]"),
+        expects: "a list of names",
+        about: &["Technicians who may bring images and updates to devices, and look."],
+    },
+    Key {
+        name: "view",
+        example: "[\"carol\"]",
+        is_set: false,
+        default: Without::Value("[]"),
+        expects: "a list of names",
+        about: &["Technicians who may look. Who stands in no list may nothing."],
+    },
+    Key {
+        name: "revoked",
+        example: "[]",
+        is_set: false,
+        default: Without::Value("[]"),
+        expects: "a list of fingerprints, 64 hex digits each",
+        about: &[
+            "Certificates that do not count any more although their technician stays, as of a stolen laptop: deltagate admin-cert show",
+            "prints the fingerprint. Read at the start, as all of this file: systemctl restart deltagate.",
+        ],
+    },
+];
+
+const REMOTE_ABOUT: [&str; 2] = [
+    "Technicians on other machines, who ask what can be asked on the admin socket, each within a role: docs/remote.md.",
+    "Without this table nobody is listened to.",
 ];
 
 /// A second link, to show that there may be several: values for [`LINK`] in order.
-const SECOND_LINK: [&str; 6] = [
+const SECOND_LINK: [&str; 7] = [
     "\"mesh\"",
     "[\"127.2.0.0/16\", \"fd00:6c6f::/32\"]",
     "100000",
     "3000",
     "64",
     "1280",
+    "\"open\"",
 ];
 
 const LINKS_ABOUT: [&str; 3] = [
@@ -259,6 +382,15 @@ pub fn example() -> String {
     for (key, value) in LINK.iter().zip(SECOND_LINK) {
         line(&mut text, &format!("{} = {value}", key.name));
     }
+    text.push('\n');
+    REMOTE_ABOUT
+        .iter()
+        .for_each(|about| line(&mut text, &format!("# {about}")));
+    line(&mut text, "# [remote]");
+    for key in REMOTE {
+        comment(&mut text, key);
+        line(&mut text, &format!("# {} = {}", key.name, key.example));
+    }
     text
 }
 
@@ -284,7 +416,7 @@ pub fn reference() -> String {
          misspelt limit is a missing limit; an error names the file, the line, the key and what the key expects. Relative paths start\n\
          at the file's own directory.\n\n\
          A command finds its gateway by `--socket`, else `--config`, else `$DELTAGATE_SOCKET`, else `gateway.toml` in the working\n\
-         directory or in `/etc/deltagate`. A gateway reads its configuration once, at its start.\n\n\
+         directory or in `/etc/deltagate`; one on another machine by `--gateway` ([remote.md](remote.md)). A gateway reads its configuration once, at its start.\n\n\
          ## Top\n",
     );
     GATEWAY.iter().for_each(|key| entry(&mut text, key));
@@ -294,6 +426,9 @@ pub fn reference() -> String {
          matches none belongs to the link `default`: 10 Mbit/s and the timing of RFC 7252.\n",
     );
     LINK.iter().for_each(|key| entry(&mut text, key));
+    text.push_str("\n## `[remote]`\n\n");
+    REMOTE_ABOUT.iter().for_each(|about| line(&mut text, about));
+    REMOTE.iter().for_each(|key| entry(&mut text, key));
     text
 }
 
@@ -335,7 +470,12 @@ mod tests {
             }
             text
         };
-        format!("{}[[link]]\n{}", lines(GATEWAY), lines(LINK))
+        format!(
+            "{}[remote]\n{}[[link]]\n{}",
+            lines(GATEWAY),
+            lines(REMOTE),
+            lines(LINK)
+        )
     }
 
     fn docs(name: &str) -> PathBuf {
@@ -371,16 +511,17 @@ mod tests {
             keys
         };
         let mut top = listed(GATEWAY);
-        top.push("link".to_owned());
+        top.extend(["link".to_owned(), "remote".to_owned()]);
         top.sort();
         assert_eq!(taken("nonsense = 1\n"), top);
         assert_eq!(taken("[[link]]\nnonsense = 1\n"), listed(LINK));
+        assert_eq!(taken("[remote]\nnonsense = 1\n"), listed(REMOTE));
     }
 
     #[test]
     fn what_is_required_is_and_the_defaults_hold() {
         let minimal = parse(&text(true, None)).unwrap();
-        for key in GATEWAY.iter().chain(LINK) {
+        for key in GATEWAY.iter().chain(LINK).chain(REMOTE) {
             match key.default {
                 Without::Value(default) => {
                     let explicit = parse(&text(true, Some((key, default)))).unwrap();
@@ -403,7 +544,7 @@ mod tests {
     #[test]
     fn the_ranges_are_those_of_the_reader() {
         let mut ranges = 0;
-        for key in GATEWAY.iter().chain(LINK) {
+        for key in GATEWAY.iter().chain(LINK).chain(REMOTE) {
             let Some((min, max)) = key.expects.split_once(" to ") else {
                 continue;
             };

@@ -12,17 +12,20 @@ use super::machine::{database, free_bytes, ownership};
 use crate::admin::Ask;
 use crate::client::{Client, ClientError};
 use crate::clock::utc_minute;
-use crate::config::{Config, ConfigError};
+use crate::config::{Access, Config, ConfigError, DEFAULT_LINK, Remote};
 use crate::error_chain::chain;
 use crate::probe::answers_ping;
 use crate::publisher::load_anchors;
-use crate::report::Status;
+use crate::report::{StatementRow, Status};
+use crate::tls::certificate::{Identity, not_after_unix_s};
 use crate::udp::RECEIVE_BUFFER_BYTES;
 
 /// Room for one import: the largest image, its envelope and its plain payload, with as much again for the database.
 const DISK_BYTES_MIN: u64 = 4 * wire_manifest::IMAGE_BYTES_MAX as u64;
 /// Less than this fills up before anybody looks.
 const DISK_BYTES_ENOUGH: u64 = 16 * DISK_BYTES_MIN;
+/// Open links that are named.
+const OPEN_SHOWN_MAX: usize = 4;
 /// First wait for a ping on this machine.
 const PING_TIMEOUT: Duration = Duration::from_millis(200);
 
@@ -46,13 +49,75 @@ pub(super) fn all(path: &Path) -> Vec<Check> {
     let mut checks = vec![check];
     if let Some(config) = &config {
         checks.push(trust(&config.trust));
+        checks.push(access(config));
         checks.extend(state(&config.state_dir));
-        let (coap, check) = gateway(&config.admin_socket, config.listen);
-        checks.push(check);
+        let (coap, found) = gateway(&config.admin_socket, config.listen);
+        checks.extend(found);
         checks.push(socket(config.listen, coap.as_deref()));
+        checks.extend(config.remote.as_ref().map(remote));
     }
     checks.extend([clock(crate::clock::unix_s()), buffers()]);
     checks
+}
+
+/// Technicians elsewhere are turned away by their own side when the gateway's certificate has ended.
+fn remote(remote: &Remote) -> Check {
+    const SOON_S: u64 = 60 * 86_400;
+    let name = remote.identity.display();
+    let identity = match Identity::read(&remote.identity) {
+        Ok(identity) => identity,
+        Err(error) => {
+            let hint = error
+                .hint()
+                .unwrap_or_else(|| "deltagate admin-cert gateway makes it".to_owned());
+            return Check::bad("remote", chain(&error), hint);
+        }
+    };
+    let until = not_after_unix_s(&identity.certificate).unwrap_or(0);
+    let now = crate::clock::unix_s();
+    let again = "have another one made: deltagate admin-cert gateway; then restart the gateway";
+    match until.checked_sub(now) {
+        None => Check::bad(
+            "remote",
+            format!("the certificate of {name} has ended at {}", utc_minute(until)),
+            again,
+        ),
+        Some(..SOON_S) => Check::warn(
+            "remote",
+            format!("the certificate of {name} ends at {}", utc_minute(until)),
+            again,
+        ),
+        Some(_) => {
+            let technicians = count(remote.technicians.len(), "technician", "technicians");
+            Check::ok(
+                "remote",
+                format!("{}, {technicians}, until {}", remote.address, utc_minute(until)),
+            )
+        }
+    }
+}
+
+/// Which links serve devices without keys.
+fn access(config: &Config) -> Check {
+    let links = config.links.iter().map(|link| (link.name.as_str(), link.access));
+    let all = [(DEFAULT_LINK, config.access)].into_iter().chain(links);
+    let open = all.filter(|(_, access)| *access == Access::Open);
+    let open: Vec<&str> = open.map(|(name, _)| name).collect();
+    if open.is_empty() {
+        return Check::ok("access", "devices with a key only");
+    }
+    let shown = open.len().min(OPEN_SHOWN_MAX);
+    let more = open.len() - shown;
+    let named = open.get(..shown).unwrap_or_default().join(", ");
+    let named = match more {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    };
+    Check::warn(
+        "access",
+        format!("open to devices without keys, which anybody may pass for: {named}"),
+        "give them keys: deltagate device enrol; then access = \"authenticated\"",
+    )
 }
 
 fn trust(paths: &[PathBuf]) -> Check {
@@ -193,33 +258,78 @@ fn clock(unix_s: u64) -> Check {
 }
 
 /// Where it answers devices, if one runs.
-fn gateway(socket: &Path, listen: SocketAddr) -> (Option<String>, Check) {
+fn gateway(socket: &Path, listen: SocketAddr) -> (Option<String>, Vec<Check>) {
     let name = socket.display();
     match Client::new(socket.to_path_buf()).read::<Status>(Ask::Status {}) {
         Ok(status) => {
             let found = format!("runs on coap://{}", status.coap);
-            (Some(status.coap), Check::ok("gateway", found))
+            let strangers = turned_away(&status);
+            let checks = [Check::ok("gateway", found)].into_iter().chain(strangers);
+            let checks = checks.chain(latest(&status));
+            let checks = checks.chain(anchors(&status));
+            (Some(status.coap.clone()), checks.collect())
         }
         Err(ClientError::NotYours { .. }) => {
             let found = format!("{name} is not yours to ask");
             // It runs, so its socket is not free: it must answer.
             (
                 Some(listen.to_string()),
-                Check::bad("gateway", found, "sudo deltagate doctor"),
+                vec![Check::bad("gateway", found, "sudo deltagate doctor")],
             )
         }
         Err(ClientError::NotRunning { .. }) => {
             let remedy = "deltagate serve --config gateway.toml, or systemctl start deltagate";
             (
                 None,
-                Check::warn("gateway", format!("none runs on {name}"), remedy),
+                vec![Check::warn("gateway", format!("none runs on {name}"), remedy)],
             )
         }
         Err(error) => {
             let remedy = "see its log: journalctl -u deltagate";
-            (None, Check::bad("gateway", chain(&error), remedy))
+            (None, vec![Check::bad("gateway", chain(&error), remedy)])
         }
     }
+}
+
+/// Devices that ask in vain, for want of a key.
+fn turned_away(status: &Status) -> Option<Check> {
+    let latest = status.turned_away.first()?;
+    let found = format!(
+        "{} checked in and got nothing, the latest {} from {}: {}",
+        count(status.turned_away.len(), "device", "devices"),
+        latest.device,
+        latest.from,
+        latest.next_step.why
+    );
+    Some(Check::warn("keys", found, latest.next_step.command.clone()))
+}
+
+/// Whether what publishers state to be the latest is here, and their word is not too old.
+fn latest(status: &Status) -> Option<Check> {
+    let amiss: Vec<_> = status.statements.iter().filter_map(StatementRow::amiss).collect();
+    let found = count(status.statements.len(), "class is", "classes are");
+    match amiss.into_iter().next() {
+        Some((why, what_helps)) => Some(Check::warn("latest", why, what_helps)),
+        None if status.statements.is_empty() => None,
+        None => Some(Check::ok(
+            "latest",
+            format!("{found} up to date by the publisher's word"),
+        )),
+    }
+}
+
+/// Devices that trust what a set of trust anchors took away.
+fn anchors(status: &Status) -> Option<Check> {
+    let first = status.anchors_behind_first.as_ref()?;
+    let found = format!(
+        "{} not got the set in force, such as {first}, and still trust what it took away",
+        count(status.anchors_behind, "device has", "devices have"),
+    );
+    Some(Check::warn(
+        "anchors",
+        found,
+        "they get it with a check-in, if they take sets; deltagate anchors list",
+    ))
 }
 
 /// A gateway that runs must answer a device; without one, its socket must be free.

@@ -2,9 +2,10 @@
 
 use gateway_core::{
     ClassId, Command, GroupName, IdentityCommand, ImageDigest, ImageRecord, LABEL_CHARS_MAX, Label, Refusal,
-    Reply, Selector, Terms,
+    Reply, Selector, StatementRecord, Terms,
 };
 use wire_checkin::{DeviceId, Severity};
+use wire_manifest::KeyId;
 
 use super::Engine;
 use crate::admin::deed::Deed;
@@ -71,11 +72,41 @@ impl Engine {
         }
     }
 
+    /// A statement whose signature was checked.
+    pub(super) fn take_statement(&mut self, statement: StatementRecord, who: &str) -> AnswerResult {
+        let (class, latest) = (statement.class, statement.signed.latest);
+        let (number, sequence) = (latest.number, latest.sequence);
+        let key = KeyId(statement.key_id);
+        let detail = format!("statement={number} class={class} latest={sequence} key={key}");
+        let now = self.parts.clock.now();
+        let command = Command::ImportStatement(statement);
+        match self.parts.core.handle_command(now, command) {
+            Ok(reply) => {
+                let done = match reply {
+                    Reply::Unchanged => "statement was imported before".to_owned(),
+                    _ => format!(
+                        "statement {number} imported: the latest of class {class} is sequence {sequence}"
+                    ),
+                };
+                self.audit(Entry::now(who, "statement-import", detail, done.as_str()));
+                document(Done::new(done))
+            }
+            Err(refusal) => {
+                let outcome = format!("refused: {refusal}");
+                self.audit(Entry::now(who, "statement-import", detail, outcome));
+                AnswerResult::refused(&refusal, refusal.hint())
+            }
+        }
+    }
+
     fn try_answer(&mut self, ask: Ask) -> Result<AnswerResult, Refused> {
         match ask {
             Ask::ImageImport { .. }
+            | Ask::AnchorsImport {}
             | Ask::DeviceEnrol { .. }
             | Ask::DeviceRotate { .. }
+            | Ask::DeviceEnrolPsk { .. }
+            | Ask::DeviceRotatePsk { .. }
             | Ask::DeviceImport { .. } => Err(Refused(
                 "import came without a file".into(),
                 "deltagate image import; deltagate device import".into(),
@@ -84,6 +115,7 @@ impl Engine {
                 "audit trail and log are not the engine's to read".into(),
                 "deltagate audit; deltagate logs".into(),
             )),
+            Ask::AnchorsList {} => Ok(document(self.anchors())),
             Ask::ImageList {} => Ok(document(Images {
                 images: self.image_rows(),
             })),
@@ -110,6 +142,12 @@ impl Engine {
             }
             Ask::DeviceClaim { device } => self.command(Command::ClaimDevice(self.device_named(&device)?)),
             Ask::DeviceForget { device } => self.command(Command::ForgetDevice(self.device_named(&device)?)),
+            Ask::DeviceEnrolKey {
+                device,
+                names,
+                public_key,
+            } => self.enrol_key(&device, &names, &public_key),
+            Ask::DeviceGatewayKey {} => self.gateway_key(),
             Ask::DeviceEnrolCheck { device, names } => self.check_enrol(&device, &names),
             Ask::DeviceRotateCheck { device } => self.check_rotate(&device),
             Ask::DeviceSwap { device, by } => {
@@ -206,11 +244,7 @@ impl Engine {
     fn image_rows(&self) -> Vec<ImageRow> {
         let mut views = self.parts.core.images();
         views.sort_by_key(|view| (view.image.imported_unix_s, view.image.sequence_number));
-        let row = |view: &gateway_core::ImageView| ImageRow {
-            pinned: view.is_pinned,
-            ..ImageRow::from(&view.image)
-        };
-        views.iter().map(row).collect()
+        views.iter().map(ImageRow::from).collect()
     }
 
     fn device_rows(&self, unclaimed: bool) -> Vec<DeviceRow> {
@@ -280,10 +314,18 @@ impl Engine {
             claimed_devices: status.claimed,
             unclaimed_devices: status.unclaimed,
             unclaimed_dropped: status.unclaimed_dropped,
+            open_links: status.open_links.iter().map(ToString::to_string).collect(),
+            unproven_devices: status.unproven,
+            challenges: status.challenges,
+            turned_away_requests: status.turned_away_requests,
+            turned_away: status.turned_away.iter().map(Into::into).collect(),
+            statements: self.parts.core.statements(now).iter().map(Into::into).collect(),
             images: status.images,
             artefacts: status.artefacts,
             disk_bytes: status.disk.0,
             disk_bytes_max: status.disk_max.map(|max| max.0),
+            anchors_behind: status.anchors_behind.len(),
+            anchors_behind_first: status.anchors_behind.first().map(ToString::to_string),
             building: status.building,
             failed_builds: status.failed_builds,
             datagram_errors: self.datagram_errors,

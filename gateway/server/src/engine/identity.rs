@@ -1,7 +1,8 @@
 //! Technicians' questions about who holds which key. Secrets come in the question's body and go to the core, nowhere else.
 
 use gateway_core::{
-    Command, Credentials, DeviceName, Enrolment, IdentityCommand, Label, NameKind, Octets, Reply, Secret,
+    Command, Credentials, DeviceName, DeviceView, Enrolment, IdentityCommand, Label, NameKind, Octets, Psk,
+    PskIdentity, Reply, Secret,
 };
 use wire_checkin::DeviceId;
 
@@ -10,7 +11,7 @@ use super::answer::{Refused, document, label_of};
 use crate::admin::{AnswerResult, Ask, DeviceNames};
 use crate::audit::Entry;
 use crate::factory;
-use crate::report::{BadRow, Enrolled, ImportedDevices};
+use crate::report::{BadRow, Enrolled, EnrolledPsk, GatewayKey, ImportedDevices};
 
 impl Engine {
     /// A question with a body.
@@ -18,6 +19,9 @@ impl Engine {
         let answered = match ask {
             Ask::DeviceEnrol { device, names } => self.enrol(&device, &names, body),
             Ask::DeviceRotate { device, old_valid_s } => self.rotate(&device, old_valid_s, body),
+            Ask::DeviceEnrolPsk { device, names } => self.enrol_psk(&device, &names, body),
+            Ask::DeviceRotatePsk { device, old_valid_s } => self.rotate_psk(&device, old_valid_s, body),
+            Ask::AnchorsImport {} => self.import_anchors(body),
             Ask::DeviceImport { skip_bad } => self.import_devices(skip_bad, body, who),
             _ => Err(Refused(
                 "question takes no file".into(),
@@ -30,7 +34,7 @@ impl Engine {
     fn enrol(&mut self, device: &str, names: &DeviceNames, body: &[u8]) -> Result<AnswerResult, Refused> {
         let (device, credentials) = (identifier(device)?, credentials(body)?);
         let kid = credentials.kid;
-        let enrolment = enrolment(device, credentials, names)?;
+        let enrolment = enrolment(device, Some(credentials), names)?;
         let command = Command::Identity(IdentityCommand::Enrol(enrolment));
         let done = match self.parts.core.handle_command(self.parts.clock.now(), command)? {
             Reply::Unchanged => Reply::Unchanged.to_string(),
@@ -54,6 +58,42 @@ impl Engine {
         Ok(enrolled(done, device, kid.to_string()))
     }
 
+    fn enrol_psk(&mut self, device: &str, names: &DeviceNames, body: &[u8]) -> Result<AnswerResult, Refused> {
+        let (device, psk) = (identifier(device)?, psk(body)?);
+        let identity = psk.identity;
+        let enrolment = Enrolment {
+            psk: Some(psk),
+            ..enrolment(device, None, names)?
+        };
+        let command = Command::Identity(IdentityCommand::Enrol(enrolment));
+        let done = match self.parts.core.handle_command(self.parts.clock.now(), command)? {
+            Reply::Unchanged => Reply::Unchanged.to_string(),
+            _ => format!("enrolled device {device} with PSK identity {identity}"),
+        };
+        Ok(enrolled_psk(done, device, identity))
+    }
+
+    fn rotate_psk(&mut self, device: &str, old_valid_s: u32, body: &[u8]) -> Result<AnswerResult, Refused> {
+        let (device, psk) = (self.device_named(device)?, psk(body)?);
+        let identity = psk.identity;
+        let command = Command::Identity(IdentityCommand::RotatePsk {
+            device,
+            psk,
+            old_valid_s,
+        });
+        let is_rotating = |view: DeviceView| view.identity.psk_leaving_unix_s.is_some();
+        let done = match self.parts.core.handle_command(self.parts.clock.now(), command)? {
+            Reply::Unchanged => Reply::Unchanged.to_string(),
+            _ if self.parts.core.device(device).is_some_and(is_rotating) => {
+                format!("gave device {device} PSK identity {identity}; its old one counts until it uses this")
+            }
+            _ => format!(
+                "gave device {device} another key under PSK identity {identity}; the old one is destroyed"
+            ),
+        };
+        Ok(enrolled_psk(done, device, identity))
+    }
+
     fn import_devices(&mut self, skip_bad: bool, list: &[u8], who: &str) -> Result<AnswerResult, Refused> {
         let help = || "deltagate device import --help; docs/identity.md has the columns".to_owned();
         let import = factory::read(list, skip_bad).map_err(|error| Refused(error.to_string(), help()))?;
@@ -70,10 +110,14 @@ impl Engine {
             _ => format!("{reply}; {bad} lines were left out"),
         };
         // One for each device, so that a device's own trail begins with it; the log is told once of all of them.
-        for (device, kid) in &report.enrolled {
-            let entry = Entry::now(who, "device-enrol", format!("kid={kid} by=import"), "done");
+        for keys in &report.enrolled {
+            let kid = keys.kid.map(|kid| format!("kid={kid} "));
+            let psk = keys.psk.map(|identity| format!("psk={identity} "));
+            let own = keys.has_public_key.then(|| "key=own ".to_owned());
+            let detail = [kid, psk, own].into_iter().flatten().collect::<String>() + "by=import";
+            let entry = Entry::now(who, "device-enrol", detail, "done");
             self.pending.audit.push(Entry {
-                device: Some(device.to_string()),
+                device: Some(keys.device.to_string()),
                 ..entry
             });
         }
@@ -93,10 +137,61 @@ impl Engine {
         }))
     }
 
+    /// Enrols a device by a key of its own.
+    pub(super) fn enrol_key(
+        &mut self,
+        device: &str,
+        names: &DeviceNames,
+        public_key: &str,
+    ) -> Result<AnswerResult, Refused> {
+        let device = identifier(device)?;
+        let public_key = factory::read_public_key(public_key).map_err(|why| {
+            Refused(
+                format!("public key cannot be read: {why}"),
+                "name the x-coordinate, or the point as SEC 1 has it, compressed or not: deltagate device enrol --help"
+                    .into(),
+            )
+        })?;
+        let enrolment = Enrolment {
+            public_key: Some(public_key),
+            ..enrolment(device, None, names)?
+        };
+        let command = Command::Identity(IdentityCommand::Enrol(enrolment));
+        let done = match self.parts.core.handle_command(self.parts.clock.now(), command)? {
+            Reply::Unchanged => Reply::Unchanged.to_string(),
+            _ => format!("enrolled device {device} by a key of its own"),
+        };
+        Ok(document(Enrolled {
+            done,
+            device: device.to_string(),
+            kid: String::new(),
+            file: None,
+            gateway_key: self
+                .parts
+                .core
+                .own_key()
+                .map(|key| crate::delta::hex(key.as_bytes())),
+        }))
+    }
+
+    /// What devices that have keys of their own know the gateway by.
+    pub(super) fn gateway_key(&self) -> Result<AnswerResult, Refused> {
+        let key = self.parts.core.own_key().ok_or_else(|| {
+            Refused(
+                "gateway has no key".into(),
+                "start it with `deltagate serve`".into(),
+            )
+        })?;
+        Ok(document(GatewayKey {
+            public_key: crate::delta::hex(key.as_bytes()),
+            kid: crate::delta::hex(&gateway_core::GATEWAY_KID),
+        }))
+    }
+
     /// Whether a device could be enrolled so, and with which key id.
     pub(super) fn check_enrol(&self, device: &str, names: &DeviceNames) -> Result<AnswerResult, Refused> {
         let device = identifier(device)?;
-        let enrolment = enrolment(device, self.blank(), names)?;
+        let enrolment = enrolment(device, Some(self.blank()), names)?;
         self.check(device, IdentityCommand::Enrol(enrolment))
     }
 
@@ -150,7 +245,20 @@ fn credentials(record: &[u8]) -> Result<Credentials, Refused> {
     })
 }
 
-fn enrolment(device: DeviceId, credentials: Credentials, names: &DeviceNames) -> Result<Enrolment, Refused> {
+fn psk(record: &[u8]) -> Result<Psk, Refused> {
+    Psk::decode(record).ok_or_else(|| {
+        Refused(
+            "identity and key cannot be read".into(),
+            "use the deltagate binary that the gateway was started from".into(),
+        )
+    })
+}
+
+fn enrolment(
+    device: DeviceId,
+    credentials: Option<Credentials>,
+    names: &DeviceNames,
+) -> Result<Enrolment, Refused> {
     let label: Option<Label> = names.label.as_deref().map(label_of).transpose()?;
     let kinds = [
         (NameKind::Eui, &names.eui),
@@ -171,6 +279,8 @@ fn enrolment(device: DeviceId, credentials: Credentials, names: &DeviceNames) ->
     Ok(Enrolment {
         device,
         credentials,
+        psk: None,
+        public_key: None,
         names: found,
         label,
         group: None,
@@ -182,6 +292,16 @@ fn enrolled(done: String, device: DeviceId, kid: String) -> AnswerResult {
         done,
         device: device.to_string(),
         kid,
+        file: None,
+        gateway_key: None,
+    })
+}
+
+fn enrolled_psk(done: String, device: DeviceId, identity: PskIdentity) -> AnswerResult {
+    document(EnrolledPsk {
+        done,
+        device: device.to_string(),
+        psk_identity: identity.to_string(),
         file: None,
     })
 }

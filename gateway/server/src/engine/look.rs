@@ -1,6 +1,6 @@
 //! What the engine shows of itself to whoever looks.
 
-use super::Engine;
+use super::{Engine, SecurePort};
 use crate::error_chain::chain;
 use crate::observe::{DEVICE_LABELS_MAX, Look, Snapshot};
 
@@ -17,12 +17,14 @@ impl Engine {
         };
         // Who has gone away meanwhile needs no answer.
         let _ = look.send(Snapshot {
+            statements: core.statements(self.parts.clock.now()),
             links: core.links(),
             devices,
             status,
             datagram_errors: self.datagram_errors,
             started_unix_s: self.started_unix_s,
             database: probed.map_err(|error| chain(&error)),
+            dtls: self.parts.secure.as_ref().map(SecurePort::counters),
             meters: self.meters.clone(),
         });
     }

@@ -17,6 +17,7 @@ use super::host::Host;
 use super::http::Response;
 use super::{DEVICE_LABELS_MAX, Snapshot};
 use crate::clock::ClockState;
+use crate::dtls::DtlsCounters;
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -30,6 +31,7 @@ pub(super) fn response(snapshot: &Snapshot, host: &Host, clock: ClockState) -> R
     page.links(&snapshot.links);
     page.devices(snapshot);
     page.host(host);
+    page.dtls(snapshot.dtls);
     page.meters(snapshot);
     let mut body = String::new();
     match encode(&mut body, &page.registry) {
@@ -128,6 +130,23 @@ impl Page {
         self.gauge("devices", None, "Devices in the inventory", devices);
         let help = "Check-ins of strangers not recorded because their list was full";
         self.counter("unclaimed_dropped", None, help, single(status.unclaimed_dropped));
+        let help = "Requests answered with the demand to prove the address they came from";
+        self.counter("challenges", None, help, single(status.challenges));
+        let help = "Requests refused for want of a key";
+        self.counter("turned_away", None, help, single(status.turned_away_requests));
+        let kept = &snapshot.statements;
+        let old = kept.iter().filter(|view| view.is_old == Some(true)).count();
+        let behind = kept.iter().filter(|view| view.is_behind()).count();
+        let states = [("all", kept.len()), ("old", old), ("not_here", behind)];
+        let states = states.map(|(state, count)| (label("state", state), count as u64));
+        let help = "Classes of which a publisher states the latest release; those whose statement is old, or whose latest is not here";
+        self.gauge("statements", None, help, states);
+        let stale = kept.iter().map(|view| view.stale_devices).sum::<usize>();
+        let behind = kept.iter().map(|view| view.behind_devices).sum::<usize>();
+        let states = [("stale", stale), ("behind", behind)];
+        let states = states.map(|(state, count)| (label("state", state), count as u64));
+        let help = "Claimed devices that say that no statement comes to them, or that a release they know of is kept back";
+        self.gauge("devices_withheld", None, help, states);
         self.gauge("images", None, "Images kept", single(status.images as u64));
         let help = "Payloads ready to be served";
         self.gauge("artefacts", None, help, single(status.artefacts as u64));
@@ -236,6 +255,49 @@ impl Page {
         self.counter("process_written", bytes(), help, rows(host.written_bytes));
         let help = "What may still be written where the state lies";
         self.gauge("disk_free", bytes(), help, rows(host.disk_free_bytes));
+    }
+
+    /// Nothing of it, where `coaps://` is not spoken.
+    fn dtls(&mut self, counters: Option<DtlsCounters>) {
+        let Some(dtls) = counters else { return };
+        let help = "Sessions of DTLS";
+        self.gauge("dtls_sessions", None, help, single(dtls.sessions));
+        let help = "Handshakes of DTLS that are not complete";
+        self.gauge("dtls_handshakes_open", None, help, single(dtls.handshakes));
+        let of = |name: &'static str, rows: &[(&'static str, u64)]| -> Vec<(Labels, u64)> {
+            rows.iter()
+                .map(|(value, count)| (label(name, value), *count))
+                .collect()
+        };
+        let ends = [
+            ("completed", dtls.completed),
+            ("refused", dtls.refused),
+            ("timed_out", dtls.timed_out),
+            ("failed", dtls.failed),
+            ("crowded_out", dtls.crowded_out),
+            ("unfit_version", dtls.unfit_version),
+            ("unfit_suite", dtls.unfit_suite),
+            ("unfit_master_secret", dtls.unfit_master_secret),
+            ("broken", dtls.broken),
+        ];
+        let help = "Handshakes of DTLS, by what became of them";
+        self.counter("dtls_handshakes", None, help, of("result", &ends));
+        let ends = [
+            ("replaced", dtls.replaced),
+            ("evicted", dtls.evicted),
+            ("closed", dtls.closed),
+            ("ended", dtls.ended),
+        ];
+        let help = "Sessions of DTLS that ended, by why";
+        self.counter("dtls_sessions_ended", None, help, of("reason", &ends));
+        let lost = [
+            ("malformed", dtls.malformed),
+            ("strangers", dtls.strangers),
+            ("late", dtls.late),
+            ("undecryptable", dtls.undecryptable),
+        ];
+        let help = "Datagrams and records of DTLS that nothing came of, by why";
+        self.counter("dtls_dropped", None, help, of("reason", &lost));
     }
 
     fn meters(&mut self, snapshot: &Snapshot) {

@@ -193,6 +193,7 @@ impl ProbeArgs {
             ("4.03", _) => Err(ProbeError::Refused {
                 why: reply.text().into(),
             }),
+            ("4.01", _) => Err(ProbeError::NeedsKey),
             ("4.04", false) => Err(ProbeError::NoDryCheckIn),
             (code, _) => Err(unexpected("check-in", code, &reply)),
         }

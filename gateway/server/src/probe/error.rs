@@ -49,6 +49,9 @@ pub enum ProbeError {
         /// As the gateway says.
         why: String,
     },
+    /// Only devices with keys are served there.
+    #[error("check-in: only devices with a key are served there")]
+    NeedsKey,
     /// The gateway is of an older version.
     #[error("check-in: this gateway knows no dry check-ins")]
     NoDryCheckIn,
@@ -147,6 +150,9 @@ impl ProbeError {
                 "name a claimed device with --device ID, or on the gateway: deltagate device claim ID"
             }
             ProbeError::Refused { .. } => "on the gateway: deltagate why ID",
+            ProbeError::NeedsKey => {
+                "this probe has no key: see the device in deltagate status on the gateway; to let such in, access = \"open\" for their link"
+            }
             ProbeError::NoDryCheckIn => "--record checks in for real, which lists the device on the gateway",
             ProbeError::Busy => "on the gateway: deltagate link list",
             ProbeError::PutOff { .. } => {

@@ -14,6 +14,9 @@ const SEPARATE_ANSWER_MAX: Duration = Duration::from_secs(30);
 /// Longer than any datagram of CoAP over UDP that we ask for: 1,024 bytes and options.
 const DATAGRAM_BYTES_MAX: usize = 2_048;
 
+/// RFC 9175 §2.2.
+const ECHO: CoapOption = CoapOption::Unknown(252);
+
 /// Somebody who speaks CoAP, or should.
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -135,6 +138,14 @@ impl Peer {
             packet.set_content_format(ContentFormat::ApplicationCBOR);
             packet.payload = body.to_vec();
         }
+        let reply = self.exchange(packet.clone());
+        let reply = reply.map_err(|(no_answer, _)| no_answer)?;
+        // RFC 9175 §2.3: what the gateway wants to see again, so that it knows that we are where we say.
+        let echo = reply.packet.get_first_option(ECHO).cloned();
+        let Some(echo) = echo.filter(|_| reply.code() == "4.01") else {
+            return Ok(reply);
+        };
+        packet.add_option(ECHO, echo);
         self.exchange(packet).map_err(|(no_answer, _)| no_answer)
     }
 

@@ -61,6 +61,9 @@ pub(super) fn body(pretend: &Pretend<'_>) -> Result<Vec<u8>, ProbeError> {
         on_trial: false,
         deferral: None,
         in_place_reach_bytes: None,
+        anchors: None,
+        anchors_waiting: None,
+        freshness: None,
     };
     let mut buffer = [0; CHECK_IN_BYTES_MAX];
     let body = check_in.encode(&mut buffer);

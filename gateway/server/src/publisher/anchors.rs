@@ -21,7 +21,8 @@ pub fn load_anchors(paths: &[PathBuf]) -> Result<Vec<Anchor>, AnchorError> {
     Ok(anchors)
 }
 
-fn load_anchor(path: &Path) -> Result<Anchor, AnchorError> {
+/// Reads the trust anchor in a file.
+pub fn load_anchor(path: &Path) -> Result<Anchor, AnchorError> {
     let text = fs::read(path).map_err(|source| AnchorError::Read {
         path: path.to_owned(),
         source,

@@ -1,62 +1,24 @@
-//! `deltagate key generate`, `deltagate image sign`: arguments, and what is printed.
+//! `deltagate image sign`: arguments, and what is printed.
 //!
 //! Each command is [`clap::Args`] with `run`, which writes its output to the writer it is given and nothing
 //! elsewhere.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
+use clap::Args;
 
 use super::firmware::args::FirmwareArgs;
 use super::firmware::describe::Description;
 use super::firmware::{FIRMWARE_FILE_BYTES_MAX, Firmware, FirmwareError, Mcuboot, ReadOptions};
-use super::key::{self, PrivateKey};
 use super::sign::{Statement, sign};
+use super::signer::{self, Signer};
 use super::{PublisherError, files, firmware};
 
 pub use super::inspect_cli::ImageInspectArgs;
-
-/// `key …`
-#[derive(Subcommand, Clone, Debug)]
-pub enum KeyCommand {
-    /// Make an Ed25519 key pair for signing images
-    Generate(KeyGenerateArgs),
-}
-
-impl KeyCommand {
-    /// Runs the command.
-    pub fn run(&self, out: &mut dyn Write) -> Result<(), PublisherError> {
-        match self {
-            Self::Generate(args) => args.run(out),
-        }
-    }
-}
-
-/// Make an Ed25519 key pair for signing images. Keep the private key away from every gateway.
-#[derive(Args, Clone, Debug)]
-pub struct KeyGenerateArgs {
-    /// Writes PREFIX.key (private, mode 0600) and PREFIX.pub. Neither may exist.
-    #[arg(long, value_name = "PREFIX", default_value = "publisher")]
-    pub out: PathBuf,
-}
-
-impl KeyGenerateArgs {
-    /// Makes the pair, and prints its key id and paths.
-    pub fn run(&self, out: &mut dyn Write) -> Result<(), PublisherError> {
-        let files = key::generate(&self.out)?;
-        print(
-            out,
-            &format!(
-                "key id        {}\nprivate key   {}\npublic key    {}\n",
-                files.key_id,
-                files.private_path.display(),
-                files.public_path.display()
-            ),
-        )
-    }
-}
+pub use super::key_cli::{KeyCommand, KeyGenerateArgs};
 
 /// Sign a firmware image for a device class.
 #[derive(Args, Clone, Debug)]
@@ -84,9 +46,9 @@ pub struct ImageSignArgs {
     /// What the release is, for people.
     #[arg(long, value_name = "TEXT")]
     pub description: Option<String>,
-    /// The private key file.
-    #[arg(long, value_name = "FILE")]
-    pub key: PathBuf,
+    /// The private key: a file, or a key in a token ('pkcs11:token=…;object=…').
+    #[arg(long, value_name = "KEY")]
+    pub key: OsString,
     /// Where the signed file goes.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
@@ -105,7 +67,7 @@ impl ImageSignArgs {
                 source: FirmwareError::NotForMcuboot { problem },
             });
         }
-        let key = PrivateKey::load(&self.key)?;
+        let key = signer::open(&self.key)?;
         let statement = Statement {
             vendor: &self.vendor,
             class: &self.class,
@@ -114,12 +76,12 @@ impl ImageSignArgs {
             sequence_number: self.sequence,
             follows: self.follows,
         };
-        let file = sign(&statement, &firmware.image, self.detached, &key)?;
+        let file = sign(&statement, &firmware.image, self.detached, key.as_ref())?;
         files::write(&self.out, &file)?;
-        print(out, &self.report(&firmware, &file, &key))
+        print(out, &self.report(&firmware, &file, key.as_ref()))
     }
 
-    fn report(&self, firmware: &Firmware, file: &[u8], key: &PrivateKey) -> String {
+    fn report(&self, firmware: &Firmware, file: &[u8], key: &dyn Signer) -> String {
         let description = Description::of(firmware);
         let mut text = String::new();
         for line in description.lines() {

@@ -1,14 +1,16 @@
 //! What a publisher's command can not do, and what to do next.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-use wire_manifest::{EncodeError, ManifestError, SeverError};
+use wire_manifest::{CosignError, EncodeError, KeyId, ManifestError, SeverError};
 
+use super::anchor_set::SetError;
 use super::anchors::AnchorError;
 use super::firmware::FirmwareError;
 use super::import::ImportError;
+use super::token::TokenError;
 
 /// Why a command of the publisher failed. [`hint`](Self::hint) says what to do, [`exit_code`](Self::exit_code) whose
 /// fault it is.
@@ -104,6 +106,9 @@ pub enum PublisherError {
     /// A trust anchor can not be used.
     #[error(transparent)]
     Anchor(#[from] AnchorError),
+    /// A key in a token can not be used.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// `image inspect --trust` came to the end that the file would not be imported.
     #[error("{} does not verify", path.display())]
     NotVerified {
@@ -112,6 +117,61 @@ pub enum PublisherError {
         /// Why not.
         #[source]
         source: ImportError,
+    },
+    /// A signature can not be added.
+    #[error("cannot add a signature to {}", path.display())]
+    Cosign {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: CosignError,
+    },
+    /// A set of trust anchors was given where a release belongs.
+    #[error("{} is a set of trust anchors, and no release", path.display())]
+    IsASet {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Something else was given where a set of trust anchors belongs.
+    #[error("{} is no set of trust anchors", path.display())]
+    NotASet {
+        /// The file.
+        path: PathBuf,
+        /// Whether it is a release.
+        is_release: bool,
+    },
+    /// The keys make no set of trust anchors.
+    #[error("cannot make a set of trust anchors")]
+    Set(#[from] SetError),
+    /// A key's signature on a set would not count.
+    #[error("key {key} is no recovery key of that set, so no device would count its signature")]
+    NotARecoveryKey {
+        /// Which.
+        key: KeyId,
+    },
+    /// `anchors show --trust` came to the end that a device would not take the set.
+    #[error("a device with these keys would not take {}: too few of its recovery keys signed it", path.display())]
+    SetNotSigned {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A statement is to follow one that it cannot follow.
+    #[error("{} is no statement about this class that another could follow", path.display())]
+    NotTheStatementBefore {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The clock says nothing that could be signed.
+    #[error("the clock of this machine is not set")]
+    ClockNotSet,
+    /// The statement before was signed later than now.
+    #[error("by this machine's clock, {} was issued in the future: {before} UTC", path.display())]
+    ClockIsBehind {
+        /// The file.
+        path: PathBuf,
+        /// When it was.
+        before: String,
     },
     /// Standard output can not be written.
     #[error("cannot write the output")]
@@ -138,8 +198,38 @@ impl PublisherError {
             Self::Sign(EncodeError::TextTooLong) => Some("shorten --version or --description".to_owned()),
             Self::Read { source, .. } => Some(reading(source).to_owned()),
             Self::Write { .. } => Some("name a file in a directory that is there and yours".to_owned()),
+            Self::NotTheStatementBefore { .. } => Some(
+                "name the last file that deltagate image latest wrote for this class, or --number".to_owned(),
+            ),
+            Self::ClockNotSet => Some("set it, for example with timedatectl: devices go by it".to_owned()),
+            Self::ClockIsBehind { .. } => Some(
+                "set this machine's clock; if it was the other one that was wrong, add --clock-was-wrong"
+                    .to_owned(),
+            ),
             Self::Anchor(error) => Some(error.hint()),
+            Self::Token(error) => error.hint(),
             Self::NotVerified { source, .. } => Some(source.hint()),
+            Self::Cosign { path, source } => cosigning(path, source),
+            Self::IsASet { path } => Some(format!(
+                "deltagate anchors show {0} says what is in it; deltagate anchors sign {0} --key FILE signs it",
+                path.display()
+            )),
+            Self::NotASet { path, is_release } => Some(match is_release {
+                true => format!(
+                    "it is a release: deltagate image inspect {0}, deltagate image cosign {0} --key FILE",
+                    path.display()
+                ),
+                false => "make one with: deltagate anchors new".to_owned(),
+            }),
+            Self::Set(error) => Some(error.hint().to_owned()),
+            Self::NotARecoveryKey { .. } => Some(
+                "sign with a recovery key that is in the set; deltagate anchors show FILE names them"
+                    .to_owned(),
+            ),
+            Self::SetNotSigned { path } => Some(format!(
+                "have recovery keys sign it that the factory wrote and that the set still has: deltagate anchors sign {} --key FILE",
+                path.display()
+            )),
             _ => None,
         }
     }
@@ -151,6 +241,23 @@ impl PublisherError {
             _ => 1,
         }
     }
+}
+
+fn cosigning(path: &Path, error: &CosignError) -> Option<String> {
+    let hint = match error {
+        CosignError::Altered => "the file was altered on its way; fetch it from the first signer again",
+        CosignError::SignedAlready => {
+            return Some(format!(
+                "nothing is left to do with this key; deltagate image inspect {} shows who signed",
+                path.display()
+            ));
+        }
+        CosignError::TooMany | CosignError::NoSpace => {
+            "sign it with fewer keys: begin again with the unsigned file"
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 /// What to do about a file that cannot be read.

@@ -40,6 +40,25 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), PublisherError> {
     })
 }
 
+/// Writes a file; one that is there is replaced when all of it is on the disk.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), PublisherError> {
+    let failed = |source| PublisherError::Write {
+        path: path.to_owned(),
+        source,
+    };
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let new = Path::new(&name);
+    let written = File::create(new).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(new, path)
+    });
+    written
+        .inspect_err(|_| drop(fs::remove_file(new)))
+        .map_err(failed)
+}
+
 /// Writes a key file with these permission bits; one that is there is left alone.
 pub fn create_key(path: &Path, text: &str, mode: u32) -> Result<(), PublisherError> {
     let failed = |source: io::Error| match source.kind() {

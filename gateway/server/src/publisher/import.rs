@@ -4,9 +4,8 @@ use ed25519_dalek::{Signature as StrictSignature, VerifyingKey};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use wire_manifest::{
-    Anchor, ENVELOPE_BYTES_MAX, Envelope, IMAGE_PAYLOAD, KeyId, Manifest, Signature, SignatureError,
-    TextError, TrustAnchors, Unsupported, Verified, Verifier, VerifyError, sever_text, verify_text,
-    verify_with,
+    ENVELOPE_BYTES_MAX, Envelope, IMAGE_PAYLOAD, KeyId, Manifest, Signature, SignatureError, TextError,
+    TrustAnchors, Unsupported, Verified, Verifier, VerifyError, sever_text, verify_text, verify_with,
 };
 
 /// A publisher's file, taken apart and not checked.
@@ -49,14 +48,14 @@ pub struct ImportedImage {
     pub image: Vec<u8>,
 }
 
-/// Checks a publisher's file against trusted keys: signature, profile, size and
+/// Checks a publisher's file against trusted keys: as many signatures as they ask for, profile, size and
 /// digest of the image, digest of the text. `detached` is the image of a file that was signed with `--detached`.
 pub fn verify_import(
     file: &[u8],
     detached: Option<&[u8]>,
-    anchors: &[Anchor],
+    anchors: &TrustAnchors<'_>,
 ) -> Result<ImportedImage, ImportError> {
-    let verifier = Strict(TrustAnchors::new(anchors));
+    let verifier = Strict(*anchors);
     let parts = read_signed_file(file)?;
     let manifest = verify_with(file, &verifier)?;
     // The severed envelope is what devices get, so it is what must verify for them.
@@ -73,7 +72,10 @@ pub fn verify_import(
     let signer = envelope
         .signatures()
         .find(|signature| envelope.check(signature, &verifier).is_ok());
-    let key_id = signer.and_then(Signature::key_id).ok_or(VerifyError::NotSigned)?;
+    let key_id = signer
+        .as_ref()
+        .and_then(Signature::key_id)
+        .ok_or(VerifyError::NotSigned)?;
     Ok(ImportedImage {
         manifest,
         key_id,
@@ -97,7 +99,7 @@ fn check_predecessor(manifest: &Manifest) -> Result<(), ImportError> {
 }
 
 /// Size before digest, as the draft asks: a wrong length is the better message, and the cheaper check.
-fn check_image(manifest: &Manifest, image: &[u8]) -> Result<(), ImportError> {
+pub(super) fn check_image(manifest: &Manifest, image: &[u8]) -> Result<(), ImportError> {
     if image.is_empty() {
         return Err(ImportError::EmptyImage);
     }
@@ -119,8 +121,8 @@ fn check_image(manifest: &Manifest, image: &[u8]) -> Result<(), ImportError> {
 pub(super) struct Strict<'a>(pub(super) TrustAnchors<'a>);
 
 impl Verifier for Strict<'_> {
-    fn verify(&self, signature: &Signature<'_>, to_be_signed: &[u8]) -> Result<(), SignatureError> {
-        self.0.verify(signature, to_be_signed)?;
+    fn verify(&self, signature: &Signature<'_>, to_be_signed: &[u8]) -> Result<u32, SignatureError> {
+        let signer = self.0.verify(signature, to_be_signed)?;
         let anchor = signature
             .key_id()
             .and_then(|id| self.0.find(id))
@@ -128,7 +130,12 @@ impl Verifier for Strict<'_> {
         let key = VerifyingKey::from_bytes(&anchor.key).map_err(|_| SignatureError::Invalid)?;
         let bytes = StrictSignature::from_slice(signature.signature).map_err(|_| SignatureError::Invalid)?;
         key.verify_strict(to_be_signed, &bytes)
+            .map(|()| signer)
             .map_err(|_| SignatureError::Invalid)
+    }
+
+    fn suffices(&self, signers: u32) -> bool {
+        self.0.suffices(signers)
     }
 }
 
@@ -172,6 +179,9 @@ pub enum ImportError {
     /// The image is another than was signed.
     #[error("the image does not match its digest in the manifest")]
     ImageDigest,
+    /// A statement of what is newest has something in it that devices do not know of.
+    #[error("the statement is in another form than devices put together")]
+    StatementForm,
     /// The text is another than was signed.
     #[error(transparent)]
     Text(#[from] TextError),
@@ -185,6 +195,9 @@ impl ImportError {
                 "if the publisher is yours, add its .pub file to `trust` in gateway.toml"
             }
             Self::Verify(VerifyError::NotSigned) => "sign it with: deltagate image sign",
+            Self::Verify(VerifyError::TooFewSignatures) => {
+                "have others sign it as well: deltagate image cosign FILE --key KEY; then import it again"
+            }
             Self::Verify(VerifyError::UnsupportedAlgorithm(_) | VerifyError::UnsupportedAuthentication) => {
                 "have it signed with Ed25519: deltagate image sign"
             }
@@ -193,6 +206,7 @@ impl ImportError {
             }
             Self::Verify(VerifyError::Unsupported(_)) => "docs/manifest.md says what a manifest may hold",
             Self::Verify(VerifyError::Malformed(_)) => "see what it is with: deltagate image inspect FILE",
+            Self::StatementForm => "have it signed again: deltagate image latest",
             Self::NoImage => "give the image of a detached envelope with --image FILE",
             Self::TwoImages => "leave out --image, or sign with --detached",
             Self::EnvelopeTooLong => "sign it with fewer signatures",

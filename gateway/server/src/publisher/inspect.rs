@@ -5,11 +5,14 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use wire_manifest::{
-    Anchor, Envelope, Manifest, ManifestError, Signature, SignatureError, Text, TrustAnchors, sever_text,
+    Anchor, Envelope, Latest, Manifest, ManifestError, Signature, SignatureError, Text, TrustAnchors,
+    sever_text,
 };
 
 use super::identity::uuid_text;
 use super::import::{ImportError, Strict, verify_import};
+use super::latest::dangerous_unverified_latest;
+use crate::clock::utc_minute;
 
 /// Name and version of the JSON document. Members may be added under the same number.
 pub const SCHEMA: &str = "deltagate.image-inspect/1";
@@ -27,12 +30,19 @@ pub struct Inspection {
     pub digest_matches: bool,
     /// The signatures, in their order.
     pub signatures: Vec<InspectedSignature>,
+    /// How many of the given keys signed; `null`: none were given.
+    pub signers: Option<usize>,
+    /// How many have to; `null`: no keys were given.
+    pub signers_min: Option<u8>,
     /// Whether there is authentication of a kind we do not read.
     pub has_other_authentication: bool,
     /// The manifest, if it is of our profile.
     pub manifest: Option<InspectedManifest>,
     /// Why not.
     pub manifest_error: Option<String>,
+    /// What it states to be the latest release, if that is what it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latest: Option<InspectedLatest>,
     /// The text, if it is in the file and can be read.
     pub text: Option<InspectedText>,
     /// The image, if it is in the file or was given beside it.
@@ -89,6 +99,30 @@ pub struct InspectedManifest {
     pub text_digest: Option<String>,
 }
 
+/// A statement of what the latest release is: `docs/freeze.md`.
+#[derive(Clone, Debug, Serialize)]
+pub struct InspectedLatest {
+    /// The class that it is about.
+    pub class_id: String,
+    /// Its own number is the manifest's; this is the latest release's.
+    pub sequence_number: u32,
+    /// When it was signed, by the publisher's clock.
+    pub issued_unix_s: u32,
+    /// For how many seconds from then it is meant.
+    pub valid_s: u32,
+}
+
+impl InspectedLatest {
+    fn of((latest, class_id): (Latest, [u8; 16])) -> Self {
+        Self {
+            class_id: uuid_text(&class_id),
+            sequence_number: latest.sequence,
+            issued_unix_s: latest.issued_s,
+            valid_s: latest.valid_s,
+        }
+    }
+}
+
 /// The text.
 #[derive(Clone, Debug, Serialize)]
 pub struct InspectedText {
@@ -109,12 +143,12 @@ pub struct InspectedImage {
     pub matches_manifest: Option<bool>,
 }
 
-/// Looks at `file` with the eyes of one who trusts `anchors`. The second value is why a gateway would not import it;
-/// without anchors there is none.
+/// Looks at `file` with the eyes of one who trusts `anchors`, of which so many have to sign. The second value is why a gateway would
+/// not import it; without anchors there is none.
 pub fn inspect(
     file: &[u8],
     detached: Option<&[u8]>,
-    anchors: &[Anchor],
+    (anchors, least): (&[Anchor], u8),
 ) -> Result<(Inspection, Option<ImportError>), ManifestError> {
     let envelope = Envelope::parse(file)?;
     let interpreted = envelope.interpret();
@@ -125,8 +159,20 @@ pub fn inspect(
     let image = detached.or_else(|| envelope.integrated_payload(wire_manifest::IMAGE_PAYLOAD));
     let import = match anchors {
         [] => None,
-        anchors => Some(verify_import(file, detached, anchors)),
+        anchors => Some(verify_import(
+            file,
+            detached,
+            &TrustAnchors::at_least(least, anchors),
+        )),
     };
+    let is_of = |anchor: &&Anchor| {
+        let one = [**anchor];
+        let verifier = Strict(TrustAnchors::new(&one));
+        envelope
+            .signatures()
+            .any(|signature| envelope.check(&signature, &verifier).is_ok())
+    };
+    let signers = anchors.iter().filter(is_of).count();
     let inspection = Inspection {
         schema: SCHEMA,
         file_bytes: file.len() as u64,
@@ -136,11 +182,14 @@ pub fn inspect(
         digest_matches: envelope.digest_matches(),
         signatures: envelope
             .signatures()
-            .map(|signature| inspect_signature(&envelope, signature, anchors))
+            .map(|signature| inspect_signature(&envelope, &signature, anchors))
             .collect(),
+        signers: import.as_ref().map(|_| signers),
+        signers_min: import.as_ref().map(|_| least),
         has_other_authentication: envelope.has_other_authentication(),
         manifest: manifest.map(InspectedManifest::of),
         manifest_error: interpreted.as_ref().err().map(ToString::to_string),
+        latest: dangerous_unverified_latest(file).map(InspectedLatest::of),
         text: envelope
             .text_bytes()
             .and_then(|bytes| Text::read(bytes).ok())
@@ -162,7 +211,7 @@ fn inspect_signature(
 ) -> InspectedSignature {
     let verdict = match envelope.check(signature, &Strict(TrustAnchors::new(anchors))) {
         _ if anchors.is_empty() => Verdict::NotChecked,
-        Ok(()) => Verdict::Good,
+        Ok(_) => Verdict::Good,
         Err(SignatureError::Invalid) => Verdict::Bad,
         Err(SignatureError::UnknownKey) => Verdict::UnknownKey,
         Err(SignatureError::UnsupportedAlgorithm(_)) => Verdict::UnsupportedAlgorithm,
@@ -282,6 +331,12 @@ impl Inspection {
                 format!("{}, key {key}, {verdict}", signature.algorithm),
             );
         }
+        if let (Some(signers), Some(least)) = (self.signers, self.signers_min) {
+            lines.add(
+                "signed by",
+                format!("{signers} of the keys given, {least} needed"),
+            );
+        }
         if self.signatures.is_empty() {
             lines.add("signature", "none");
         }
@@ -301,6 +356,15 @@ impl Inspection {
                 "may follow",
                 format!("sequence {} or higher", manifest.predecessor_min),
             );
+        }
+        if let Some(latest) = &self.latest {
+            let until = u64::from(latest.issued_unix_s) + u64::from(latest.valid_s);
+            let (class, sequence) = (&latest.class_id, latest.sequence_number);
+            lines.add(
+                "states",
+                format!("the latest of class {class} is sequence {sequence}"),
+            );
+            lines.add("meant until", format!("{} UTC", utc_minute(until)));
         }
         lines.add("vendor-id", &manifest.vendor_id);
         lines.add("class-id", &manifest.class_id);

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use wire_manifest::{Envelope, IMAGE_BYTES_MAX};
+use wire_manifest::{Anchor, ENVELOPE_BYTES_MAX, Envelope, IMAGE_BYTES_MAX, Roles};
 
+use super::anchor_set::read_set;
 use super::cli::{print, read_firmware};
 use super::firmware::args::FirmwareArgs;
 use super::firmware::describe::Description;
@@ -32,6 +33,9 @@ pub struct ImageInspectArgs {
     /// Public keys to verify with. With them the command fails unless a gateway would import the file.
     #[arg(long, value_name = "PUB", num_args = 1..)]
     pub trust: Vec<PathBuf>,
+    /// A set of trust anchors in the place of --trust: its release keys, as many as it asks for. Who signed it is not checked.
+    #[arg(long, value_name = "FILE", conflicts_with = "trust")]
+    pub anchors: Option<PathBuf>,
     /// How a firmware file is read.
     #[command(flatten)]
     pub read: FirmwareArgs,
@@ -61,7 +65,7 @@ impl ImageInspectArgs {
 
     /// Whether the file is one to look for signatures in, or is said to be.
     fn is_signed(&self, file: &[u8]) -> bool {
-        let is_said = self.image.is_some() || !self.trust.is_empty();
+        let is_said = self.image.is_some() || !self.trust.is_empty() || self.anchors.is_some();
         let is_envelope = || file.starts_with(&ENVELOPE_TAG) || Envelope::parse(file).is_ok();
         !self.read.names_format() && (is_said || is_envelope())
     }
@@ -75,17 +79,18 @@ impl ImageInspectArgs {
                 bytes_max: SIGNED_FILE_BYTES_MAX,
             });
         }
-        let anchors = load_anchors(&self.trust)?;
+        let (anchors, least) = self.trusted()?;
         let image = self
             .image
             .as_ref()
             .map(|path| read_firmware(path, &self.read.options()));
         let image = image.transpose()?.map(|firmware| firmware.image);
-        let (inspection, refusal) =
-            inspect(file, image.as_deref(), &anchors).map_err(|source| PublisherError::Envelope {
+        let (inspection, refusal) = inspect(file, image.as_deref(), (&anchors, least)).map_err(|source| {
+            PublisherError::Envelope {
                 path: self.file.clone(),
                 source,
-            })?;
+            }
+        })?;
         print(out, &self.render(&inspection))?;
         match refusal {
             Some(source) => Err(PublisherError::NotVerified {
@@ -94,6 +99,18 @@ impl ImageInspectArgs {
             }),
             None => Ok(()),
         }
+    }
+
+    /// The keys to verify with, and how many of them have to sign.
+    fn trusted(&self) -> Result<(Vec<Anchor>, u8), PublisherError> {
+        let Some(path) = &self.anchors else {
+            return Ok((load_anchors(&self.trust)?, 1));
+        };
+        let file = files::read(path, ENVELOPE_BYTES_MAX as u64)?;
+        let (set, _) = read_set(&file, path)?;
+        let release = set.keys().filter(|(roles, _)| roles.has(Roles::RELEASE));
+        let anchors = release.map(|(_, key)| Anchor { key: *key }).collect();
+        Ok((anchors, set.release_min))
     }
 
     fn inspect_firmware(&self, file: Vec<u8>, out: &mut dyn Write) -> Result<(), PublisherError> {

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::spki::der::zeroize::Zeroizing;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, KeypairBytes};
-use ed25519_dalek::{Signer, SigningKey};
+use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use wire_manifest::{Anchor, KeyId};
 
+use super::signer::Signer;
 use super::{PublisherError, files};
 use crate::owner_only;
 
@@ -46,9 +47,7 @@ impl PrivateKey {
         let key = key.ok_or_else(|| PublisherError::NotAPrivateKey {
             path: path.to_owned(),
         })?;
-        if metadata.is_file()
-            && let Some(mode) = owner_only::mode(&metadata).filter(|mode| mode & 0o077 != 0)
-        {
+        if let Some(mode) = owner_only::open_to_others(path, &metadata) {
             return Err(PublisherError::KeyIsOpen {
                 path: path.to_owned(),
                 mode,
@@ -56,22 +55,17 @@ impl PrivateKey {
         }
         Ok(Self(key))
     }
+}
 
-    /// The public key, as gateways and devices trust it.
-    pub fn anchor(&self) -> Anchor {
+impl Signer for PrivateKey {
+    fn anchor(&self) -> Anchor {
         Anchor {
             key: self.0.verifying_key().to_bytes(),
         }
     }
 
-    /// The key's id.
-    pub fn key_id(&self) -> KeyId {
-        self.anchor().key_id()
-    }
-
-    /// The Ed25519 signature over `message`.
-    pub(super) fn sign(&self, message: &[u8]) -> [u8; 64] {
-        self.0.sign(message).to_bytes()
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], PublisherError> {
+        Ok(self.0.sign(message).to_bytes())
     }
 }
 
@@ -88,7 +82,7 @@ pub struct KeyPairFiles {
 
 /// Makes a key pair and writes `PREFIX.key` and `PREFIX.pub`. Neither may exist.
 pub fn generate(prefix: &Path) -> Result<KeyPairFiles, PublisherError> {
-    let (private_path, public_path) = (with_suffix(prefix, ".key"), with_suffix(prefix, ".pub"));
+    let (private_path, public_path) = (with_suffix(prefix, ".key"), public_path(prefix));
     if public_path.exists() {
         return Err(PublisherError::KeyExists { path: public_path });
     }
@@ -102,18 +96,30 @@ pub fn generate(prefix: &Path) -> Result<KeyPairFiles, PublisherError> {
     let private = pair
         .to_pkcs8_pem(LineEnding::LF)
         .map_err(|_| PublisherError::KeyEncoding)?;
-    let public = key
-        .0
-        .verifying_key()
-        .to_public_key_pem(LineEnding::LF)
-        .map_err(|_| PublisherError::KeyEncoding)?;
     files::create_key(&private_path, &private, PRIVATE_MODE)?;
-    files::create_key(&public_path, &public, PUBLIC_MODE)?;
+    write_public(&public_path, &key.anchor())?;
     Ok(KeyPairFiles {
         key_id: key.key_id(),
         private_path,
         public_path,
     })
+}
+
+/// Where the public key of a pair goes: `PREFIX.pub`.
+pub fn public_path(prefix: &Path) -> PathBuf {
+    with_suffix(prefix, ".pub")
+}
+
+/// Writes a public key in SPKI PEM to a file that is not there yet.
+pub fn write_public(path: &Path, anchor: &Anchor) -> Result<(), PublisherError> {
+    files::create_key(path, &public_pem(anchor)?, PUBLIC_MODE)
+}
+
+/// A public key in SPKI PEM.
+pub fn public_pem(anchor: &Anchor) -> Result<String, PublisherError> {
+    let key = VerifyingKey::from_bytes(&anchor.key).ok();
+    let pem = key.and_then(|key| key.to_public_key_pem(LineEnding::LF).ok());
+    pem.ok_or(PublisherError::KeyEncoding)
 }
 
 fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {

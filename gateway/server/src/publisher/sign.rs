@@ -1,12 +1,12 @@
 //! From an image to a signed file.
 
 use sha2::{Digest, Sha256};
-use wire_manifest::{EncodeError, RELEASE_OVERHEAD_BYTES_MAX, Release, Text};
+use wire_manifest::{EncodeError, RELEASE_OVERHEAD_BYTES_MAX, Release, Text, TrustAnchors};
 
 use super::PublisherError;
 use super::identity::{class_id, vendor_id};
 use super::import::verify_import;
-use super::key::PrivateKey;
+use super::signer::Signer;
 
 /// What a publisher says of an image.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +32,7 @@ pub fn sign(
     statement: &Statement<'_>,
     image: &[u8],
     is_detached: bool,
-    key: &PrivateKey,
+    key: &dyn Signer,
 ) -> Result<Vec<u8>, PublisherError> {
     let vendor_id = vendor_id(statement.vendor);
     let release = Release {
@@ -48,12 +48,28 @@ pub fn sign(
         }),
         image: (!is_detached).then_some(image),
     };
-    let mut out = vec![0; RELEASE_OVERHEAD_BYTES_MAX + if is_detached { 0 } else { image.len() }];
-    let file = release
-        .encode(&mut out, key.key_id(), |bytes| key.sign(bytes))
-        .map_err(PublisherError::Sign)?;
-    verify_import(file, is_detached.then_some(image), &[key.anchor()]).map_err(PublisherError::SelfCheck)?;
-    let len = file.len();
+    let file = encode(&release, key)?;
+    let anchors = [key.anchor()];
+    verify_import(&file, is_detached.then_some(image), &TrustAnchors::new(&anchors))
+        .map_err(PublisherError::SelfCheck)?;
+    Ok(file)
+}
+
+/// The signed file of a release.
+pub(super) fn encode(release: &Release<'_>, key: &dyn Signer) -> Result<Vec<u8>, PublisherError> {
+    let mut out = vec![0; RELEASE_OVERHEAD_BYTES_MAX + release.image.map_or(0, <[u8]>::len)];
+    // The encoder asks a signature that cannot fail; a token's can.
+    let mut failed = None;
+    let encoded = release.encode(&mut out, key.key_id(), |bytes| {
+        key.sign(bytes).unwrap_or_else(|error| {
+            failed = Some(error);
+            [0; 64]
+        })
+    });
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let len = encoded.map_err(PublisherError::Sign)?.len();
     out.truncate(len);
     Ok(out)
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::RecoverError;
 use super::client::Client;
-use super::file::ReleaseFile;
+use super::file::{Content, ReleaseFile};
 use super::port::Port;
 use super::upload::{Found, Recovered, find, recover};
 
@@ -21,7 +21,7 @@ const LINE_OF_PROGRESS_PERCENT: u64 = 10;
 /// Bring an image to a device that cannot start any, over its serial line
 #[derive(Args, Clone, Debug)]
 pub struct DeviceRecoverArgs {
-    /// What `image sign` made
+    /// What `image sign` made, or `anchors sign`
     pub file: PathBuf,
     /// The device's line: /dev/ttyUSB0, COM3, tcp:HOST:PORT or unix:PATH
     #[arg(long, value_name = "LINE")]
@@ -40,7 +40,10 @@ struct Document<'a> {
     version: u32,
     /// Why the device was in recovery.
     state: &'a str,
-    sequence_number: u64,
+    /// Of the image; `null` with a set of trust anchors.
+    sequence_number: Option<u64>,
+    /// The number of the set of trust anchors; `null` with an image.
+    anchors: Option<u16>,
     file_bytes: usize,
     resumed_at_bytes: u32,
     sent_bytes: u64,
@@ -65,7 +68,7 @@ impl DeviceRecoverArgs {
             "found a device in recovery: {}",
             found.state.escape_debug()
         ))?;
-        found.takes(&release.manifest)?;
+        found.takes(&release.content)?;
         let recovered = recover(&mut client, &release, &mut |at| screen.show(at));
         screen.end()?;
         self.report(json, out, &release, &found, recovered?)
@@ -80,11 +83,16 @@ impl DeviceRecoverArgs {
         found: &Found,
         recovered: Recovered,
     ) -> io::Result<()> {
+        let (sequence_number, anchors) = match release.content {
+            Content::Image(manifest) => (Some(manifest.sequence_number), None),
+            Content::Anchors { number, .. } => (None, Some(number)),
+        };
         if json {
             let document = Document {
                 version: DOCUMENT_VERSION,
                 state: &found.state,
-                sequence_number: release.manifest.sequence_number,
+                sequence_number,
+                anchors,
                 file_bytes: release.bytes.len(),
                 resumed_at_bytes: recovered.resumed_at_bytes,
                 sent_bytes: recovered.sent_bytes,
@@ -98,11 +106,15 @@ impl DeviceRecoverArgs {
                 recovered.resumed_at_bytes
             )?;
         }
-        writeln!(
-            out,
-            "the device verified sequence {} and restarts",
-            release.manifest.sequence_number
-        )
+        match release.content {
+            Content::Image(manifest) => {
+                let sequence = manifest.sequence_number;
+                writeln!(out, "the device verified sequence {sequence} and restarts")
+            }
+            Content::Anchors { number, .. } => {
+                writeln!(out, "the device took set {number} of trust anchors and restarts")
+            }
+        }
     }
 }
 

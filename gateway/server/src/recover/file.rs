@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use wire_manifest::{ENVELOPE_BYTES_MAX, Envelope, IMAGE_BYTES_MAX, IMAGE_PAYLOAD, Manifest, sever_text};
+use wire_manifest::{
+    AnchorSet, ENVELOPE_BYTES_MAX, Envelope, IMAGE_BYTES_MAX, IMAGE_PAYLOAD, Manifest, sever_text,
+};
 
 use super::RecoverError;
 use crate::publisher::files;
@@ -16,10 +18,24 @@ const MAP_OF_THREE: u8 = 0xA3;
 /// What goes over the line.
 #[derive(Debug, Clone)]
 pub struct ReleaseFile {
-    /// The bytes: an envelope with its image in it.
+    /// The bytes: an envelope, of an image with that in it.
     pub bytes: Vec<u8>,
     /// What the publisher signed. The device verifies it; we only tell early what it would say.
-    pub manifest: Manifest,
+    pub content: Content,
+}
+
+/// What a signed file brings to a device.
+#[derive(Debug, Clone, Copy)]
+pub enum Content {
+    /// An image.
+    Image(Manifest),
+    /// A set of trust anchors: whom the device believes from then on.
+    Anchors {
+        /// Which of two is newer.
+        number: u16,
+        /// The one class that it is for.
+        class_id: Option<[u8; 16]>,
+    },
 }
 
 impl ReleaseFile {
@@ -42,6 +58,18 @@ impl ReleaseFile {
         };
         let envelope =
             Envelope::parse(&file).map_err(|error| not_a_release(format!("is no signed file: {error}")))?;
+        if let Some(set) = AnchorSet::read(envelope.manifest_bytes()) {
+            if detached.is_some() {
+                return Err(not_a_release(
+                    "is a set of trust anchors, which has no image".to_owned(),
+                ));
+            }
+            let content = Content::Anchors {
+                number: set.number,
+                class_id: set.class_id.try_into().ok(),
+            };
+            return Ok(Self { bytes: file, content });
+        }
         let manifest = envelope
             .interpret()
             .map_err(|error| not_a_release(format!("cannot be used: {error}")))?;
@@ -65,7 +93,10 @@ impl ReleaseFile {
                 integrate(&file, image).map_err(|error| not_a_release(format!("cannot be used: {error}")))?
             }
         };
-        Ok(Self { bytes, manifest })
+        Ok(Self {
+            bytes,
+            content: Content::Image(manifest),
+        })
     }
 }
 
@@ -86,7 +117,9 @@ fn integrate(file: &[u8], image: &[u8]) -> Result<Vec<u8>, wire_manifest::SeverE
 
 #[cfg(test)]
 mod tests {
-    use wire_manifest::{KeyId, RELEASE_OVERHEAD_BYTES_MAX, Release, ReleaseReader, Text};
+    use wire_manifest::{
+        KeyId, RELEASE_OVERHEAD_BYTES_MAX, Release, ReleaseReader, Roles, SetKey, Text, write_set,
+    };
 
     use super::*;
 
@@ -114,7 +147,10 @@ mod tests {
         let file = signed(b"the image", true);
         let release = ReleaseFile::of("f", file.clone(), None).unwrap();
         assert_eq!(release.bytes, file);
-        assert_eq!(release.manifest.sequence_number, 3);
+        let Content::Image(manifest) = release.content else {
+            panic!("{release:?}");
+        };
+        assert_eq!(manifest.sequence_number, 3);
     }
 
     #[test]
@@ -133,6 +169,25 @@ mod tests {
                 .integrated_payload(IMAGE_PAYLOAD),
             Some(&image[..])
         );
+    }
+
+    #[test]
+    fn a_set_of_trust_anchors_is_sent_as_it_is() {
+        let both = Roles::RELEASE.and(Roles::RECOVERY);
+        let mut buffer = [0; ENVELOPE_BYTES_MAX];
+        let mut keys = [SetKey::new(both, &[7; 32])];
+        let set = write_set(&mut buffer, 3, Some([2; 16]), u32::MAX, (1, 1), &mut keys).unwrap();
+        let file = ReleaseFile::of("f", set.to_vec(), None).unwrap();
+        assert_eq!(file.bytes, set);
+        assert!(matches!(
+            file.content,
+            Content::Anchors {
+                number: 3,
+                class_id: Some([2, ..])
+            }
+        ));
+        let with_image = ReleaseFile::of("f", set.to_vec(), Some(b"image"));
+        assert!(matches!(with_image, Err(RecoverError::NotARelease { .. })));
     }
 
     #[test]

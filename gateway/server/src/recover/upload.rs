@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use wire_manifest::Manifest;
 use wire_smp::{ErrorCode, RECOVERY_QUERY, RecoveryInfo, Request, Response, Upload};
 
 use super::RecoverError;
 use super::client::{Answer, Client};
-use super::file::ReleaseFile;
+use super::file::{Content, ReleaseFile};
 use crate::publisher::identity::uuid_text;
 
 /// The bootloader's name.
@@ -82,17 +81,33 @@ impl Found {
         }
     }
 
-    /// Whether the device would take this release. The signature only the device can judge: it knows whom it trusts.
+    /// Whether the device would take this file. The signature only the device can judge: it knows whom it trusts.
     ///
     /// # Errors
     /// [`RecoverError::Refused`] says why not.
-    pub fn takes(&self, manifest: &Manifest) -> Result<(), RecoverError> {
+    pub fn takes(&self, content: &Content) -> Result<(), RecoverError> {
         let refused = |problem, hint| Err(RecoverError::Refused { problem, hint });
         let Some((vendor, class)) = self.identity else {
             return refused(
                 "the device is not provisioned: it has no key to check a signature with".to_owned(),
                 "only its factory can help: it has to write identity and keys anew",
             );
+        };
+        let manifest = match content {
+            Content::Image(manifest) => manifest,
+            Content::Anchors { class_id, .. } => {
+                return match class_id {
+                    Some(other) if *other != class => refused(
+                        format!(
+                            "the set of trust anchors is for class {}, the device is of class {}",
+                            uuid_text(other),
+                            uuid_text(&class)
+                        ),
+                        "take the newest set that was signed for this device's class",
+                    ),
+                    _ => Ok(()),
+                };
+            }
         };
         if (manifest.vendor_id, manifest.class_id) != (vendor, class) {
             let problem = format!(

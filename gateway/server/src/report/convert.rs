@@ -1,15 +1,18 @@
 //! From the core's views to documents.
 
 use gateway_core::{
-    ArtefactRecord, BuildKey, Candidate, Contact, ContactView, Counters, DeferralView, DeviceView, GroupView,
-    ImageRecord, ImageView, LeftOut, LinkView, NeedView, NextStep, Stage, TransferView, UpdateRecord,
-    UpdateState, UpdateView, Verdict,
+    AnchorsView, ArtefactRecord, BuildKey, Candidate, Contact, ContactView, Counters, DeferralView,
+    DeviceView, GroupView, ImageRecord, ImageView, LeftOut, LinkView, NeedView, NextStep, Stage,
+    TransferView, UpdateRecord, UpdateState, UpdateView, Verdict,
 };
+use wire_manifest::Roles;
 
 use super::{
-    ArtefactRow, CandidateRow, ContactRow, DeferralRow, DeviceDetail, DeviceRow, GroupRow, HistoryRow,
-    ImageDetail, ImageRow, LeftOutRow, LinkRow, NeedRow, Step, TrafficRow, TransferRow, UpdateRow,
+    AnchorRow, AnchorsRow, ArtefactRow, CandidateRow, ContactRow, DeferralRow, DeviceDetail, DeviceRow,
+    GroupRow, HistoryRow, ImageDetail, ImageRow, LeftOutRow, LinkRow, NeedRow, Step, TrafficRow, TransferRow,
+    UpdateRow,
 };
+use crate::publisher::anchor_set::role_names;
 
 impl From<&ImageRecord> for ImageRow {
     fn from(image: &ImageRecord) -> ImageRow {
@@ -23,8 +26,49 @@ impl From<&ImageRecord> for ImageRow {
             image_version: image.version.clone(),
             description: image.description.clone(),
             key_id: wire_manifest::KeyId(image.key_id).to_string(),
+            signatures: signatures(&image.envelope),
+            distrusted: None,
             imported_unix_s: image.imported_unix_s,
             pinned: false,
+        }
+    }
+}
+
+impl From<&ImageView> for ImageRow {
+    fn from(view: &ImageView) -> ImageRow {
+        ImageRow {
+            pinned: view.is_pinned,
+            distrusted: view.distrusted.clone(),
+            ..(&view.image).into()
+        }
+    }
+}
+
+/// Whose signatures an envelope has, as they say.
+fn signatures(envelope: &[u8]) -> Vec<String> {
+    let envelope = wire_manifest::Envelope::parse(envelope).ok();
+    let signatures = envelope.iter().flat_map(wire_manifest::Envelope::signatures);
+    let ids = signatures.filter_map(|signature| signature.key_id());
+    ids.map(|id| id.to_string()).collect()
+}
+
+impl From<&AnchorsView> for AnchorsRow {
+    fn from(view: &AnchorsView) -> AnchorsRow {
+        let AnchorsView { record, content, .. } = view;
+        let key = |(roles, key): &(Roles, [u8; 32])| AnchorRow {
+            key_id: wire_manifest::KeyId::of(key).to_string(),
+            roles: role_names(*roles).map(str::to_owned).collect(),
+        };
+        AnchorsRow {
+            number: record.number,
+            class_id: record.class.map(|class| class.to_string()),
+            in_force: view.is_in_force,
+            release_min: content.release_min,
+            recovery_min: content.recovery_min,
+            sequence_max: content.sequence_max,
+            keys: content.keys.iter().map(key).collect(),
+            devices: view.devices,
+            imported_unix_s: record.imported_unix_s,
         }
     }
 }
@@ -45,10 +89,7 @@ impl From<&ArtefactRecord> for ArtefactRow {
 impl From<&ImageView> for ImageDetail {
     fn from(view: &ImageView) -> ImageDetail {
         ImageDetail {
-            image: ImageRow {
-                pinned: view.is_pinned,
-                ..(&view.image).into()
-            },
+            image: view.into(),
             artefacts: view.artefacts.iter().map(Into::into).collect(),
             building: view.building.iter().map(build_clause).collect(),
             failed: view
@@ -91,6 +132,7 @@ impl From<&DeviceView> for DeviceRow {
             label: view.label.as_ref().map(ToString::to_string),
             identity: (&view.identity).into(),
             claimed: view.device.claimed,
+            is_proven: view.is_proven,
             class_id: report
                 .map(|report| report.class)
                 .or(view.device.class)
@@ -100,6 +142,9 @@ impl From<&DeviceView> for DeviceRow {
             sequence_number: report.map(|report| report.sequence_number),
             on_trial: report.is_some_and(|report| report.on_trial),
             in_place_reach_bytes: report.and_then(|report| report.in_place).map(|reach| reach.0),
+            freshness: report.and_then(|report| report.freshness).map(Into::into),
+            anchors: report.and_then(|report| report.anchors),
+            anchors_waiting: report.and_then(|report| report.anchors_waiting),
             link: report.map(|report| report.link.to_string()),
             last_seen_unix_s: view.last_seen_unix_s,
             target: view.target.as_ref().map(|target| target.image.to_string()),
@@ -111,6 +156,7 @@ impl From<&DeviceView> for DeviceDetail {
     fn from(view: &DeviceView) -> DeviceDetail {
         DeviceDetail {
             device: view.into(),
+            trust: view.anchors.map(|stand| stand.to_string()),
             groups: view.groups.iter().map(ToString::to_string).collect(),
             target_by: view.target.as_ref().map(|target| target.by.to_string()),
             chain: view.chain.clone(),

@@ -18,6 +18,7 @@ fn schema() -> Value {
     add(
         &[
             "image import",
+            "anchors import",
             "device claim",
             "device forget",
             "device label",
@@ -34,6 +35,7 @@ fn schema() -> Value {
         ],
         generator.subschema_for::<Document<Done>>(),
     );
+    add(&["anchors list"], generator.subschema_for::<Document<Anchors>>());
     add(&["image list"], generator.subschema_for::<Document<Images>>());
     add(
         &["image show"],
@@ -42,6 +44,14 @@ fn schema() -> Value {
     add(
         &["device enrol", "device rotate"],
         generator.subschema_for::<Document<Enrolled>>(),
+    );
+    add(
+        &["device enrol --psk", "device rotate --psk"],
+        generator.subschema_for::<Document<EnrolledPsk>>(),
+    );
+    add(
+        &["device gateway-key"],
+        generator.subschema_for::<Document<GatewayKey>>(),
     );
     add(
         &["device import"],

@@ -5,6 +5,8 @@
 //!                     "deltagate.credential/1" ‖ kid: length 1, bytes ‖ device: length 1, bytes
 //!                     ‖ phase 1 ‖ until_unix_s 8 ‖ enrolled_unix_s 8                                   big-endian
 //! credential.phase    0 current, 1 leaving (until_unix_s says when), 2 next
+//! public_key.sealed   the x-coordinate, 32 bytes, sealed for "deltagate.public-key/1" ‖ device; no secret, but nobody's to alter
+//! own_key.sealed      the gateway's private key, 32 bytes, sealed for "deltagate.own-key/1"
 //! sealing.probe       nothing, sealed for "deltagate.sealing/1": tells whether a key is the right one
 //! device_name.kind    1 EUI, 2 IMEI, 3 serial number
 //! ```
@@ -12,13 +14,15 @@
 use std::path::Path;
 
 use gateway_core::{
-    Change, CredentialRecord, Credentials, DeviceName, IdentityChange, Kid, NameKind, Phase, Retirement,
+    Change, CredentialRecord, Credentials, DeviceName, IdentityChange, KeyState, Kid, NameKind, Phase,
+    PrivateKey, PublicKey, Retirement,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 use wire_checkin::DeviceId;
+use zeroize::Zeroizing;
 
-use super::StoreError;
 use super::load::{device_id, number, sound};
+use super::{StoreError, psk};
 use crate::sealing::{SealingError, SealingKey};
 
 /// Finds the key, or makes one when nothing is sealed yet, and sees that it is the one that was used.
@@ -27,7 +31,7 @@ pub(super) fn sealing_key(
     state_dir: &Path,
     credentials: Option<&Path>,
 ) -> Result<SealingKey, StoreError> {
-    let sealed: i64 = connection.query_row("SELECT count(*) FROM credential", [], |row| row.get(0))?;
+    let sealed: i64 = connection.query_row(SEALED_ROWS, [], |row| row.get(0))?;
     let sealed = usize::try_from(sealed).unwrap_or_default();
     let probe: Option<Vec<u8>> = connection
         .query_row("SELECT probe FROM sealing", [], |row| row.get(0))
@@ -48,8 +52,57 @@ pub(super) fn sealing_key(
     if !fits {
         let probe = key.seal(PROBE, &[])?;
         connection.execute("INSERT OR REPLACE INTO sealing VALUES (0, ?)", [probe])?;
+        // Nobody was enrolled under the gateway's own key either: it is made anew.
+        connection.execute("DELETE FROM own_key", [])?;
     }
+    make_own_key(connection, &key)?;
     Ok(key)
+}
+
+const SEALED_ROWS: &str = "SELECT (SELECT count(*) FROM credential) + (SELECT count(*) FROM psk)
+     + (SELECT count(*) FROM public_key)";
+
+/// Draws the gateway's own key, once.
+fn make_own_key(connection: &Connection, key: &SealingKey) -> Result<(), StoreError> {
+    let made: i64 = connection.query_row("SELECT count(*) FROM own_key", [], |row| row.get(0))?;
+    if made > 0 {
+        return Ok(());
+    }
+    let mut seed = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *seed).map_err(|_| SealingError::Random)?;
+    let own = PrivateKey::of_seed(&seed).map_err(|_| SealingError::Random)?;
+    let sealed = key.seal(OWN_KEY, own.expose())?;
+    connection.execute("INSERT INTO own_key VALUES (0, ?)", [sealed])?;
+    Ok(())
+}
+
+const OWN_KEY: &[u8] = b"deltagate.own-key/1";
+
+/// What a device's public key is sealed for.
+fn public_key_name(device: DeviceId) -> Vec<u8> {
+    [b"deltagate.public-key/1", device.as_bytes()].concat()
+}
+
+/// The gateway's own key, and those of devices.
+fn load_keys(connection: &Connection, key: &SealingKey) -> Result<Vec<IdentityChange>, StoreError> {
+    let mut all = Vec::new();
+    let altered = |what: String| StoreError::from(SealingError::Altered { what });
+    let sealed: Vec<u8> = connection.query_row("SELECT sealed FROM own_key", [], |row| row.get(0))?;
+    let own = key.open(OWN_KEY, &sealed);
+    let own = own.and_then(|own| PrivateKey::new(own.first_chunk()?).ok());
+    all.push(IdentityChange::OwnKey(
+        own.ok_or_else(|| altered("the gateway itself".to_owned()))?,
+    ));
+    let mut statement = connection.prepare("SELECT device, sealed FROM public_key")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let device = device_id(row, 0)?;
+        let opened = key.open(&public_key_name(device), &row.get::<_, Vec<u8>>(1)?);
+        let public = opened.and_then(|x| PublicKey::read(&x).ok());
+        let public = public.ok_or_else(|| altered(format!("device {device}")))?;
+        all.push(IdentityChange::PublicKey(device, public));
+    }
+    Ok(all)
 }
 
 const PROBE: &[u8] = b"deltagate.sealing/1";
@@ -81,6 +134,10 @@ pub(super) fn apply(
             )
         }
         IdentityChange::Destroyed(kid) => {
+            run(
+                "UPDATE key_state SET renewed = NULL WHERE kid = ?",
+                params![kid.as_bytes()],
+            )?;
             run("DELETE FROM credential WHERE kid = ?", params![kid.as_bytes()])
         }
         IdentityChange::Named(device, name) => run(
@@ -99,20 +156,51 @@ pub(super) fn apply(
                 retirement.successor.as_ref().map(DeviceId::as_bytes)
             ],
         ),
+        IdentityChange::KeyState(kid, state) => run(
+            "INSERT OR REPLACE INTO key_state VALUES (?, ?, ?, ?)",
+            params![
+                kid.as_bytes(),
+                state.reserved.cast_signed(),
+                state.used_unix_s.map(u64::cast_signed),
+                state.renewed
+            ],
+        ),
+        IdentityChange::PublicKey(device, public) => {
+            let sealed = key.seal(&public_key_name(*device), public.as_bytes())?;
+            run(
+                "INSERT OR REPLACE INTO public_key VALUES (?, ?)",
+                params![device.as_bytes(), sealed],
+            )
+        }
+        IdentityChange::PublicKeyRemoved(device) => run(
+            "DELETE FROM public_key WHERE device = ?",
+            params![device.as_bytes()],
+        ),
+        IdentityChange::OwnKey(own) => {
+            let sealed = key.seal(OWN_KEY, own.expose())?;
+            run("INSERT OR REPLACE INTO own_key VALUES (0, ?)", params![sealed])
+        }
         IdentityChange::Unretired(device) => {
             run("DELETE FROM retired WHERE device = ?", params![device.as_bytes()])
+        }
+        IdentityChange::Psk(record) => psk::write(connection, key, record),
+        IdentityChange::PskDestroyed(identity) => {
+            run("DELETE FROM psk WHERE identity = ?", params![identity.as_bytes()])
         }
     }
 }
 
 /// Whether what a change removes must not be readable afterwards.
 pub(super) fn destroys(change: &Change) -> bool {
-    matches!(change, Change::Identity(IdentityChange::Destroyed(_)))
+    matches!(
+        change,
+        Change::Identity(IdentityChange::Destroyed(_) | IdentityChange::PskDestroyed(_))
+    )
 }
 
 /// Every row.
 pub(super) fn load(connection: &Connection, key: &SealingKey) -> Result<Vec<Change>, StoreError> {
-    let mut all = Vec::new();
+    let mut all = load_keys(connection, key)?;
     let mut statement = connection
         .prepare("SELECT kid, device, phase, until_unix_s, enrolled_unix_s, sealed FROM credential")?;
     let mut rows = statement.query([])?;
@@ -160,10 +248,24 @@ pub(super) fn load(connection: &Connection, key: &SealingKey) -> Result<Vec<Chan
     for row in retired {
         all.push(row?);
     }
+    let mut statement = connection.prepare("SELECT kid, reserved, used_unix_s, renewed FROM key_state")?;
+    let states = statement.query_map([], |row| {
+        let kid = sound(0, Kid::new(&row.get::<_, Vec<u8>>(0)?))?;
+        let state = KeyState {
+            reserved: number(row, 1)?,
+            used_unix_s: row.get::<_, Option<i64>>(2)?.map(i64::cast_unsigned),
+            renewed: row.get(3)?,
+        };
+        Ok(IdentityChange::KeyState(kid, state))
+    })?;
+    for row in states {
+        all.push(row?);
+    }
+    all.extend(psk::load(connection, key)?);
     Ok(all.into_iter().map(Change::Identity).collect())
 }
 
-fn phase_columns(phase: Phase) -> (u8, Option<u64>) {
+pub(super) fn phase_columns(phase: Phase) -> (u8, Option<u64>) {
     match phase {
         Phase::Current => (0, None),
         Phase::Leaving { until_unix_s } => (1, Some(until_unix_s)),
@@ -171,7 +273,7 @@ fn phase_columns(phase: Phase) -> (u8, Option<u64>) {
     }
 }
 
-fn phase(code: u8, until: Option<u64>) -> Option<Phase> {
+pub(super) fn phase(code: u8, until: Option<u64>) -> Option<Phase> {
     match (code, until) {
         (0, None) => Some(Phase::Current),
         (1, Some(until_unix_s)) => Some(Phase::Leaving { until_unix_s }),

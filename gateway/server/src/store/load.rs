@@ -2,14 +2,15 @@
 //! would withhold or offer the wrong thing.
 
 use gateway_core::{
-    AirTime, ArtefactDigest, ArtefactRecord, Assignment, Bytes, Change, ClassId, Counters, DeviceRecord,
-    DeviceReport, GroupName, ImageDigest, ImageRecord, Label, LinkEvents, LinkName, Offer, OfferPath,
-    Progress, Terms, Traffic, UpdateRecord, UpdateState, VendorId,
+    AirTime, AnchorsRecord, ArtefactDigest, ArtefactRecord, Assignment, Bytes, Change, ClassId, Counters,
+    DeviceRecord, DeviceReport, GroupName, ImageDigest, ImageRecord, Label, LinkEvents, LinkName, Offer,
+    OfferPath, Progress, Terms, Traffic, UpdateRecord, UpdateState, VendorId,
 };
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
 use wire_checkin::{
-    Deferral, DeferralReason, DeferralStage, DeviceId, DigestPrefix, Format, Formats, Outcome, Severity,
+    Deferral, DeferralReason, DeferralStage, DeviceId, DigestPrefix, Format, Formats, Freshness, Outcome,
+    Severity,
 };
 
 use super::key::{build_key, selector};
@@ -24,10 +25,13 @@ pub(super) fn load_all(connection: &Connection) -> rusqlite::Result<Vec<Change>>
         }
         Ok(())
     };
+    // First, so that each image is judged once.
+    read("SELECT * FROM anchors", anchors)?;
     read("SELECT * FROM image ORDER BY imported_unix_s, digest", image)?;
     read("SELECT image FROM pin", |row| {
         Ok(Change::Pinned(ImageDigest(row.get(0)?)))
     })?;
+    read("SELECT * FROM statement", super::statement::load)?;
     read("SELECT * FROM artefact", artefact)?;
     read(
         "SELECT device.id, device.claimed, device.class, report.* FROM device LEFT JOIN report ON report.device = id",
@@ -57,6 +61,12 @@ pub(super) fn load_all(connection: &Connection) -> rusqlite::Result<Vec<Change>>
     read("SELECT * FROM link_traffic", link_traffic)?;
     read("SELECT * FROM device_traffic", device_traffic)?;
     Ok(all)
+}
+
+fn anchors(row: &Row<'_>) -> rusqlite::Result<Change> {
+    let set = AnchorsRecord::read(&row.get::<_, Vec<u8>>(2)?, number(row, 3)?);
+    let set = set.filter(|set| row.get(1).is_ok_and(|number: u16| number == set.number));
+    Ok(Change::Anchors(sound(2, set)?))
 }
 
 fn image(row: &Row<'_>) -> rusqlite::Result<Change> {
@@ -124,6 +134,12 @@ fn report(row: &Row<'_>) -> rusqlite::Result<DeviceReport> {
         link: LinkName(row.get(16)?),
         deferral: deferral(row)?,
         in_place: bytes(row, 20)?,
+        freshness: match row.get::<_, Option<i64>>("freshness")? {
+            Some(code) => Some(Freshness::from_code(sound(21, u32::try_from(code).ok())?)),
+            None => None,
+        },
+        anchors: row.get("anchors")?,
+        anchors_waiting: row.get("anchors_waiting")?,
     })
 }
 

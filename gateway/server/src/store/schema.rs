@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// Step `n` takes a database from version `n` to `n + 1`.
-const MIGRATIONS: [&str; 9] = [V1, V2, V3, V4, V5, V6, V7, V8, V9];
+const MIGRATIONS: [&str; 15] = [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12, V13, V14, V15];
 
 /// Brings a database to this program's version, all or nothing.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
@@ -157,4 +157,48 @@ CREATE TABLE device_name (
     device BLOB NOT NULL, kind INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (device, kind)
 ) STRICT;
 CREATE TABLE retired (device BLOB PRIMARY KEY, at_unix_s INTEGER NOT NULL, successor BLOB) STRICT;
+";
+
+/// Of each key the numbers that may have been used under it, and since when a device proves that it has it.
+const V10: &str = "
+CREATE TABLE key_state (kid BLOB PRIMARY KEY, reserved INTEGER NOT NULL, used_unix_s INTEGER) STRICT;
+";
+
+/// Keys of DTLS: see `psk.rs`. Secrets are sealed.
+const V11: &str = "
+CREATE TABLE psk (
+    identity BLOB PRIMARY KEY, device BLOB NOT NULL, phase INTEGER NOT NULL, until_unix_s INTEGER,
+    enrolled_unix_s INTEGER NOT NULL, used_unix_s INTEGER, sealed BLOB NOT NULL
+) STRICT;
+";
+
+/// Public keys of devices, and the one key of the gateway itself. Both are sealed: see `identity.rs`.
+const V12: &str = "
+CREATE TABLE public_key (device BLOB PRIMARY KEY, sealed BLOB NOT NULL) STRICT;
+CREATE TABLE own_key (id INTEGER PRIMARY KEY CHECK (id = 0), sealed BLOB NOT NULL) STRICT;
+";
+
+/// The ID Context of keys that a device made anew, 16 bytes: it takes the place of the credentials' own.
+const V13: &str = "
+ALTER TABLE key_state ADD COLUMN renewed BLOB;
+";
+
+/// What publishers state to be the latest of a class, see `statement.rs`; and what a device says of that: 4 times the number of the
+/// statement it heard, 2 if it is behind, 1 if that is stale.
+const V14: &str = "
+CREATE TABLE statement (
+    vendor BLOB NOT NULL, class BLOB NOT NULL, signed BLOB NOT NULL, key_id BLOB NOT NULL,
+    imported_unix_s INTEGER NOT NULL, PRIMARY KEY (vendor, class)
+) STRICT;
+ALTER TABLE report ADD COLUMN freshness INTEGER;
+";
+
+/// Sets of trust anchors, a class of no bytes for every class; and which one a device has.
+const V15: &str = "
+CREATE TABLE anchors (
+    class BLOB NOT NULL, number INTEGER NOT NULL, envelope BLOB NOT NULL, imported_unix_s INTEGER NOT NULL,
+    PRIMARY KEY (class, number)
+) STRICT;
+ALTER TABLE report ADD COLUMN anchors INTEGER;
+ALTER TABLE report ADD COLUMN anchors_waiting INTEGER;
 ";

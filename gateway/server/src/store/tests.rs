@@ -1,14 +1,20 @@
+mod identity;
+
 use super::*;
 use crate::audit::{AuditRow, Check};
 use gateway_core::{
-    AirTime, ArtefactDigest, ArtefactRecord, Assignment, BuildFormats, BuildKey, Bytes, ClassId, Counters,
-    CredentialRecord, Credentials, DeviceName, DeviceRecord, DeviceReport, GroupName, IdentityChange,
-    ImageDigest, ImageRecord, Kid, Label, LinkEvents, LinkName, NameKind, Octets, Offer, OfferPath, Phase,
-    Progress, Retirement, Secret, Selector, Terms, Traffic, UpdateRecord, UpdateState, VendorId,
+    AirTime, AnchorsRecord, ArtefactDigest, ArtefactRecord, Assignment, BuildFormats, BuildKey, Bytes,
+    ClassId, Counters, DeviceName, DeviceRecord, DeviceReport, GroupName, IdentityChange, ImageDigest,
+    ImageRecord, KeyState, Label, LinkEvents, LinkName, NameKind, Offer, OfferPath, Phase, PrivateKey,
+    Progress, Retirement, Selector, StatementRecord, Terms, Traffic, UpdateRecord, UpdateState, VendorId,
 };
 use wire_checkin::{
-    Deferral, DeferralReason, DeferralStage, DeviceId, DigestPrefix, Format, Formats, Outcome, Severity,
+    Deferral, DeferralReason, DeferralStage, DeviceId, DigestPrefix, Format, Formats, Freshness, Outcome,
+    Severity,
 };
+use wire_manifest::{Latest, Roles, SetKey, SignedLatest, write_set};
+
+use identity::{credentials, kid, psk};
 
 const IMAGE: ImageDigest = ImageDigest([1; 32]);
 const OTHER: ImageDigest = ImageDigest([2; 32]);
@@ -52,6 +58,13 @@ fn counters(from: u64) -> Counters {
     }
 }
 
+fn anchors(class: Option<ClassId>, number: u16) -> AnchorsRecord {
+    let mut keys = [SetKey::new(Roles::RELEASE.and(Roles::RECOVERY), &[7; 32])];
+    let (mut out, class) = ([0; 512], class.map(|class| class.0));
+    let envelope = write_set(&mut out, number, class, 99, (1, 1), &mut keys).unwrap();
+    AnchorsRecord::read(envelope, 7).unwrap()
+}
+
 fn report() -> DeviceReport {
     DeviceReport {
         class: ClassId([3; 16]),
@@ -72,6 +85,13 @@ fn report() -> DeviceReport {
             seconds: u32::MAX,
         }),
         in_place: Some(Bytes(16_384)),
+        freshness: Some(Freshness {
+            number: 3,
+            is_stale: true,
+            is_behind: false,
+        }),
+        anchors: Some(2),
+        anchors_waiting: Some(300),
         link: LinkName("nb-iot".into()),
     }
 }
@@ -132,6 +152,8 @@ fn rows() -> Vec<Change> {
     vec![
         Change::Image(image()),
         Change::Pinned(IMAGE),
+        Change::Anchors(anchors(Some(ClassId([3; 16])), 2)),
+        Change::Anchors(anchors(None, 1)),
         Change::Artefact(ArtefactRecord {
             digest: ArtefactDigest([5; 32]),
             target: IMAGE,
@@ -151,6 +173,21 @@ fn rows() -> Vec<Change> {
             decoder_memory: Bytes(0),
             in_place: None,
             built_unix_s: 5,
+        }),
+        Change::Statement(StatementRecord {
+            vendor: VendorId([4; 16]),
+            class: ClassId([3; 16]),
+            signed: SignedLatest {
+                latest: Latest {
+                    number: 3,
+                    sequence: 7,
+                    issued_s: u32::MAX,
+                    valid_s: 86_400,
+                },
+                signature: [5; 64],
+            },
+            key_id: [6; 8],
+            imported_unix_s: 7,
         }),
         Change::Device(silent),
         Change::Device(heard),
@@ -215,6 +252,20 @@ fn rows() -> Vec<Change> {
         },
         credentials(1, Phase::Leaving { until_unix_s: 9 }),
         credentials(2, Phase::Next),
+        psk(1, Phase::Leaving { until_unix_s: 9 }),
+        psk(2, Phase::Next),
+        Change::Identity(IdentityChange::KeyState(
+            kid(1),
+            KeyState {
+                reserved: 128,
+                used_unix_s: Some(7),
+                renewed: Some([5; 16]),
+            },
+        )),
+        Change::Identity(IdentityChange::PublicKey(
+            device(),
+            *PrivateKey::of_seed(&[5; 32]).unwrap().public(),
+        )),
         Change::Identity(IdentityChange::Named(
             device(),
             DeviceName::new(NameKind::Serial, "A-1").unwrap(),
@@ -229,150 +280,21 @@ fn rows() -> Vec<Change> {
     ]
 }
 
-fn kid(number: u8) -> Kid {
-    Kid::new(&[0, number]).unwrap()
-}
-
-fn credentials(number: u8, phase: Phase) -> Change {
-    Change::Identity(IdentityChange::Credentials(CredentialRecord {
-        device: device(),
-        credentials: Credentials {
-            kid: kid(number),
-            gateway_id: Octets::EMPTY,
-            secret: Secret::new(&[0xA0 | number; 16]),
-            salt: Octets::new(&[3; 8]).unwrap(),
-            id_context: Octets::EMPTY,
-        },
-        phase,
-        enrolled_unix_s: 3,
-    }))
-}
-
-/// Printing a secret says nothing of it, so comparing what is printed is not enough.
-#[tokio::test]
-async fn secrets_come_back_as_they_were() {
-    let temp = tempfile::tempdir().unwrap();
-    let loaded = after_restart(&temp.path().join("db"), rows()).await;
-    for number in [1, 2] {
-        let found = loaded.iter().any(|change| {
-            rows()
-                .iter()
-                .any(|row| row == change && matches!(row, Change::Identity(IdentityChange::Credentials(record)) if record.credentials.kid == kid(number)))
-        });
-        assert!(found, "{number}");
-    }
-}
-
-fn key_file(path: &Path) -> PathBuf {
-    SealingKey::path_in(path.parent().unwrap())
-}
-
-#[tokio::test]
-async fn a_key_that_is_wrong_or_gone_stops_the_start_and_destroys_nothing() {
-    let temp = tempfile::tempdir().unwrap();
-    let path = temp.path().join("db");
-    after_restart(&path, rows()).await;
-    let right = std::fs::read(key_file(&path)).unwrap();
-
-    std::fs::remove_file(key_file(&path)).unwrap();
-    let lost = Store::open(&path, None).unwrap_err();
-    assert!(
-        matches!(&lost, StoreError::Sealing(SealingError::Lost { sealed: 2, .. })),
-        "{lost:?}"
-    );
-    assert!(!key_file(&path).exists());
-
-    SealingKey::create(temp.path()).unwrap();
-    let wrong = Store::open(&path, None).unwrap_err();
-    assert!(
-        matches!(&wrong, StoreError::Sealing(SealingError::Wrong { sealed: 2, .. })),
-        "{wrong:?}"
-    );
-
-    std::fs::write(key_file(&path), right).unwrap();
-    let (_store, loaded) = Store::open(&path, None).unwrap();
-    assert_eq!(sorted(loaded), sorted(rows()));
-}
-
-/// With nothing sealed, another key is as good.
-#[tokio::test]
-async fn a_key_that_nothing_is_sealed_with_may_go() {
-    let temp = tempfile::tempdir().unwrap();
-    let path = temp.path().join("db");
-    drop(Store::open(&path, None).unwrap());
-    for _ in 0..2 {
-        std::fs::remove_file(key_file(&path)).unwrap();
-        drop(Store::open(&path, None).unwrap());
-    }
-    let row = vec![credentials(1, Phase::Current)];
-    assert_eq!(after_restart(&path, row.clone()).await, row);
-}
-
-#[tokio::test]
-async fn what_is_sealed_opens_in_its_own_row_only() {
-    for touch in [
-        "UPDATE credential SET sealed = (SELECT sealed FROM credential WHERE kid = x'0002') WHERE kid = x'0001'",
-        "UPDATE credential SET device = x'01' WHERE kid = x'0001'",
-        "UPDATE credential SET kid = x'0003' WHERE kid = x'0001'",
-        "UPDATE credential SET phase = 0, until_unix_s = NULL WHERE kid = x'0001'",
-        "UPDATE credential SET until_unix_s = 10 WHERE kid = x'0001'",
-        "UPDATE credential SET enrolled_unix_s = 4 WHERE kid = x'0002'",
-    ] {
-        let temp = tempfile::tempdir().unwrap();
-        let path = temp.path().join("db");
-        after_restart(&path, rows()).await;
-        let connection = Connection::open(&path).unwrap();
-        assert_eq!(connection.execute(touch, []).unwrap(), 1, "{touch}");
-        drop(connection);
-        let refused = Store::open(&path, None).unwrap_err();
-        assert!(
-            matches!(&refused, StoreError::Sealing(SealingError::Altered { .. })),
-            "{touch}: {refused:?}"
-        );
-    }
-}
-
-/// Neither the secret nor what it was sealed as is left in any file of the database.
-#[tokio::test]
-async fn destroyed_credentials_leave_no_trace() {
-    let temp = tempfile::tempdir().unwrap();
-    let path = temp.path().join("db");
-    let (store, _) = Store::open(&path, None).unwrap();
-    store
-        .commit(vec![credentials(1, Phase::Current)], Vec::new())
-        .await
-        .unwrap();
-    let sealed: Vec<u8> = Connection::open(&path)
-        .unwrap()
-        .query_row("SELECT sealed FROM credential", [], |row| row.get(0))
-        .unwrap();
-    let holds = |what: &[u8]| {
-        let files = std::fs::read_dir(temp.path()).unwrap();
-        files
-            .filter(|file| {
-                let bytes = std::fs::read(file.as_ref().unwrap().path()).unwrap();
-                bytes.windows(what.len()).any(|window| window == what)
-            })
-            .count()
-    };
-    assert_ne!(holds(&sealed[25..]), 0);
-    assert_eq!(holds(&[0xA1; 16]), 0);
-    store
-        .commit(
-            vec![Change::Identity(IdentityChange::Destroyed(kid(1)))],
-            Vec::new(),
-        )
-        .await
-        .unwrap();
-    assert_eq!(holds(&sealed[25..]), 0);
-}
-
 /// Commits, closes, and opens again.
 async fn after_restart(path: &Path, changes: Vec<Change>) -> Vec<Change> {
     let (store, _) = Store::open(path, None).unwrap();
     store.commit(changes, Vec::new()).await.unwrap();
     drop(store);
-    Store::open(path, None).unwrap().1
+    reopened(path)
+}
+
+/// What a database holds, but for the gateway's own key, which is always there.
+fn reopened(path: &Path) -> Vec<Change> {
+    let (_store, mut loaded) = Store::open(path, None).unwrap();
+    let is_own_key = |change: &Change| matches!(change, Change::Identity(IdentityChange::OwnKey(_)));
+    assert_eq!(loaded.iter().filter(|change| is_own_key(change)).count(), 1);
+    loaded.retain(|change| !is_own_key(change));
+    loaded
 }
 
 fn sorted(mut changes: Vec<Change>) -> Vec<String> {
@@ -424,6 +346,9 @@ async fn a_database_of_the_first_version_is_taken_over() {
         report: Some(DeviceReport {
             deferral: None,
             in_place: None,
+            freshness: None,
+            anchors: None,
+            anchors_waiting: None,
             ..report()
         }),
     };
@@ -453,6 +378,8 @@ async fn removals_leave_nothing_behind() {
     let db = temp.path().join("db");
     let removals = vec![
         Change::OfferWithdrawn(path()),
+        Change::AnchorsRemoved(None, 1),
+        Change::AnchorsRemoved(Some(ClassId([3; 16])), 2),
         Change::Resumed,
         Change::UpdateForgotten(device(), IMAGE),
         Change::UpdateForgotten(device(), OTHER),
@@ -461,6 +388,13 @@ async fn removals_leave_nothing_behind() {
         Change::BuildReleased(BuildKey { base: None, ..key() }),
         Change::Identity(IdentityChange::Destroyed(kid(1))),
         Change::Identity(IdentityChange::Destroyed(kid(2))),
+        Change::Identity(IdentityChange::PskDestroyed(
+            gateway_core::PskIdentity::new(b"d\x01").unwrap(),
+        )),
+        Change::Identity(IdentityChange::PskDestroyed(
+            gateway_core::PskIdentity::new(b"d\x02").unwrap(),
+        )),
+        Change::Identity(IdentityChange::PublicKeyRemoved(device())),
         Change::DeviceForgotten(device()),
         Change::DeviceForgotten(DeviceId::new(&[1]).unwrap()),
         Change::GroupRemoved(group()),
@@ -481,7 +415,20 @@ async fn removals_leave_nothing_behind() {
     after_restart(&db, rows()).await;
     let left = after_restart(&db, removals).await;
     let expected = rows().into_iter();
-    let expected = expected.filter(|change| matches!(change, Change::LinkCounters { .. }));
+    // Numbers that were used under a key stay used, should it ever come back; keys that were made anew of it do not. The newest statement stays, or an old
+    // one would be news.
+    let stays = |change: Change| match change {
+        Change::Identity(IdentityChange::KeyState(kid, state)) => {
+            let state = KeyState {
+                renewed: None,
+                ..state
+            };
+            Some(Change::Identity(IdentityChange::KeyState(kid, state)))
+        }
+        kept @ (Change::LinkCounters { .. } | Change::Statement(_)) => Some(kept),
+        _ => None,
+    };
+    let expected = expected.filter_map(stays);
     assert_eq!(sorted(left), sorted(expected.collect()));
 }
 

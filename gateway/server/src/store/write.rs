@@ -1,14 +1,14 @@
 //! From a [`Change`] to rows. Statements are prepared once per connection.
 
 use gateway_core::{
-    ArtefactRecord, Change, Counters, DeviceRecord, DeviceReport, ImageRecord, LinkEvents, UpdateRecord,
-    UpdateState,
+    ArtefactRecord, Change, ClassId, Counters, DeviceRecord, DeviceReport, ImageRecord, LinkEvents,
+    UpdateRecord, UpdateState,
 };
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::key::{build_key_bytes, selector_bytes};
-use super::{StoreError, identity};
+use super::{StoreError, identity, statement};
 use crate::sealing::SealingKey;
 
 /// Writes one change inside the caller's transaction.
@@ -25,8 +25,22 @@ fn apply_row(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
     match change {
         Change::Image(image) => db.image(image),
         Change::ImageRemoved(image) => db.run("DELETE FROM image WHERE digest = ?", [blob(&image.0)]),
+        Change::Anchors(set) => db.run(
+            "INSERT OR REPLACE INTO anchors VALUES (?, ?, ?, ?)",
+            [
+                scope(set.class),
+                number(set.number.into()),
+                blob(&set.envelope),
+                number(set.imported_unix_s),
+            ],
+        ),
+        Change::AnchorsRemoved(class, of) => db.run(
+            "DELETE FROM anchors WHERE class = ? AND number = ?",
+            [scope(*class), number((*of).into())],
+        ),
         Change::Pinned(image) => db.run("INSERT OR IGNORE INTO pin VALUES (?)", [blob(&image.0)]),
         Change::Unpinned(image) => db.run("DELETE FROM pin WHERE image = ?", [blob(&image.0)]),
+        Change::Statement(record) => statement::write(connection, record),
         Change::Artefact(artefact) => db.artefact(artefact),
         Change::ArtefactRemoved { target, base, digest } => db.run(
             "DELETE FROM artefact WHERE digest = ? AND target = ? AND base = ?",
@@ -207,6 +221,9 @@ const REPORT: Table = Table {
         "deferral_reason",
         "deferral_s",
         "in_place",
+        "freshness",
+        "anchors",
+        "anchors_waiting",
     ],
 };
 
@@ -360,6 +377,9 @@ impl Writer<'_> {
                 optional(deferral.map(|deferral| number(deferral.reason.code().into()))),
                 optional(deferral.map(|deferral| number(deferral.seconds.into()))),
                 optional(report.in_place.map(|reach| number(reach.0))),
+                optional(report.freshness.map(|said| number(said.code().into()))),
+                optional(report.anchors.map(|of| number(of.into()))),
+                optional(report.anchors_waiting.map(|of| number(of.into()))),
             ],
         )
     }
@@ -390,6 +410,11 @@ impl Writer<'_> {
             ],
         )
     }
+}
+
+/// Of no bytes for every class: a primary key must not hold NULL.
+fn scope(class: Option<ClassId>) -> Value {
+    blob(class.as_ref().map_or(&[], |class| &class.0))
 }
 
 fn counters(counters: &Counters) -> [Value; 6] {

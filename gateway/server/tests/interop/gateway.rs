@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use gateway_core::Credentials;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -26,12 +27,22 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Starts a gateway and imports one image, signed by the publisher whom it trusts.
+    /// Starts a gateway that is open to all and imports one image, signed by the publisher whom it trusts.
     pub(crate) fn serving(image: &[u8]) -> Gateway {
+        Gateway::configured(image, "access = \"open\"\n")
+    }
+
+    /// The same, which serves devices with a key only.
+    pub(crate) fn protected(image: &[u8]) -> Gateway {
+        Gateway::configured(image, "")
+    }
+
+    fn configured(image: &[u8], access: &str) -> Gateway {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let at = directory.path();
         fs::write(at.join("image.bin"), image).expect("the image can be written");
-        fs::write(at.join("gateway.toml"), CONFIGURATION).expect("the configuration can be written");
+        let configuration = format!("{CONFIGURATION}{access}");
+        fs::write(at.join("gateway.toml"), configuration).expect("the configuration can be written");
         succeed(at, "key generate --out publisher");
         succeed(
             at,
@@ -72,6 +83,15 @@ impl Gateway {
                 panic!("the gateway announced {line:?}, not where it listens; its log: {log}")
             }
         }
+    }
+
+    /// Gives a device a key, and what would be brought onto it.
+    pub(crate) fn enrol(&self, device: &str) -> Credentials {
+        let at = self.directory.path();
+        let enrol = format!("device enrol {device} --out device.dgc --config gateway.toml");
+        succeed(at, &enrol);
+        let record = fs::read(at.join("device.dgc")).expect("the record was written");
+        Credentials::decode(&record).expect("the record is one")
     }
 
     /// The URI of an image, imported or not: its digest's first 16 hex digits.

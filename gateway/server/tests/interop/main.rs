@@ -1,4 +1,4 @@
-//! Two CoAP clients that nobody here wrote fetch an image from a running gateway, at every block size.
+//! Two CoAP clients that nobody here wrote fetch an image from a running gateway, at every block size; one of them also under a key.
 //!
 //! `coap-client-notls` is libcoap's (Debian package `libcoap3-bin`), aiocoap comes from `scripts/interop-tools`. A missing
 //! client fails the test that needs it. libcoap's client exits 0 even when it got nothing or something else, so
@@ -7,7 +7,7 @@
 mod clients;
 mod gateway;
 
-use clients::{Client, Failed};
+use clients::{Client, Failed, Protected};
 use gateway::{Gateway, sha256};
 
 /// More than 16 blocks of 1024 bytes, and a last block that is full at none of the sizes.
@@ -45,6 +45,26 @@ fn libcoap_gets_block_numbers_past_4095() {
 #[test]
 fn aiocoap_gets_block_numbers_past_4095() {
     fetch_at(Client::Aiocoap, LONG_IMAGE_BYTES, &[Some(16)]);
+}
+
+/// Where nobody without a key is served: a device with one, on OSCORE that nobody here wrote. How far it counted lies in files, so the
+/// fetches are one device's that was started anew each time.
+#[test]
+fn aiocoap_gets_the_image_under_its_key_and_nobody_without() {
+    let image = scrambled(IMAGE_BYTES);
+    let gateway = Gateway::protected(&image);
+    let uri = gateway.image_uri(&image);
+    for client in [Client::Libcoap, Client::Aiocoap] {
+        let Failed { complaint } = client.fetch(&uri, Some(64)).unwrap_err();
+        assert!(complaint.contains("4.01"), "{client:?} says: {complaint}");
+    }
+    let device = Protected::with(&gateway.enrol("525400000001"));
+    for block_size in [Some(64), Some(1_024), None] {
+        let fetched = device.fetch(&uri, block_size);
+        let fetched =
+            fetched.unwrap_or_else(|Failed { complaint }| panic!("nothing at {block_size:?}: {complaint}"));
+        assert_eq!(sha256(&fetched), sha256(&image), "at block size {block_size:?}");
+    }
 }
 
 #[test]

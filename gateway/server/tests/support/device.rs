@@ -35,6 +35,8 @@ pub(crate) struct Reply {
 pub(crate) struct Told {
     pub(crate) job: Option<Job>,
     pub(crate) envelope: Option<Vec<u8>>,
+    pub(crate) statement: Option<Vec<u8>>,
+    pub(crate) anchors: Option<Vec<u8>>,
     pub(crate) next_check_in_s: u32,
 }
 
@@ -79,6 +81,9 @@ impl Device {
             on_trial: false,
             deferral: None,
             in_place_reach_bytes: None,
+            anchors: None,
+            anchors_waiting: None,
+            freshness: None,
         };
         Device {
             socket,
@@ -105,6 +110,8 @@ impl Device {
         Told {
             job: answer.job,
             envelope: answer.envelope.map(<[u8]>::to_vec),
+            statement: answer.statement.map(<[u8]>::to_vec),
+            anchors: answer.anchors.map(<[u8]>::to_vec),
             next_check_in_s: answer.next_check_in_s,
         }
     }

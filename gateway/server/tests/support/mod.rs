@@ -73,8 +73,18 @@ impl Site {
         self.path().join("state")
     }
 
-    /// Writes gateway.toml. Relative paths show that they start at the file.
+    /// Writes gateway.toml. Relative paths show that they start at the file. It is open where nothing else is said: what most
+    /// tests are about has nothing to do with keys.
     pub(crate) fn configure(&self, listen: &str, more: &str) {
+        let open = match more.contains("access = ") {
+            true => "",
+            false => "access = \"open\"\n",
+        };
+        self.configure_exactly(listen, &format!("{open}{more}"));
+    }
+
+    /// The same, with nothing added.
+    pub(crate) fn configure_exactly(&self, listen: &str, more: &str) {
         let text =
             format!("listen = \"{listen}\"\nstate_dir = \"state\"\ntrust = [\"publisher.pub\"]\n{more}");
         fs::write(self.path().join("gateway.toml"), text).unwrap();

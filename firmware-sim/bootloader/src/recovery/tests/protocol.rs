@@ -8,13 +8,15 @@ use super::*;
 fn the_small_requests_are_answered() {
     let flash = RefCell::new(device());
     let mut client = Client::new(&flash);
-    let body = client.ask(&Request::Echo { text: "hello" });
+    let body = client.ask(&Request::Echo { text: b"hello" });
     assert_eq!(
         Response::parse(Command::ECHO, &body),
         Some(Response::Echo("hello"))
     );
     let long = "x".repeat(600);
-    let body = client.ask(&Request::Echo { text: &long });
+    let body = client.ask(&Request::Echo {
+        text: long.as_bytes(),
+    });
     let too_long = Response::Refused {
         code: ErrorCode::TooLong,
         reason: "",
@@ -36,7 +38,7 @@ fn the_small_requests_are_answered() {
     assert_eq!(info.state, "no slot holds a valid image");
     assert_eq!((info.identity, info.confirmed), (Some((VENDOR, CLASS)), Some(5)));
     assert_eq!(info.room_bytes, LAYOUT.image_capacity_bytes());
-    let body = client.ask(&Request::Bootloader { query: Some("mode") });
+    let body = client.ask(&Request::Bootloader { query: Some(b"mode") });
     assert!(matches!(
         Response::parse(Command::BOOTLOADER, &body),
         Some(Response::Refused {

@@ -6,7 +6,9 @@ use clap::Parser;
 use super::*;
 use crate::publisher::import::ImportError;
 use crate::publisher::inspect::hex;
+use crate::publisher::key::PrivateKey;
 use crate::publisher::{load_anchors, verify_import};
+use wire_manifest::TrustAnchors;
 
 #[derive(Parser)]
 enum Commands {
@@ -45,7 +47,12 @@ fn signed() -> tempfile::TempDir {
 fn what_is_signed_here_is_imported_by_a_gateway() {
     let dir = signed();
     let anchors = load_anchors(&[dir.path().join("p.pub")]).unwrap();
-    let image = verify_import(&fs::read(dir.path().join("fw.suit")).unwrap(), None, &anchors).unwrap();
+    let image = verify_import(
+        &fs::read(dir.path().join("fw.suit")).unwrap(),
+        None,
+        &TrustAnchors::new(&anchors),
+    )
+    .unwrap();
     assert_eq!(image.image, b"firmware bytes");
     assert_eq!(image.manifest.sequence_number, 7);
     assert_eq!(

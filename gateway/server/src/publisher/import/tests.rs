@@ -1,6 +1,6 @@
 use ed25519_dalek::{Signer, SigningKey};
 use sha2::{Digest, Sha256};
-use wire_manifest::{KeyId, Release, Text};
+use wire_manifest::{Anchor, KeyId, Release, Text};
 
 use super::*;
 
@@ -43,14 +43,19 @@ fn file(release: &Release<'_>) -> Vec<u8> {
 }
 
 fn refusal(file: &[u8], detached: Option<&[u8]>, anchors: &[Anchor]) -> ImportError {
-    let error = verify_import(file, detached, anchors).unwrap_err();
+    let error = verify_import(file, detached, &TrustAnchors::new(anchors)).unwrap_err();
     assert!(!error.hint().is_empty());
     error
 }
 
 #[test]
 fn an_intact_file_of_a_trusted_publisher_is_imported() {
-    let image = verify_import(&file(&release()), None, &[anchor(2), anchor(1)]).unwrap();
+    let image = verify_import(
+        &file(&release()),
+        None,
+        &TrustAnchors::new(&[anchor(2), anchor(1)]),
+    )
+    .unwrap();
     assert_eq!(image.image, IMAGE);
     assert_eq!(image.key_id, anchor(1).key_id());
     assert_eq!(
@@ -69,7 +74,9 @@ fn a_detached_image_is_as_good() {
         ..release()
     });
     assert_eq!(
-        verify_import(&detached, Some(IMAGE), &[anchor(1)]).unwrap().image,
+        verify_import(&detached, Some(IMAGE), &TrustAnchors::new(&[anchor(1)]))
+            .unwrap()
+            .image,
         IMAGE
     );
     assert_eq!(refusal(&detached, None, &[anchor(1)]), ImportError::NoImage);
@@ -146,12 +153,12 @@ fn an_altered_text_is_refused() {
 #[test]
 fn no_altered_byte_of_a_file_is_imported_as_something_else() {
     let file = file(&release());
-    let honest = verify_import(&file, None, &[anchor(1)]).unwrap();
+    let honest = verify_import(&file, None, &TrustAnchors::new(&[anchor(1)])).unwrap();
     for at in 0..file.len() {
         for flip in [0x01, 0x80] {
             let mut altered = file.clone();
             altered[at] ^= flip;
-            if let Ok(imported) = verify_import(&altered, None, &[anchor(1)]) {
+            if let Ok(imported) = verify_import(&altered, None, &TrustAnchors::new(&[anchor(1)])) {
                 assert_eq!(
                     (imported.manifest, &imported.image),
                     (honest.manifest, &honest.image),
@@ -186,7 +193,7 @@ fn a_signature_that_only_a_lax_verifier_takes_is_refused() {
         .encode(&mut out, KeyId::of(&anchors[0].key), |_| [0; 64])
         .unwrap();
     let envelope = Envelope::parse(file).unwrap();
-    let mut signature = *envelope.signatures().next().unwrap();
+    let mut signature = envelope.signatures().next().unwrap();
     signature.signature = &mixed_order_r;
     assert_eq!(
         Strict(trusted).verify(&signature, b"mixed order"),
