@@ -107,14 +107,14 @@ impl<'a> Reader<'a> {
         self.string(major::TEXT)
     }
 
-    /// The number of items of an array, which follow.
-    pub fn array(&mut self) -> Result<u64, Fault> {
-        self.argument(major::ARRAY)
+    /// The number of items of an array, which follow. More than 32 bits count could not all be there.
+    pub fn array(&mut self) -> Result<u32, Fault> {
+        self.count(major::ARRAY)
     }
 
-    /// The number of entries of a map, which follow, a key and a value each.
-    pub fn map(&mut self) -> Result<u64, Fault> {
-        self.argument(major::MAP)
+    /// The number of entries of a map, which follow, a key and a value each. As [`Reader::array`]'s.
+    pub fn map(&mut self) -> Result<u32, Fault> {
+        self.count(major::MAP)
     }
 
     /// A tag, whose item follows.
@@ -154,7 +154,7 @@ impl<'a> Reader<'a> {
     /// items a head announces.
     pub fn skip(&mut self) -> Result<&'a [u8], Fault> {
         let mut ahead = *self;
-        let mut owed: u64 = 1;
+        let mut owed: u32 = 1;
         while owed > 0 {
             owed = (owed - 1).saturating_add(ahead.skip_head()?);
         }
@@ -170,7 +170,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Passes over a head and, where they follow at once, its bytes. How many items belong to it.
-    fn skip_head(&mut self) -> Result<u64, Fault> {
+    fn skip_head(&mut self) -> Result<u32, Fault> {
         match self.peek()? {
             Kind::Unsigned => self.argument(major::UNSIGNED).map(|_| 0),
             Kind::Negative => self.argument(major::NEGATIVE).map(|_| 0),
@@ -199,11 +199,19 @@ impl<'a> Reader<'a> {
     /// The content of a string.
     fn string(&mut self, major: u8) -> Result<&'a [u8], Fault> {
         let mut ahead = *self;
-        let length = ahead.argument(major)?;
-        let length = usize::try_from(length).map_err(|_| Fault::Truncated)?;
-        let content = ahead.take(length)?;
+        let length = ahead.count(major)?;
+        let content = ahead.take(length as usize)?;
         *self = ahead;
         Ok(content)
+    }
+
+    /// A head whose argument says how much follows.
+    #[inline(never)]
+    fn count(&mut self, major: u8) -> Result<u32, Fault> {
+        let mut ahead = *self;
+        let count = u32::try_from(ahead.argument(major)?).map_err(|_| Fault::Truncated)?;
+        *self = ahead;
+        Ok(count)
     }
 
     /// A whole head: the argument of an item that must be of this major type.
@@ -237,6 +245,17 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_32_bits_do_not_count_is_not_there() {
+        // An array of 2^32 items, and one of 2^32 - 1, whose items are asked for next.
+        let too_many = [0x9b, 0, 0, 0, 1, 0, 0, 0, 0];
+        assert_eq!(Reader::new(&too_many).array(), Err(Fault::Truncated));
+        assert_eq!(Reader::new(&too_many).skip(), Err(Fault::Truncated));
+        let most = [0x9a, 0xff, 0xff, 0xff, 0xff];
+        assert_eq!(Reader::new(&most).array(), Ok(u32::MAX));
+        assert_eq!(Reader::new(&most).skip(), Err(Fault::Truncated));
+    }
 
     #[test]
     fn skipping_ends_where_the_item_ends() {

@@ -57,7 +57,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The number of items of an array.
-    pub(crate) fn array(&mut self) -> Result<u64, DecodeError> {
+    pub(crate) fn array(&mut self) -> Result<u32, DecodeError> {
         Ok(self.items.array()?)
     }
 
@@ -69,7 +69,7 @@ impl<'a> Reader<'a> {
         entry: &mut dyn FnMut(&mut Self, i32) -> Result<Known, DecodeError>,
     ) -> Result<(), DecodeError> {
         let entries = self.items.map()?;
-        if entries > ENTRIES_MAX as u64 {
+        if entries as usize > ENTRIES_MAX {
             return Err(DecodeError::TooManyEntries);
         }
         let mut seen = [0; ENTRIES_MAX];

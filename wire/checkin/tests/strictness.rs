@@ -107,8 +107,11 @@ fn a_duplicate_key_is_refused_known_or_not() {
 fn more_entries_than_the_bound_are_refused_before_they_are_read() {
     let map = [0xb8, ENTRIES_MAX as u8 + 1];
     assert_eq!(CheckIn::decode(&map), Err(DecodeError::TooManyEntries));
-    let huge = [0xbb, 255, 255, 255, 255, 255, 255, 255, 255];
+    let huge = [0xba, 255, 255, 255, 255];
     assert_eq!(Answer::decode(&huge), Err(DecodeError::TooManyEntries));
+    // So many that they could not all be there.
+    let endless = [0xbb, 255, 255, 255, 255, 255, 255, 255, 255];
+    assert_eq!(Answer::decode(&endless), Err(DecodeError::Truncated));
 }
 
 #[test]

@@ -77,12 +77,12 @@ impl<'a> Reader<'a> {
     }
 
     /// The number of items of an array.
-    pub(crate) fn array(&mut self) -> Result<u64, Malformed> {
+    pub(crate) fn array(&mut self) -> Result<u32, Malformed> {
         Ok(self.items.array()?)
     }
 
     /// The number of entries of a map.
-    pub(crate) fn map(&mut self) -> Result<u64, Malformed> {
+    pub(crate) fn map(&mut self) -> Result<u32, Malformed> {
         Ok(self.items.map()?)
     }
 

@@ -79,7 +79,7 @@ pub fn cosign<'o>(
         return Err(CosignError::SignedAlready);
     }
     let (digest_bstr, blocks, count) = parsed.authentication_blocks();
-    if count >= SIGNATURES_MAX as u64 {
+    if count >= SIGNATURES_MAX as u32 {
         return Err(CosignError::TooMany);
     }
     let mut signed_buffer = [0; TO_BE_SIGNED_BYTES_MAX];
@@ -87,7 +87,7 @@ pub fn cosign<'o>(
     let signature = sign(signed);
     let mut wrapper_buffer = [0; ENVELOPE_BYTES_MAX];
     let wrapper = write(&mut wrapper_buffer, |writer| {
-        writer.array(2 + count).bytes(digest_bstr).raw(blocks);
+        writer.array((2 + count).into()).bytes(digest_bstr).raw(blocks);
         write_sign1(writer, key_id, &signature);
         Ok(())
     })
@@ -97,7 +97,7 @@ pub fn cosign<'o>(
     let malformed = |error| CosignError::Envelope(crate::ManifestError::Malformed(error));
     members.tag().map_err(malformed)?;
     let number = members.map().map_err(malformed)?;
-    writer.tag(TAG_ENVELOPE).map(number);
+    writer.tag(TAG_ENVELOPE).map(number.into());
     for _ in 0..number {
         match members.key().map_err(malformed)? {
             Key::Int(2) => {

@@ -35,7 +35,7 @@ pub struct Envelope<'a> {
     manifest_with_header: &'a [u8],
     text: Option<(&'a [u8], &'a [u8])>,
     members: Reader<'a>,
-    members_count: u64,
+    members_count: u32,
 }
 
 impl<'a> Envelope<'a> {
@@ -136,7 +136,7 @@ impl<'a> Envelope<'a> {
     }
 
     /// What a further signature goes behind: the digest's content, the encoded authentication blocks, and how many they are.
-    pub(crate) fn authentication_blocks(&self) -> (&'a [u8], &'a [u8], u64) {
+    pub(crate) fn authentication_blocks(&self) -> (&'a [u8], &'a [u8], u32) {
         let blocks = self.wrapper.blocks.clone();
         (self.wrapper.digest_bstr, blocks.rest(), self.wrapper.count)
     }
@@ -222,7 +222,7 @@ struct Wrapper<'a> {
     /// Before the authentication blocks, of which there are so many. Each was read once, and is read again when it is asked for: a
     /// device has room for one.
     blocks: Reader<'a>,
-    count: u64,
+    count: u32,
     has_other: bool,
 }
 
@@ -240,7 +240,7 @@ impl<'a> Wrapper<'a> {
         let mut inner = Reader::new(digest_bstr);
         let digest = inner.digest()?;
         inner.end()?;
-        if blocks > SIGNATURES_MAX as u64 {
+        if blocks > SIGNATURES_MAX as u32 {
             return Err(Unsupported::TooMany(Item::Signatures).into());
         }
         let before = reader.clone();

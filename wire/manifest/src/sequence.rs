@@ -86,7 +86,7 @@ fn install(bytes: &[u8]) -> Option<u64> {
 
 struct Commands<'a> {
     reader: Reader<'a>,
-    left: u64,
+    left: u32,
 }
 
 impl<'a> Commands<'a> {
