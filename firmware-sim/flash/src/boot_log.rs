@@ -204,6 +204,14 @@ impl BootLogState {
     /// The state after one more record. Folding the records oldest first, from the default, gives the log's state.
     #[must_use]
     pub fn after(mut self, record: BootRecord) -> Self {
+        self.fold(record);
+        self
+    }
+
+    /// The same in its place.
+    // Not inlined: who folds records would move the state once for each.
+    #[inline(never)]
+    fn fold(&mut self, record: BootRecord) {
         match record {
             BootRecord::Confirmed { sequence } => {
                 self.confirmed = self.confirmed.max(Some(sequence));
@@ -243,7 +251,6 @@ impl BootLogState {
                 }
             }
         }
-        self
     }
 
     fn end_trial(&mut self) {
@@ -297,7 +304,7 @@ impl<'f, F: NorFlash> BootLog<'f, F> {
         let mut state = BootLogState::default();
         for record in records.records() {
             if let Some(record) = BootRecord::decode(&record?) {
-                state = state.after(record);
+                state.fold(record);
             }
         }
         let mut confirmed = state.confirmed;
@@ -308,7 +315,7 @@ impl<'f, F: NorFlash> BootLog<'f, F> {
         })?;
         let stray = confirmed.filter(|_| confirmed > state.confirmed);
         if let Some(sequence) = stray {
-            state = state.after(BootRecord::Confirmed { sequence });
+            state.fold(BootRecord::Confirmed { sequence });
         }
         Ok(Self {
             records,
@@ -346,7 +353,7 @@ impl<'f, F: NorFlash> BootLog<'f, F> {
         let (live, count) = self.live();
         self.records
             .append(&record.encode(), live.get(..count).unwrap_or_default())?;
-        self.state = self.state.after(record);
+        self.state.fold(record);
         Ok(())
     }
 
