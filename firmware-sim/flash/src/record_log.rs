@@ -527,7 +527,9 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
             if u32::from(serial) < below {
                 below = serial.into();
                 counted.insert(cell);
-                newest = newest.or(Some(Newest { cell, serial, record }));
+                if newest.is_none() {
+                    newest = Some(Newest { cell, serial, record });
+                }
             }
         }
         // With nothing behind what came with the header, the header itself may be in doubt.
