@@ -220,14 +220,16 @@ impl CellSet {
 }
 
 /// A bank's header, and what lies behind it.
-#[derive(Clone, Copy)]
+#[derive(Default)]
 struct Bank {
+    /// Whether there is a whole header; without one the rest says nothing.
+    is_there: bool,
+    counts: bool,
     generation: u32,
     /// Cells that came with the header, itself included.
     count: u32,
     /// The last cell that is not free; a free one below it was torn too early to show, or left out.
     last: u32,
-    counts: bool,
 }
 
 impl<'f, F: NorFlash> RecordLog<'f, F> {
@@ -245,22 +247,20 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
     /// # Errors
     /// The part's own error, or a region of less than two banks.
     pub fn open(region: Region<'f, F>) -> Result<Self, FlashError> {
-        let banks = [Self::bank(region, 0)?, Self::bank(region, 1)?];
-        let generation = |bank: Option<Bank>| bank.filter(|bank| bank.counts).map(|bank| bank.generation);
-        let newest = u32::from(generation(banks[1]) > generation(banks[0]));
-        let [found, other] = if newest == 0 { banks } else { [banks[1], banks[0]] };
-        let active = match found.filter(|bank| bank.counts) {
-            Some(bank) => Some(Self::activate(region, newest, bank)?),
-            None => None,
-        };
-        let is_newer = |bank: Bank| active.is_none_or(|active| bank.generation > active.generation);
-        let rival = active.is_some() && other.is_some_and(is_newer);
-        Ok(Self {
+        let (a, b) = (Self::bank(region, 0)?, Self::bank(region, 1)?);
+        let rank = |bank: &Bank| bank.counts.then_some(bank.generation);
+        let newest = u32::from(rank(&b) > rank(&a));
+        let (found, other) = if newest == 0 { (a, b) } else { (b, a) };
+        let mut log = Self {
             region,
-            active,
-            rival,
-            is_alone: other.is_none(),
-        })
+            active: None,
+            rival: found.counts && other.is_there && other.generation > found.generation,
+            is_alone: !other.is_there,
+        };
+        if found.counts {
+            log.active = Some(Self::activate(region, newest, &found)?);
+        }
+        Ok(log)
     }
 
     /// Appends `record`, atomically: after a power cut it is in the log or it is not, and all before it is.
@@ -496,27 +496,29 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
     }
 
     /// A bank whose header is whole.
-    fn bank(region: Region<'_, F>, bank: u32) -> Result<Option<Bank>, FlashError> {
+    fn bank(region: Region<'_, F>, bank: u32) -> Result<Bank, FlashError> {
         let mut cell = [0; RECORD_BYTES];
         region.read(Self::cell_at(bank, 0), &mut cell)?;
         if cell[..4] != MAGIC || !is_sealed(&cell) {
-            return Ok(None);
+            return Ok(Bank::default());
         }
         let count = u32::from(u16::from_le_bytes([cell[8], cell[9]])).clamp(1, Self::CELLS);
         let mut last = Self::CELLS - 1;
         while last >= count && region.is_erased(Self::cell_at(bank, last), Self::CELL_BYTES)? {
             last -= 1;
         }
-        Ok(Some(Bank {
+        Ok(Bank {
+            is_there: true,
+            counts: last >= count || Self::has_mark(region, bank, 0)?,
             generation: word(&cell, 4),
             count,
             last,
-            counts: last >= count || Self::has_mark(region, bank, 0)?,
-        }))
+        })
     }
 
     /// Finds out which cells count, from the newest down.
-    fn activate(region: Region<'_, F>, bank: u32, found: Bank) -> Result<Active, FlashError> {
+    #[inline(never)]
+    fn activate(region: Region<'_, F>, bank: u32, found: &Bank) -> Result<Active, FlashError> {
         let mut counted = CellSet::NONE;
         let mut newest = None;
         let mut below = u32::MAX;
