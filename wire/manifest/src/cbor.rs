@@ -2,6 +2,7 @@
 
 use wire_cbor::{Fault, Kind, Writer};
 
+use crate::error::told;
 use crate::sha::sha256;
 use crate::{Item, Malformed, ManifestError, Unsupported};
 
@@ -102,7 +103,7 @@ impl<'a> Reader<'a> {
         let algorithm = self.int()?;
         let bytes = self.bytes()?;
         if algorithm != SHA_256 {
-            return Err(Unsupported::DigestAlgorithm(algorithm).into());
+            return Err(Unsupported::DigestAlgorithm(told(algorithm)).into());
         }
         bytes
             .try_into()

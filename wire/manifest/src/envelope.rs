@@ -6,6 +6,7 @@ use wire_cbor::{Kind, Writer};
 
 use crate::cbor::{Key, Keys, Reader};
 use crate::cose::{self, SIGNATURES_MAX, Signature, TO_BE_SIGNED_BYTES_MAX};
+use crate::error::told;
 use crate::sha::sha256;
 use crate::{
     Item, Malformed, Manifest, ManifestError, SignatureError, Unsupported, Unverified, Verified, Verifier,
@@ -58,7 +59,7 @@ impl<'a> Envelope<'a> {
                 Key::Int(3) => manifest = Some(member),
                 Key::Int(16 | 20) | Key::Text(_) => {}
                 Key::Int(23) => text = Some(member),
-                Key::Int(other) => return Err(Unsupported::EnvelopeMember(other).into()),
+                Key::Int(other) => return Err(Unsupported::EnvelopeMember(told(other)).into()),
             }
         }
         reader.end()?;

@@ -58,6 +58,7 @@ mod envelope;
 mod error;
 mod latest;
 mod manifest;
+#[cfg(feature = "particulars")]
 mod names;
 mod release_reader;
 mod sequence;
@@ -71,7 +72,7 @@ pub use builder::{EncodeError, RELEASE_OVERHEAD_BYTES_MAX, Release};
 pub use cose::{Algorithm, SIGNATURES_MAX, Signature};
 pub use cosign::{CosignError, SIGNATURE_BYTES_MAX, cosign, write_set};
 pub use envelope::{ENVELOPE_BYTES_MAX, Envelope, IMAGE_PAYLOAD, SeverError, sever_text};
-pub use error::{Item, Malformed, ManifestError, Unsupported};
+pub use error::{Item, Malformed, ManifestError, Number, Unsupported};
 pub use latest::{
     LATEST_BYTES, LATEST_ENVELOPE_BYTES_MAX, LATEST_IMAGE_BYTES, Latest, NUMBER_MAX, SignedLatest,
     VALID_S_MAX, VALID_S_MIN, latest_class,

@@ -1,6 +1,7 @@
 //! The manifest in our profile: one image, for one component, of one vendor's class.
 
 use crate::cbor::{Reader, Seen};
+use crate::error::told;
 use crate::sequence::{self, Parameters};
 use crate::{Item, Malformed, ManifestError, Unsupported, Unverified};
 
@@ -90,9 +91,8 @@ impl<'a> Members<'a> {
             1 => match reader.uint()? {
                 MANIFEST_VERSION => self.has_version = true,
                 other => {
-                    return Err(
-                        Unsupported::ManifestVersion(u32::try_from(other).unwrap_or(u32::MAX)).into(),
-                    );
+                    let version = u32::try_from(other).unwrap_or(u32::MAX);
+                    return Err(Unsupported::ManifestVersion(told(version)).into());
                 }
             },
             2 => match reader.uint()? {
@@ -113,7 +113,7 @@ impl<'a> Members<'a> {
                 return Err(Unsupported::UnseveredText.into());
             }
             23 => self.text_digest = Some(reader.digest()?),
-            other => return Err(Unsupported::ManifestMember(other).into()),
+            other => return Err(Unsupported::ManifestMember(told(other)).into()),
         }
         Ok(())
     }
@@ -156,7 +156,7 @@ fn read_common(bytes: &[u8]) -> Result<(ComponentIdentifier, Parameters<'_>), Ma
         match key {
             2 => component = Some(read_components(&mut reader)?),
             4 => parameters = Some(sequence::read_shared(reader.bytes()?)?),
-            other => return Err(Unsupported::CommonMember(other).into()),
+            other => return Err(Unsupported::CommonMember(told(other)).into()),
         }
     }
     reader.end()?;

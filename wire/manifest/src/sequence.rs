@@ -12,6 +12,7 @@
 //! policies are read and mean nothing to us.
 
 use crate::cbor::{Reader, Seen};
+use crate::error::told;
 use crate::{IMAGE_BYTES_MAX, Item, Malformed, ManifestError, Unsupported};
 
 const VENDOR_IDENTIFIER: i32 = 1;
@@ -107,7 +108,7 @@ impl<'a> Commands<'a> {
         self.left = self.left.checked_sub(1).ok_or(Unsupported::Without(name))?;
         match self.reader.int()? {
             found if found == command => Ok(()),
-            other => Err(Unsupported::Command(other).into()),
+            other => Err(Unsupported::Command(told(other)).into()),
         }
     }
 
@@ -121,7 +122,7 @@ impl<'a> Commands<'a> {
     /// There must be no further command.
     fn end(mut self) -> Result<(), ManifestError> {
         if self.left > 0 {
-            return Err(Unsupported::Command(self.reader.int()?).into());
+            return Err(Unsupported::Command(told(self.reader.int()?)).into());
         }
         Ok(self.reader.end()?)
     }
@@ -165,7 +166,7 @@ fn read_parameters<'a>(reader: &mut Reader<'a>) -> Result<Overrides<'a>, Manifes
                 digest.end()?;
             }
             14 => overrides.image_size = Some(read_image_size(reader)?),
-            other => return Err(Unsupported::Parameter(other).into()),
+            other => return Err(Unsupported::Parameter(told(other)).into()),
         }
     }
     Ok(overrides)
@@ -175,14 +176,14 @@ fn read_image_size(reader: &mut Reader<'_>) -> Result<u32, ManifestError> {
     let bytes = reader.uint()?;
     match u32::try_from(bytes) {
         Ok(size) if size <= IMAGE_BYTES_MAX => Ok(size),
-        _ => Err(Unsupported::ImageSize(u32::try_from(bytes).unwrap_or(u32::MAX)).into()),
+        _ => Err(Unsupported::ImageSize(told(u32::try_from(bytes).unwrap_or(u32::MAX))).into()),
     }
 }
 
 /// An RFC 9562 UUID; the draft also allows a private enterprise number (tag 112) as vendor.
 fn read_uuid<'a>(reader: &mut Reader<'a>, key: i32) -> Result<&'a [u8; 16], ManifestError> {
     if reader.peek()? == wire_cbor::Kind::Tag {
-        return Err(Unsupported::IdentifierKind(key).into());
+        return Err(Unsupported::IdentifierKind(told(key)).into());
     }
     let bytes = reader.bytes()?;
     bytes
