@@ -14,7 +14,7 @@ use crate::{Envelope, TrustAnchors};
 /// Most keys of a set: as many as a device is provisioned with.
 pub const ANCHORS_MAX: usize = 4;
 /// The version of the array.
-pub(crate) const VERSION: u64 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// What a key may do, as bits: [`Roles::RELEASE`] and so on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,12 +104,12 @@ impl<'a> AnchorSet<'a> {
     #[must_use]
     pub fn read(bytes: &'a [u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
-        if reader.array() != Ok(5) || reader.uint() != Ok(VERSION) {
+        if reader.array() != Ok(5) || reader.uint() != Ok(Some(VERSION)) {
             return None;
         }
-        let number = u16::try_from(reader.uint().ok()?).ok()?;
+        let number = u16::try_from(reader.uint().ok()??).ok()?;
         let class_id = reader.bytes().ok()?;
-        let sequence_max = u32::try_from(reader.uint().ok()?).ok()?;
+        let sequence_max = reader.uint().ok()??;
         let (&[release_min, recovery_min], keys) = reader.bytes().ok()?.split_first_chunk()?;
         reader.end().ok()?;
         let (keys, rest) = keys.as_chunks();

@@ -169,7 +169,7 @@ fn write_manifest(writer: &mut Writer<'_>, manifest: &Manifest) -> Result<(), En
     let common = write(&mut common_buffer, |writer| write_common(writer, manifest))?;
     let has_install = manifest.predecessor_min > 0;
     writer.map(5 + u64::from(has_install) + u64::from(manifest.text_digest.is_some()));
-    writer.uint(1).uint(MANIFEST_VERSION);
+    writer.uint(1).uint(MANIFEST_VERSION.into());
     writer.uint(2).uint(manifest.sequence_number);
     writer.uint(3).bytes(common);
     write_only(writer.uint(7), crate::sequence::IMAGE_MATCH, POLICY_ALL);

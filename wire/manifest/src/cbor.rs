@@ -42,8 +42,11 @@ impl<'a> Reader<'a> {
         Ok(self.items.peek()?)
     }
 
-    pub(crate) fn uint(&mut self) -> Result<u64, Malformed> {
-        Ok(self.items.uint()?)
+    /// An unsigned integer; `None` past 32 bits, which is where every number of the profile ends.
+    // Not inlined: narrowed in one place.
+    #[inline(never)]
+    pub(crate) fn uint(&mut self) -> Result<Option<u32>, Malformed> {
+        Ok(u32::try_from(self.items.uint()?).ok())
     }
 
     /// An integer; one past 32 bits as the nearest within, which nothing of the draft's is. One past 63 bits is refused.

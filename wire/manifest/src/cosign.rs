@@ -38,7 +38,7 @@ pub fn write_set<'o>(
     let body = body.get(..2 + 33 * keys.len())?;
     let mut set_buffer = [0; SET_BYTES_MAX];
     let mut writer = Writer::new(&mut set_buffer);
-    writer.array(5).uint(VERSION).uint(number.into());
+    writer.array(5).uint(VERSION.into()).uint(number.into());
     writer
         .bytes(class_id.as_ref().map_or(&[], |class| class))
         .uint(sequence_max.into())

@@ -10,7 +10,7 @@ use crate::{Item, Malformed, ManifestError, Unsupported, Unverified};
 pub const IMAGE_BYTES_MAX: u32 = 16 << 20;
 
 /// draft-ietf-suit-manifest-37 §8.4.1: the version this is.
-pub(crate) const MANIFEST_VERSION: u64 = 1;
+pub(crate) const MANIFEST_VERSION: u32 = 1;
 
 /// The one component of our profile, `[h'00']`: the application image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,28 +77,22 @@ impl Manifest {
 #[derive(Default)]
 struct Members<'a> {
     has_version: bool,
-    sequence_number: Option<u64>,
+    sequence_number: Option<u32>,
     common: Option<(ComponentIdentifier, Parameters<'a>)>,
     validates: bool,
     invokes: bool,
-    predecessor_min: u64,
+    predecessor_min: u32,
     text_digest: Option<&'a [u8; 32]>,
 }
 
 impl<'a> Members<'a> {
     fn read(&mut self, reader: &mut Reader<'a>, key: i32) -> Result<(), ManifestError> {
         match key {
-            1 => match reader.uint()? {
+            1 => match reader.uint()?.unwrap_or(u32::MAX) {
                 MANIFEST_VERSION => self.has_version = true,
-                other => {
-                    let version = u32::try_from(other).unwrap_or(u32::MAX);
-                    return Err(Unsupported::ManifestVersion(told(version)).into());
-                }
+                other => return Err(Unsupported::ManifestVersion(told(other)).into()),
             },
-            2 => match reader.uint()? {
-                number if number <= u64::from(u32::MAX) => self.sequence_number = Some(number),
-                _ => return Err(Unsupported::SequenceNumber.into()),
-            },
+            2 => self.sequence_number = Some(reader.uint()?.ok_or(Unsupported::SequenceNumber)?),
             3 => self.common = Some(read_common(reader.bytes()?)?),
             7 => {
                 sequence::read_only(reader.bytes()?, sequence::IMAGE_MATCH, Item::ImageMatch)?;
@@ -134,13 +128,13 @@ impl<'a> Members<'a> {
             return Err(Unsupported::Without(Item::Invoke).into());
         }
         Ok(Manifest {
-            sequence_number,
+            sequence_number: sequence_number.into(),
             vendor_id: *parameters.vendor_id,
             class_id: *parameters.class_id,
             component,
             image_digest: *parameters.image_digest,
             image_size: parameters.image_size,
-            predecessor_min: self.predecessor_min,
+            predecessor_min: self.predecessor_min.into(),
             text_digest: self.text_digest.copied(),
         })
     }

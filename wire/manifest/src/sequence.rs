@@ -34,7 +34,7 @@ const INSTALL_BEFORE: [u8; 5] = [0x84, OVERRIDE_PARAMETERS as u8, 0xA1, 0x18, VE
 const VERSION_BEFORE: [u8; 3] = [0x82, VERSION_AT_LEAST as u8, 0x81];
 
 /// SUIT_Reporting_Policy: four bits.
-const POLICY_MAX: u64 = 15;
+const POLICY_MAX: u32 = 15;
 
 /// What the shared sequence sets.
 pub(crate) struct Parameters<'a> {
@@ -69,20 +69,20 @@ pub(crate) fn read_only(bytes: &[u8], command: i32, name: Item) -> Result<(), Ma
 ///
 /// It is the place of such a condition, because an update executes it and a boot does not: by then the predecessor is gone. As
 /// nothing else may stand in it, it is compared with the bytes that it has in the shortest encoding.
-pub(crate) fn read_install(bytes: &[u8]) -> Result<u64, ManifestError> {
+pub(crate) fn read_install(bytes: &[u8]) -> Result<u32, ManifestError> {
     install(bytes).ok_or(Unsupported::Install.into())
 }
 
-fn install(bytes: &[u8]) -> Option<u64> {
+fn install(bytes: &[u8]) -> Option<u32> {
     let mut reader = Reader::new(bytes.strip_prefix(&INSTALL_BEFORE)?);
     let mut version = Reader::new(reader.bytes().ok()?.strip_prefix(&VERSION_BEFORE)?);
-    let number = version.uint().ok()?;
+    let number = version.uint().ok()??;
     let policy = match (version.end(), reader.int()) {
-        (Ok(()), Ok(VERSION)) => reader.uint().ok()?,
+        (Ok(()), Ok(VERSION)) => reader.uint().ok()??,
         _ => return None,
     };
     reader.end().ok()?;
-    (number <= u64::from(u32::MAX) && policy <= POLICY_MAX).then_some(number)
+    (policy <= POLICY_MAX).then_some(number)
 }
 
 struct Commands<'a> {
@@ -113,9 +113,9 @@ impl<'a> Commands<'a> {
     }
 
     fn policy(&mut self) -> Result<(), ManifestError> {
-        match self.reader.uint()? <= POLICY_MAX {
-            true => Ok(()),
-            false => Err(Malformed::OutOfRange(Item::ReportingPolicy).into()),
+        match self.reader.uint()? {
+            Some(0..=POLICY_MAX) => Ok(()),
+            _ => Err(Malformed::OutOfRange(Item::ReportingPolicy).into()),
         }
     }
 
@@ -173,10 +173,9 @@ fn read_parameters<'a>(reader: &mut Reader<'a>) -> Result<Overrides<'a>, Manifes
 }
 
 fn read_image_size(reader: &mut Reader<'_>) -> Result<u32, ManifestError> {
-    let bytes = reader.uint()?;
-    match u32::try_from(bytes) {
-        Ok(size) if size <= IMAGE_BYTES_MAX => Ok(size),
-        _ => Err(Unsupported::ImageSize(told(u32::try_from(bytes).unwrap_or(u32::MAX))).into()),
+    match reader.uint()?.unwrap_or(u32::MAX) {
+        size @ 0..=IMAGE_BYTES_MAX => Ok(size),
+        size => Err(Unsupported::ImageSize(told(size)).into()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What an error says beside its kind: names and numbers, with the feature `particulars`, by which a person finds the place in the draft.
 //!
 //! A bootloader has nobody to tell them to. Without the feature they are types of no bytes, at the same places: what carries them
-//! from function to function is 1 KB of its flash.
+//! from function to function is 888 bytes of its flash.
 
 use core::fmt;
 
