@@ -153,12 +153,12 @@ impl Client {
     pub(crate) fn get(
         &mut self,
         now_ms: u64,
-        path: &str,
+        path: &[u8],
         manifest: bool,
         block: BlockValue,
     ) -> Result<(), WriteError> {
         self.request(now_ms, Code::GET, &[], &mut |writer| {
-            writer.uri_path(path)?;
+            writer.option(OptionNumber::URI_PATH, path)?;
             if manifest {
                 writer.uri_path("m")?;
             }

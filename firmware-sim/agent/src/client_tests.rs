@@ -147,7 +147,7 @@ fn a_response_with_an_unknown_critical_option_is_rejected() {
 fn another_token_or_message_id_is_no_answer() {
     let mut client = client();
     client
-        .get(0, "abc", false, BlockValue::first(wire_coap::BlockSize::B64))
+        .get(0, b"abc", false, BlockValue::first(wire_coap::BlockSize::B64))
         .unwrap();
     let request = sent(&mut client).unwrap();
     let wrong_id = answer(&request, Kind::Acknowledgement, id_of(&request).next(), None);
@@ -156,7 +156,7 @@ fn another_token_or_message_id_is_no_answer() {
         Incoming::Nothing
     ));
     client
-        .get(2, "abc", true, BlockValue::first(wire_coap::BlockSize::B64))
+        .get(2, b"abc", true, BlockValue::first(wire_coap::BlockSize::B64))
         .unwrap();
     let late = answer(&request, Kind::NonConfirmable, id_of(&request), None);
     assert!(

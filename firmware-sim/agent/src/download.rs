@@ -217,7 +217,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
     pub(crate) fn request_block(&mut self, now_ms: u64, job: &Job, manifest: bool, transfer: &mut Transfer) {
         transfer.paused_until_ms = None;
         if let Some(block) = transfer.fetch.next_request() {
-            let path = job.path.as_str();
+            let path = job.path.as_bytes();
             let sent = self.may_send() && self.client.get(now_ms, path, manifest, block).is_ok();
             if !sent {
                 // The request buffer holds any GET; were that not so, the transfer waits instead of hanging.

@@ -52,8 +52,9 @@ impl<'a> Reader<'a> {
             .map_err(|_| DecodeError::OutOfRange { key })
     }
 
-    pub(crate) fn text(&mut self) -> Result<&'a str, DecodeError> {
-        Ok(self.items.text()?)
+    /// The content of a text, which need not be UTF-8.
+    pub(crate) fn text_bytes(&mut self) -> Result<&'a [u8], DecodeError> {
+        Ok(self.items.text_bytes()?)
     }
 
     /// The number of items of an array.

@@ -43,7 +43,7 @@ impl JournalRecord {
                 bytes.put(&[job.format.code()]);
                 bytes.put(&job.payload_bytes.to_le_bytes());
                 bytes.put(&job.sequence_number.to_le_bytes());
-                bytes.put(job.path.as_str().as_bytes());
+                bytes.put(job.path.as_bytes());
                 JOB_STARTED
             }
             Self::SmallerBlocks(size) => {
@@ -143,7 +143,7 @@ impl JournalRecord {
                 format: Format::from_code(byte_at(bytes, 16))?,
                 payload_bytes: word_at(bytes, 17),
                 sequence_number: long_at(bytes, 21),
-                path: JobPath::new(core::str::from_utf8(path).ok()?)?,
+                path: JobPath::of_bytes(path)?,
                 severity: Terms::DEFAULT.severity,
                 defer_s_max: Terms::DEFAULT.defer_s_max,
             }),
