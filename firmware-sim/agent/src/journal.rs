@@ -2,7 +2,7 @@
 
 mod codec;
 
-use deltagate_flash::{AppendError, FlashError, Record, RecordLog, Region};
+use deltagate_flash::{AppendError, FlashError, Live, Record, RecordLog, Region};
 use embedded_storage::nor_flash::NorFlash;
 use wire_checkin::{Job, LastUpdate, Outcome, Severity};
 use wire_coap::BlockSize;
@@ -177,21 +177,31 @@ pub(crate) struct JournalState {
 
 impl JournalState {
     fn after(mut self, record: JournalRecord) -> Self {
+        self.add(record);
+        self
+    }
+
+    #[inline(never)]
+    fn add(&mut self, record: JournalRecord) {
         match record {
             JournalRecord::Link(link) => self.link = Some(link),
-            JournalRecord::JobStarted(job) => {
+            JournalRecord::JobStarted(job) => match &mut self.job {
                 // The same under another path goes on where it is.
-                let known = self.job.filter(|known| is_same_payload(&known.job, &job));
-                // Read back, the record says nothing of terms: they have one of their own.
-                let terms = known.map_or(Terms::DEFAULT, |known| Terms::of(&known.job));
-                self.job = Some(JournalJob {
-                    job: terms.on(job),
-                    stage: known.map_or(Stage::Started, |known| known.stage.before_trial()),
-                    block_size: known.and_then(|known| known.block_size),
-                    mending: known.and_then(|known| known.mending),
-                    firm_bytes: known.map_or(0, |known| known.firm_bytes),
-                });
-            }
+                Some(known) if is_same_payload(&known.job, &job) => {
+                    known.job.path = job.path;
+                    known.stage = known.stage.before_trial();
+                }
+                _ => {
+                    self.job = Some(JournalJob {
+                        // Read back, the record says nothing of terms: they have one of their own.
+                        job: Terms::DEFAULT.on(job),
+                        stage: Stage::Started,
+                        block_size: None,
+                        mending: None,
+                        firm_bytes: 0,
+                    });
+                }
+            },
             JournalRecord::SmallerBlocks(size) => {
                 if let Some(job) = &mut self.job {
                     job.block_size = Some(size);
@@ -214,24 +224,21 @@ impl JournalState {
             JournalRecord::Verified => self.advance(Stage::Verified),
             JournalRecord::Armed => {
                 self.advance(Stage::Armed);
-                let tried = self.job.map(|job| job.job.sequence_number);
-                self.reported = self.reported.filter(|told| Some(told.sequence) != tried);
-                self.deferred = self
-                    .deferred
-                    .filter(|put_off| Some(put_off.sequence_number) != tried);
+                if let Some(tried) = self.job.as_ref().map(|known| known.job.sequence_number) {
+                    forget(&mut self.reported, |told| told.sequence == tried);
+                    forget(&mut self.deferred, |put_off| put_off.sequence_number == tried);
+                }
             }
             JournalRecord::JobEnded => self.job = None,
             JournalRecord::Outcome(outcome) => {
                 self.outcome = Some(outcome);
                 let ended = outcome.sequence_number;
                 // With one record: an update that is reported as over does not go on, wherever the power goes away.
-                if matches!(&self.job, Some(known) if known.job.sequence_number == ended) {
-                    self.job = None;
-                }
-                self.deferred = self.deferred.filter(|put_off| put_off.sequence_number != ended);
+                forget(&mut self.job, |known| known.job.sequence_number == ended);
+                forget(&mut self.deferred, |put_off| put_off.sequence_number == ended);
             }
             JournalRecord::Reported(told) => {
-                self.outcome = self.outcome.filter(|outcome| Told::of(outcome) != told);
+                forget(&mut self.outcome, |outcome| Told::of(outcome) == told);
                 if Outcome::from_code(told.code).is_revert() {
                     self.reported = Some(told);
                 }
@@ -241,7 +248,6 @@ impl JournalState {
             #[cfg(feature = "freshness")]
             JournalRecord::Heard(heard) => self.heard = Some(heard),
         }
-        self
     }
 
     fn advance(&mut self, stage: Stage) {
@@ -256,21 +262,20 @@ impl JournalState {
         }
     }
 
-    /// The records whose fold is the state, and how many of them there are.
+    /// The record at this place of those whose fold is the state.
     #[inline(never)]
-    fn live(&self) -> ([Record; LIVE_MAX], usize) {
-        let mut live = [JournalRecord::JobEnded.encode(); LIVE_MAX];
-        let mut count = 0;
+    fn live(&self, place: usize) -> Option<Record> {
+        let (mut at, mut found) = (0, None);
         self.each_live(&mut |record| {
-            if let Some(place) = live.get_mut(count) {
-                *place = record.encode();
-                count += 1;
+            if at == place {
+                found = Some(record.encode());
             }
+            at += 1;
         });
-        (live, count)
+        found
     }
 
-    /// Gives the fewest records whose fold is this state, oldest first. One at a time: all of them would be a kilobyte of stack.
+    /// Gives the fewest records whose fold is this state, oldest first.
     #[inline(never)]
     fn each_live(&self, put: &mut dyn FnMut(JournalRecord)) {
         put(JournalRecord::Started(self.starts));
@@ -300,6 +305,19 @@ impl JournalState {
     }
 }
 
+/// Forgets what is known, if it is such. Where it is: to filter it would be to copy it.
+fn forget<T>(known: &mut Option<T>, is_such: impl FnOnce(&T) -> bool) {
+    if known.as_ref().is_some_and(is_such) {
+        *known = None;
+    }
+}
+
+impl Live for JournalState {
+    fn each(&self, put: &mut dyn FnMut(&Record)) {
+        self.each_live(&mut |record| put(&record.encode()));
+    }
+}
+
 impl JournalJob {
     fn each_live(&self, put: &mut dyn FnMut(JournalRecord)) {
         put(JournalRecord::JobStarted(self.job));
@@ -316,14 +334,14 @@ impl JournalJob {
         if let Some(mending) = self.mending {
             put(JournalRecord::Mending(mending));
         }
-        for (stage, record) in [
-            (Stage::Staged, JournalRecord::Staged),
-            (Stage::Verified, JournalRecord::Verified),
-            (Stage::Armed, JournalRecord::Armed),
-        ] {
-            if self.stage >= stage {
-                put(record);
-            }
+        if self.stage >= Stage::Staged {
+            put(JournalRecord::Staged);
+        }
+        if self.stage >= Stage::Verified {
+            put(JournalRecord::Verified);
+        }
+        if self.stage >= Stage::Armed {
+            put(JournalRecord::Armed);
         }
     }
 }
@@ -343,11 +361,11 @@ impl<'f, F: NorFlash> Journal<'f, F> {
     pub(crate) fn open(region: Region<'f, F>) -> Result<Self, FlashError> {
         let records = RecordLog::open(region)?;
         let mut state = JournalState::default();
-        for record in records.records() {
-            if let Some(record) = JournalRecord::decode(&record?) {
-                state = state.after(record);
+        records.each(&mut |record| {
+            if let Some(record) = JournalRecord::decode(record) {
+                state.add(record);
             }
-        }
+        })?;
         Ok(Self { records, state })
     }
 
@@ -358,16 +376,8 @@ impl<'f, F: NorFlash> Journal<'f, F> {
     /// Counts this start, and settles what the last one left in doubt. It takes two cells of 60 in a sector of 4,096 bytes,
     /// so one is erased about once in twenty restarts: two that bear 100,000 each last for four million.
     pub(crate) fn count_start(&mut self) -> Result<(), FlashError> {
-        self.settle()?;
+        self.records.settle_keeping(&self.state).map_err(failed)?;
         self.append(JournalRecord::Started(self.state.starts.wrapping_add(1)))
-    }
-
-    /// Apart from what is appended then: both have all live records on the stack.
-    #[inline(never)]
-    fn settle(&mut self) -> Result<(), FlashError> {
-        let (live, count) = self.state.live();
-        let settled = self.records.settle(live.get(..count).unwrap_or(&[]));
-        settled.map_err(failed)
     }
 
     /// An update put off at a time that this start's clock has not reached is put off since now: the clock began anew.
@@ -384,16 +394,11 @@ impl<'f, F: NorFlash> Journal<'f, F> {
     /// Appends `record`, atomically, unless it would change nothing.
     pub(crate) fn append(&mut self, record: JournalRecord) -> Result<(), FlashError> {
         let after = self.state.after(record);
-        let (live, count) = self.state.live();
-        let live = live.get(..count).unwrap_or(&[]);
         // The records give the state back, so that equal ones are those of equal states.
-        let mut known = live.iter();
-        let mut is_news = false;
-        after.each_live(&mut |record| is_news |= known.next() != Some(&record.encode()));
-        if !is_news && known.next().is_none() {
+        if (0..LIVE_MAX).all(|place| self.state.live(place) == after.live(place)) {
             return Ok(());
         }
-        let appended = self.records.append(&record.encode(), live);
+        let appended = self.records.append_keeping(&record.encode(), &self.state);
         appended.map_err(failed)?;
         self.state = after;
         Ok(())

@@ -13,7 +13,7 @@
 
 use embedded_storage::nor_flash::NorFlash;
 
-use crate::{AppendError, FlashError, Record, RecordLog, Region, Slot, word};
+use crate::{AppendError, FlashError, Live, Record, RecordLog, Region, Slot, word};
 
 /// How many times an image may boot on trial. Three: one lost to a power cut and one to a dead link leave one.
 pub const TRIAL_BOOTS_MAX: u8 = 3;
@@ -204,14 +204,12 @@ impl BootLogState {
     /// The state after one more record. Folding the records oldest first, from the default, gives the log's state.
     #[must_use]
     pub fn after(mut self, record: BootRecord) -> Self {
-        self.fold(record);
+        self.add(record);
         self
     }
 
-    /// The same in its place.
-    // Not inlined: who folds records would move the state once for each.
     #[inline(never)]
-    fn fold(&mut self, record: BootRecord) {
+    fn add(&mut self, record: BootRecord) {
         match record {
             BootRecord::Confirmed { sequence } => {
                 self.confirmed = self.confirmed.max(Some(sequence));
@@ -260,6 +258,7 @@ impl BootLogState {
 
     /// Gives the records whose fold is this state, oldest first, at most [`LIVE_MAX`]. Of failed trials the newest is first, then
     /// the last one as often as the count still wants.
+    #[inline(never)]
     fn each_live(&self, put: &mut dyn FnMut(BootRecord)) {
         if let Some(sequence) = self.confirmed {
             put(BootRecord::Confirmed { sequence });
@@ -276,6 +275,12 @@ impl BootLogState {
                 put(BootRecord::Attempt { sequence });
             }
         }
+    }
+}
+
+impl Live for BootLogState {
+    fn each(&self, put: &mut dyn FnMut(&Record)) {
+        self.each_live(&mut |record| put(&record.encode()));
     }
 }
 
@@ -302,11 +307,11 @@ impl<'f, F: NorFlash> BootLog<'f, F> {
     pub fn open(region: Region<'f, F>) -> Result<Self, FlashError> {
         let records = RecordLog::open(region)?;
         let mut state = BootLogState::default();
-        for record in records.records() {
-            if let Some(record) = BootRecord::decode(&record?) {
-                state.fold(record);
+        records.each(&mut |record| {
+            if let Some(record) = BootRecord::decode(record) {
+                state.add(record);
             }
-        }
+        })?;
         let mut confirmed = state.confirmed;
         records.remains(&mut |record| {
             if let Some(BootRecord::Confirmed { sequence }) = BootRecord::decode(record) {
@@ -315,7 +320,7 @@ impl<'f, F: NorFlash> BootLog<'f, F> {
         })?;
         let stray = confirmed.filter(|_| confirmed > state.confirmed);
         if let Some(sequence) = stray {
-            state.fold(BootRecord::Confirmed { sequence });
+            state.add(BootRecord::Confirmed { sequence });
         }
         Ok(Self {
             records,
@@ -331,8 +336,7 @@ impl<'f, F: NorFlash> BootLog<'f, F> {
     /// # Errors
     /// The flash failed: the state holds for this boot only.
     pub fn settle(&mut self) -> Result<(), AppendError> {
-        let (live, count) = self.live();
-        self.records.settle(live.get(..count).unwrap_or_default())?;
+        self.records.settle_keeping(&self.state)?;
         match self.stray.take() {
             Some(sequence) => self.append(BootRecord::Confirmed { sequence }),
             None => Ok(()),
@@ -350,25 +354,9 @@ impl<'f, F: NorFlash> BootLog<'f, F> {
     /// # Errors
     /// The flash failed: whether the record is in the log is known only after opening it again.
     pub fn append(&mut self, record: BootRecord) -> Result<(), AppendError> {
-        let (live, count) = self.live();
-        self.records
-            .append(&record.encode(), live.get(..count).unwrap_or_default())?;
-        self.state.fold(record);
+        self.records.append_keeping(&record.encode(), &self.state)?;
+        self.state.add(record);
         Ok(())
-    }
-
-    /// The records whose fold is the state, and how many of them there are.
-    fn live(&self) -> ([Record; LIVE_MAX], usize) {
-        let filler = BootRecord::Attempt { sequence: 0 }.encode();
-        let mut live = [filler; LIVE_MAX];
-        let mut count = 0;
-        self.state.each_live(&mut |record| {
-            if let Some(place) = live.get_mut(count) {
-                *place = record.encode();
-                count += 1;
-            }
-        });
-        (live, count)
     }
 }
 

@@ -71,7 +71,7 @@ pub use layout::{
 pub use own_key::{OWN_KEY_BYTES, OwnKey, StoredKey, keyed_credentials_behind, keyed_credentials_bytes};
 pub use provision::{PROVISION_BYTES, Provision, ProvisionFault, TRUST_ANCHORS_MAX, TRUST_BYTES};
 pub use record_log::{
-    AppendError, RECORD_BYTES, RECORD_LIVE_MAX, RECORD_PAYLOAD_BYTES_MAX, Record, RecordLog, Records,
+    AppendError, Live, RECORD_BYTES, RECORD_LIVE_MAX, RECORD_PAYLOAD_BYTES_MAX, Record, RecordLog, Records,
 };
 pub use region::{FlashError, Region};
 pub use sequence_log::{Renewed, SEQUENCE_CHUNK, SequenceLog};

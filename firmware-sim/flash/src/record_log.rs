@@ -112,6 +112,12 @@ impl Record {
         self.payload.get(..usize::from(self.length)).unwrap_or_default()
     }
 
+    /// The same, and 0xFF behind it: for who knows what lies where, and that it is there.
+    #[must_use]
+    pub const fn padded(&self) -> &[u8; RECORD_PAYLOAD_BYTES_MAX] {
+        &self.payload
+    }
+
     fn encode(&self, serial: u16) -> [u8; RECORD_BYTES] {
         let mut bytes = [0xFF; RECORD_BYTES];
         let [low, high] = serial.to_le_bytes();
@@ -219,17 +225,27 @@ impl CellSet {
     }
 }
 
+/// What of a log still matters, at most [`RECORD_LIVE_MAX`] records: all of them at once would be a kilobyte of stack.
+pub trait Live {
+    /// Gives each record, oldest first; the same ones every time.
+    fn each(&self, put: &mut dyn FnMut(&Record));
+}
+
+impl Live for &[Record] {
+    fn each(&self, put: &mut dyn FnMut(&Record)) {
+        self.iter().for_each(put);
+    }
+}
+
 /// A bank's header, and what lies behind it.
-#[derive(Default)]
+#[derive(Clone, Copy)]
 struct Bank {
-    /// Whether there is a whole header; without one the rest says nothing.
-    is_there: bool,
-    counts: bool,
     generation: u32,
     /// Cells that came with the header, itself included.
     count: u32,
     /// The last cell that is not free; a free one below it was torn too early to show, or left out.
     last: u32,
+    counts: bool,
 }
 
 impl<'f, F: NorFlash> RecordLog<'f, F> {
@@ -247,18 +263,19 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
     /// # Errors
     /// The part's own error, or a region of less than two banks.
     pub fn open(region: Region<'f, F>) -> Result<Self, FlashError> {
-        let (a, b) = (Self::bank(region, 0)?, Self::bank(region, 1)?);
-        let rank = |bank: &Bank| bank.counts.then_some(bank.generation);
-        let newest = u32::from(rank(&b) > rank(&a));
-        let (found, other) = if newest == 0 { (a, b) } else { (b, a) };
+        let banks = [Self::bank(&region, 0)?, Self::bank(&region, 1)?];
+        let generation = |bank: Option<Bank>| bank.filter(|bank| bank.counts).map(|bank| bank.generation);
+        let newest = u32::from(generation(banks[1]) > generation(banks[0]));
+        let [found, other] = if newest == 0 { banks } else { [banks[1], banks[0]] };
         let mut log = Self {
             region,
             active: None,
-            rival: found.counts && other.is_there && other.generation > found.generation,
-            is_alone: !other.is_there,
+            rival: false,
+            is_alone: other.is_none(),
         };
-        if found.counts {
-            log.active = Some(Self::activate(region, newest, &found)?);
+        if let Some(found) = found.filter(|bank| bank.counts) {
+            log.rival = other.is_some_and(|other| other.generation > found.generation);
+            log.activate(newest, found)?;
         }
         Ok(log)
     }
@@ -271,9 +288,14 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
     /// # Errors
     /// [`AppendError`]; what the log held is still there.
     pub fn append(&mut self, record: &Record, live: &[Record]) -> Result<(), AppendError> {
-        if live.len() > RECORD_LIVE_MAX {
-            return Err(AppendError::TooManyLive);
-        }
+        self.append_keeping(record, &live)
+    }
+
+    /// As [`RecordLog::append`], for live records that come one at a time.
+    ///
+    /// # Errors
+    /// As [`RecordLog::append`].
+    pub fn append_keeping(&mut self, record: &Record, live: &dyn Live) -> Result<(), AppendError> {
         let newest = self.active.and_then(|active| active.newest);
         // Serials begin at 0 in each bank and rise by one with a cell at most, of which there are `CELLS_MAX`.
         self.write_next(record, newest.map_or(0, |newest| newest.serial + 1))
@@ -286,6 +308,14 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
     /// # Errors
     /// [`AppendError`]: the log may still be in doubt, and says for now what it said.
     pub fn settle(&mut self, live: &[Record]) -> Result<(), AppendError> {
+        self.settle_keeping(&live)
+    }
+
+    /// As [`RecordLog::settle`], for live records that come one at a time.
+    ///
+    /// # Errors
+    /// As [`RecordLog::settle`].
+    pub fn settle_keeping(&mut self, live: &dyn Live) -> Result<(), AppendError> {
         let Some(active) = self.active else {
             return Ok(());
         };
@@ -304,7 +334,7 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
             Some(newest) => self
                 .write_next(&newest.record, newest.serial)
                 .or_else(|_| self.compact(&Record::void(), live)),
-            None => self.append(&Record::void(), live),
+            None => self.append_keeping(&Record::void(), live),
         }
     }
 
@@ -313,24 +343,52 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
     /// # Errors
     /// [`AppendError`]; what the log held is still there.
     pub fn rewrite(&mut self, live: &[Record]) -> Result<(), AppendError> {
-        if live.len() > RECORD_LIVE_MAX {
-            return Err(AppendError::TooManyLive);
-        }
-        self.compact(&Record::void(), live)
+        self.compact(&Record::void(), &live)
+    }
+
+    /// Gives the records, oldest first.
+    ///
+    /// # Errors
+    /// The part's own error.
+    pub fn each(&self, found: &mut dyn FnMut(&Record)) -> Result<(), FlashError> {
+        (1..self.end()).try_for_each(|cell| self.at(cell, found))
     }
 
     /// The records, oldest first; from its other end, newest first.
     #[must_use]
-    pub fn records(&self) -> Records<'f, F> {
-        let (bank, end) = self.active.map_or((0, 1), |active| (active.bank, active.next));
+    pub fn records(&self) -> Records<'_, 'f, F> {
         Records {
-            region: self.region,
-            bank,
-            counted: self.active.map_or(CellSet::NONE, |active| active.counted),
-            newest: self.active.and_then(|active| active.newest),
+            log: self,
             next: 1,
-            end: end.min(Self::CELLS),
+            end: self.end(),
         }
+    }
+
+    /// The first cell that is not written yet.
+    fn end(&self) -> u32 {
+        let next = self.active.as_ref().map_or(1, |active| active.next);
+        next.min(Self::CELLS)
+    }
+
+    /// Gives the record in a cell, if it counts.
+    fn at(&self, cell: u32, found: &mut dyn FnMut(&Record)) -> Result<(), FlashError> {
+        let Some(active) = self
+            .active
+            .as_ref()
+            .filter(|active| active.counted.contains(cell))
+        else {
+            return Ok(());
+        };
+        let read;
+        let record = match &active.newest {
+            Some(newest) if newest.cell == cell => Some(&newest.record),
+            _ => {
+                read = Self::record(&self.region, active.bank, cell)?;
+                read.as_ref().map(|(_, record)| record)
+            }
+        };
+        record.filter(|record| record.kind != VOID).map(found);
+        Ok(())
     }
 
     /// Gives every record with its mark in either bank, whether it belongs to the log, is stale, or was written before a power
@@ -354,8 +412,8 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
     fn scan(&self, marked: bool, found: &mut dyn FnMut(&Record)) -> Result<(), FlashError> {
         for bank in 0..2 {
             for cell in 1..Self::CELLS {
-                if let Some((_, record)) = Self::record(self.region, bank, cell)?
-                    && (!marked || Self::has_mark(self.region, bank, cell)?)
+                if let Some((_, record)) = Self::record(&self.region, bank, cell)?
+                    && (!marked || Self::has_mark(&self.region, bank, cell)?)
                 {
                     found(&record);
                 }
@@ -394,7 +452,7 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
 
     /// Writes a record into the next cell.
     fn write_next(&mut self, record: &Record, serial: u16) -> Result<(), FlashError> {
-        let region = self.region;
+        let region = &self.region;
         let Some(active) = self.active.as_mut().filter(|active| active.next < Self::CELLS) else {
             return Err(FlashError::OutOfBounds);
         };
@@ -420,7 +478,7 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
 
     /// Programs a cell, reads it back, and marks it.
     fn write_cell(
-        region: Region<'_, F>,
+        region: &Region<'_, F>,
         bank: u32,
         cell: u32,
         bytes: &[u8; RECORD_BYTES],
@@ -436,7 +494,7 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
     }
 
     /// Programs the mark of a cell and reads it back.
-    fn mark(region: Region<'_, F>, bank: u32, cell: u32) -> Result<(), FlashError> {
+    fn mark(region: &Region<'_, F>, bank: u32, cell: u32) -> Result<(), FlashError> {
         let mark = [0; RECORD_BYTES];
         let at = Self::cell_at(bank, cell) + RECORD_BYTES as u32;
         region.program(at, &mark[..F::WRITE_SIZE])?;
@@ -447,19 +505,30 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
         }
     }
 
-    fn compact(&mut self, record: &Record, live: &[Record]) -> Result<(), AppendError> {
+    fn compact(&mut self, record: &Record, live: &dyn Live) -> Result<(), AppendError> {
+        let mut count = 0;
+        live.each(&mut |_| count += 1);
+        if count > RECORD_LIVE_MAX {
+            return Err(AppendError::TooManyLive);
+        }
         let (bank, generation) = self
             .active
             .map_or((0, 1), |old| (1 - old.bank, old.generation.saturating_add(1)));
         self.region.erase(bank * Self::BANK_BYTES, Self::BANK_BYTES)?;
         let mut counted = CellSet::NONE;
         let mut cell = 0;
-        for kept in live.iter().chain([record]) {
-            cell += 1;
-            Self::write_cell(self.region, bank, cell, &kept.encode(cell as u16 - 1))?;
-            counted.insert(cell);
-        }
-        Self::write_cell(self.region, bank, 0, &header(generation, cell as u16 + 1))?;
+        let mut written = Ok(());
+        let mut keep = |kept: &Record| {
+            if written.is_ok() {
+                cell += 1;
+                written = Self::write_cell(&self.region, bank, cell, &kept.encode(cell as u16 - 1));
+                counted.insert(cell);
+            }
+        };
+        live.each(&mut keep);
+        keep(record);
+        written?;
+        Self::write_cell(&self.region, bank, 0, &header(generation, cell as u16 + 1))?;
         self.rival = false;
         self.is_alone = self.active.is_none();
         self.active = Some(Active {
@@ -482,13 +551,13 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
         bank * Self::BANK_BYTES + cell * Self::CELL_BYTES
     }
 
-    fn record(region: Region<'_, F>, bank: u32, cell: u32) -> Result<Option<(u16, Record)>, FlashError> {
+    fn record(region: &Region<'_, F>, bank: u32, cell: u32) -> Result<Option<(u16, Record)>, FlashError> {
         let mut bytes = [0; RECORD_BYTES];
         region.read(Self::cell_at(bank, cell), &mut bytes)?;
         Ok(Record::decode(&bytes))
     }
 
-    fn has_mark(region: Region<'_, F>, bank: u32, cell: u32) -> Result<bool, FlashError> {
+    fn has_mark(region: &Region<'_, F>, bank: u32, cell: u32) -> Result<bool, FlashError> {
         let mut mark = [0xFF; RECORD_BYTES];
         let mark = &mut mark[..F::WRITE_SIZE];
         region.read(Self::cell_at(bank, cell) + RECORD_BYTES as u32, mark)?;
@@ -496,94 +565,79 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
     }
 
     /// A bank whose header is whole.
-    fn bank(region: Region<'_, F>, bank: u32) -> Result<Bank, FlashError> {
+    fn bank(region: &Region<'_, F>, bank: u32) -> Result<Option<Bank>, FlashError> {
         let mut cell = [0; RECORD_BYTES];
         region.read(Self::cell_at(bank, 0), &mut cell)?;
         if cell[..4] != MAGIC || !is_sealed(&cell) {
-            return Ok(Bank::default());
+            return Ok(None);
         }
         let count = u32::from(u16::from_le_bytes([cell[8], cell[9]])).clamp(1, Self::CELLS);
         let mut last = Self::CELLS - 1;
         while last >= count && region.is_erased(Self::cell_at(bank, last), Self::CELL_BYTES)? {
             last -= 1;
         }
-        Ok(Bank {
-            is_there: true,
-            counts: last >= count || Self::has_mark(region, bank, 0)?,
+        Ok(Some(Bank {
             generation: word(&cell, 4),
             count,
             last,
-        })
+            counts: last >= count || Self::has_mark(region, bank, 0)?,
+        }))
     }
 
     /// Finds out which cells count, from the newest down.
-    #[inline(never)]
-    fn activate(region: Region<'_, F>, bank: u32, found: &Bank) -> Result<Active, FlashError> {
-        let mut counted = CellSet::NONE;
-        let mut newest = None;
+    fn activate(&mut self, bank: u32, found: Bank) -> Result<(), FlashError> {
+        let active = self.active.insert(Active {
+            bank,
+            generation: found.generation,
+            counted: CellSet::NONE,
+            newest: None,
+            is_firm: false,
+            next: found.last + 2,
+            shows: false,
+        });
         let mut below = u32::MAX;
         for cell in (1..=found.last).rev() {
-            let Some((serial, record)) = Self::record(region, bank, cell)? else {
+            let Some((serial, record)) = Self::record(&self.region, bank, cell)? else {
                 continue;
             };
             if u32::from(serial) < below {
                 below = serial.into();
-                counted.insert(cell);
-                if newest.is_none() {
-                    newest = Some(Newest { cell, serial, record });
+                active.counted.insert(cell);
+                if active.newest.is_none() {
+                    active.newest = Some(Newest { cell, serial, record });
                 }
             }
         }
         // With nothing behind what came with the header, the header itself may be in doubt.
-        let is_firm = found.last >= found.count
-            && counted.contains(found.last)
-            && Self::has_mark(region, bank, found.last)?;
-        Ok(Active {
-            bank,
-            generation: found.generation,
-            counted,
-            newest,
-            is_firm,
-            next: found.last + 2,
-            shows: false,
-        })
+        active.is_firm = found.last >= found.count
+            && active.counted.contains(found.last)
+            && Self::has_mark(&self.region, bank, found.last)?;
+        Ok(())
     }
 }
 
 /// The records of a [`RecordLog`], skipping what does not count.
-pub struct Records<'f, F> {
-    region: Region<'f, F>,
-    bank: u32,
-    counted: CellSet,
-    newest: Option<Newest>,
+pub struct Records<'l, 'f, F> {
+    log: &'l RecordLog<'f, F>,
     next: u32,
     end: u32,
 }
 
-impl<F: NorFlash> Records<'_, F> {
-    fn at(&self, cell: u32) -> Option<Result<Record, FlashError>> {
-        if !self.counted.contains(cell) {
-            return None;
-        }
-        let found = match self.newest.filter(|newest| newest.cell == cell) {
-            Some(newest) => Ok(Some(newest.record)),
-            None => RecordLog::<F>::record(self.region, self.bank, cell)
-                .map(|found| found.map(|(_, record)| record)),
-        };
-        match found {
-            Ok(found) => found.filter(|record| record.kind != VOID).map(Ok),
-            Err(error) => Some(Err(error)),
-        }
+impl<F: NorFlash> Records<'_, '_, F> {
+    fn at(&self, cell: u32) -> Result<Option<Record>, FlashError> {
+        let mut found = None;
+        self.log.at(cell, &mut |record| found = Some(*record))?;
+        Ok(found)
     }
 }
 
-impl<F: NorFlash> Iterator for Records<'_, F> {
+impl<F: NorFlash> Iterator for Records<'_, '_, F> {
     type Item = Result<Record, FlashError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.next < self.end {
             self.next += 1;
-            if let Some(record) = self.at(self.next - 1) {
+            if let Some(record) = self.at(self.next - 1).transpose() {
                 return Some(record);
             }
         }
@@ -591,11 +645,11 @@ impl<F: NorFlash> Iterator for Records<'_, F> {
     }
 }
 
-impl<F: NorFlash> DoubleEndedIterator for Records<'_, F> {
+impl<F: NorFlash> DoubleEndedIterator for Records<'_, '_, F> {
     fn next_back(&mut self) -> Option<Self::Item> {
         while self.next < self.end {
             self.end -= 1;
-            if let Some(record) = self.at(self.end) {
+            if let Some(record) = self.at(self.end).transpose() {
                 return Some(record);
             }
         }

@@ -1,6 +1,6 @@
 //! The journal's records in bytes.
 
-use deltagate_flash::Record;
+use deltagate_flash::{RECORD_PAYLOAD_BYTES_MAX, Record};
 use wire_checkin::{Format, Job, JobPath, LastUpdate, Outcome, Severity};
 use wire_coap::BlockSize;
 
@@ -129,10 +129,11 @@ impl JournalRecord {
             JOB_STARTED => JOB_PATH_AT,
             _ => return None,
         };
-        let (bytes, path) = record.payload().split_at_checked(length)?;
+        let path = record.payload().get(length..)?;
         if !path.is_empty() && kind != JOB_STARTED {
             return None;
         }
+        let bytes = record.padded();
         Some(match kind {
             LINK => Self::Link(Link {
                 ack_timeout_ms: word_at(bytes, 0),
@@ -208,20 +209,18 @@ impl Bytes {
     }
 }
 
-// What lies at an offset of a payload whose length was checked; not inlined, for there are twenty such places.
+// What lies at an offset of a payload. Whether it is part of it was checked by its length.
 
-fn byte_at(bytes: &[u8], at: usize) -> u8 {
+fn byte_at(bytes: &[u8; RECORD_PAYLOAD_BYTES_MAX], at: usize) -> u8 {
     bytes.get(at).copied().unwrap_or_default()
 }
 
-#[inline(never)]
-fn word_at(bytes: &[u8], at: usize) -> u32 {
+fn word_at(bytes: &[u8; RECORD_PAYLOAD_BYTES_MAX], at: usize) -> u32 {
     let word = bytes.get(at..).and_then(|rest| rest.first_chunk());
     word.map_or(0, |&word| u32::from_le_bytes(word))
 }
 
-#[inline(never)]
-fn long_at(bytes: &[u8], at: usize) -> u64 {
+fn long_at(bytes: &[u8; RECORD_PAYLOAD_BYTES_MAX], at: usize) -> u64 {
     u64::from(word_at(bytes, at)) | u64::from(word_at(bytes, at + 4)) << 32
 }
 
