@@ -2,48 +2,49 @@
 
 use core::fmt;
 
-/// How a device's last update ended.
+/// How a device's last update ended. Each is represented as its code, so that the one is made of the other without a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
 pub enum Outcome {
     /// 1: the new image ran, reached the gateway and is confirmed.
-    Confirmed,
+    Confirmed = 1,
     /// 2: no signature by a key the device trusts.
-    RefusedSignature,
+    RefusedSignature = 2,
     /// 3: made for another vendor or class.
-    RefusedClass,
+    RefusedClass = 3,
     /// 4: the sequence number is not above the running image's, or not above that of an image whose trials failed so
     /// often that the device gave it up.
-    RefusedSequenceNumber,
+    RefusedSequenceNumber = 4,
     /// 5: the manifest or the payload format is not one the device understands.
-    RefusedUnsupported,
+    RefusedUnsupported = 5,
     /// 6: the image or the staged payload does not fit.
-    NoSpace,
+    NoSpace = 6,
     /// 7: the patch needs more decoder memory than the device has.
-    DecoderMemory,
+    DecoderMemory = 7,
     /// 8: the payload does not decode against the running image.
-    PatchFailed,
+    PatchFailed = 8,
     /// 9: the result is not the image the manifest names.
-    DigestMismatch,
+    DigestMismatch = 9,
     /// 10: reverted, as the new image did not reach the gateway in time.
-    RevertedNoContact,
+    RevertedNoContact = 10,
     /// 11: reverted, as the watchdog fired.
-    RevertedWatchdog,
+    RevertedWatchdog = 11,
     /// 12: reverted, as the new image faulted.
-    RevertedFault,
+    RevertedFault = 12,
     /// 13: reverted, as the bootloader found the image altered.
-    RevertedVerification,
+    RevertedVerification = 13,
     /// 14: given up because the gateway or the operator took the job back.
-    Cancelled,
+    Cancelled = 14,
     /// 15: the payload vanished or changed on the gateway during the transfer.
-    PayloadChanged,
+    PayloadChanged = 15,
     /// 16: reverted, as the new image did not pass the application's self-test.
-    RevertedSelfTest,
+    RevertedSelfTest = 16,
     /// 17: the flash part failed again and again while the update was under way.
-    FlashFailed,
+    FlashFailed = 17,
     /// 18: the manifest asks for a newer predecessor than the image that runs.
-    RefusedPredecessor,
+    RefusedPredecessor = 18,
     /// A code of a later version. Displayed as its number.
-    Other(u8),
+    Other(u8) = 0,
 }
 
 impl Outcome {
