@@ -71,20 +71,15 @@ impl<'a> Reader<'a> {
 
     /// An integer within 64 bits.
     pub fn int(&mut self) -> Result<i64, Fault> {
-        let before = *self;
-        let (argument, is_negative) = match self.peek()? {
-            Kind::Negative => (self.argument(major::NEGATIVE)?, true),
-            _ => (self.argument(major::UNSIGNED)?, false),
-        };
-        match i64::try_from(argument) {
-            // RFC 8949 §3.1: -1 minus the argument, in two's complement all bits the other way.
-            Ok(value) if is_negative => Ok(!value),
-            Ok(value) => Ok(value),
-            Err(_) => {
-                *self = before;
-                Err(Fault::WrongType)
-            }
+        let kind = self.peek()?;
+        if !matches!(kind, Kind::Unsigned | Kind::Negative) {
+            return Err(Fault::WrongType);
         }
+        let mut ahead = *self;
+        let value = i64::try_from(ahead.head()?).map_err(|_| Fault::WrongType)?;
+        *self = ahead;
+        // RFC 8949 §3.1: -1 minus the argument, in two's complement all bits the other way.
+        Ok(if kind == Kind::Negative { !value } else { value })
     }
 
     /// A byte string.
@@ -171,20 +166,22 @@ impl<'a> Reader<'a> {
 
     /// Passes over a head and, where they follow at once, its bytes. How many items belong to it.
     fn skip_head(&mut self) -> Result<u32, Fault> {
-        match self.peek()? {
-            Kind::Unsigned => self.argument(major::UNSIGNED).map(|_| 0),
-            Kind::Negative => self.argument(major::NEGATIVE).map(|_| 0),
-            Kind::Bytes => self.bytes().map(|_| 0),
-            Kind::Text => self.text_bytes().map(|_| 0),
-            Kind::Array => self.array(),
-            Kind::Map => self.map().map(|entries| entries.saturating_mul(2)),
-            Kind::Tag => self.tag().map(|_| 1),
-            Kind::Simple => {
-                let (_, rest) = self.simple()?;
-                self.rest = rest;
-                Ok(0)
-            }
+        let kind = self.peek()?;
+        if kind == Kind::Simple {
+            (_, self.rest) = self.simple()?;
+            return Ok(0);
         }
+        let count = u32::try_from(self.head()?).map_err(|_| Fault::Truncated);
+        Ok(match kind {
+            Kind::Bytes | Kind::Text => {
+                self.take(count? as usize)?;
+                0
+            }
+            Kind::Array => count?,
+            Kind::Map => count?.saturating_mul(2),
+            Kind::Tag => 1,
+            _ => 0,
+        })
     }
 
     /// A simple value that we know, and what is behind it.
@@ -215,11 +212,17 @@ impl<'a> Reader<'a> {
     }
 
     /// A whole head: the argument of an item that must be of this major type.
+    #[inline(never)]
     fn argument(&mut self, major: u8) -> Result<u64, Fault> {
-        let (&first, rest) = self.rest.split_first().ok_or(Fault::Truncated)?;
-        if first >> 5 != major {
-            return Err(Fault::WrongType);
+        match self.rest.first() {
+            Some(first) if first >> 5 != major => Err(Fault::WrongType),
+            _ => self.head(),
         }
+    }
+
+    /// A whole head: the argument of an item of any major type.
+    fn head(&mut self) -> Result<u64, Fault> {
+        let (&first, rest) = self.rest.split_first().ok_or(Fault::Truncated)?;
         let mut ahead = Self { rest };
         let argument = match first & 0x1F {
             small @ 0..24 => u64::from(small),

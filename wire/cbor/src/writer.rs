@@ -67,6 +67,17 @@ impl<'b> Writer<'b> {
         self.head(major::MAP, entries)
     }
 
+    /// A map whose entries `write` writes and counts: for who does not know beforehand how many there are. More than 23 do not fit.
+    pub fn counted_map(&mut self, write: impl FnOnce(&mut Self) -> u8) -> &mut Self {
+        let head = self.length;
+        let entries = write(self.map(0));
+        match head.and_then(|at| self.buffer.get_mut(at)) {
+            Some(place) if entries < 24 => *place = major::MAP << 5 | entries,
+            _ => self.length = None,
+        }
+        self
+    }
+
     /// A tag; its item is to follow.
     pub fn tag(&mut self, tag: u64) -> &mut Self {
         self.head(major::TAG, tag)
@@ -124,6 +135,24 @@ mod tests {
             writer.array(2).uint(1).bytes(&[1, 2, 3, 4, 5]);
             assert_eq!(writer.finish().is_some(), room >= 8, "{room}");
         }
+    }
+
+    #[test]
+    fn a_map_may_be_counted_while_it_is_written() {
+        let counted = |entries: u8| {
+            let mut buffer = [0xEE; 48];
+            let mut writer = Writer::new(&mut buffer);
+            writer.uint(7).counted_map(|writer| {
+                (0..entries).for_each(|key| drop(writer.uint(key.into()).null()));
+                entries
+            });
+            writer.finish().map(<[u8]>::to_vec)
+        };
+        assert_eq!(counted(0), Some(std::vec![7, 0xA0]));
+        assert_eq!(counted(2), Some(std::vec![7, 0xA2, 0, 0xF6, 1, 0xF6]));
+        assert_eq!(counted(23).map(|bytes| bytes[1]), Some(0xB7));
+        assert_eq!(counted(24), None);
+        assert!(Writer::new(&mut []).counted_map(|_| 0).length.is_none());
     }
 
     #[test]
