@@ -3,11 +3,8 @@
 use core::fmt;
 use core::str;
 
-use wire_cbor::Writer;
-
-use crate::check_in::required;
 use crate::reader::{Known, Reader};
-use crate::writer::encode;
+use crate::writer::{Entries, encode};
 use crate::{DecodeError, EncodeError, Format, Severity};
 
 /// Longest path segment of a job: with the slash, 8 characters of the path stay one short option.
@@ -140,27 +137,9 @@ impl<'a> Answer<'a> {
 
     /// Reads a whole body.
     pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut next_check_in_s = None;
         let mut answer = Self::idle(0);
         let mut reader = Reader::new(body);
-        reader.map(&mut |reader, key| {
-            match key {
-                1 => next_check_in_s = Some(reader.uint_as(key)?),
-                2 => answer.ack_timeout_ms = Some(reader.uint_as(key)?),
-                3 => answer.job = Some(Job::read(reader)?),
-                // One place that reads bytes: each is code on a device.
-                4..=6 => {
-                    let bytes = Some(reader.bytes()?);
-                    match key {
-                        4 => answer.envelope = bytes,
-                        5 => answer.anchors = bytes,
-                        _ => answer.statement = bytes,
-                    }
-                }
-                _ => return Ok(Known::No),
-            }
-            Ok(Known::Yes)
-        })?;
+        let keys = reader.map(&mut |reader, key| answer.read_entry(reader, key))?;
         reader.end()?;
         let (key, envelope) = match (answer.envelope, answer.anchors) {
             (Some(_), Some(_)) => return Err(DecodeError::OutOfRange { key: 5 }),
@@ -170,8 +149,27 @@ impl<'a> Answer<'a> {
         if envelope.is_some_and(|envelope| envelope.len() > ENVELOPE_BYTES_MAX) {
             return Err(DecodeError::OutOfRange { key });
         }
-        answer.next_check_in_s = required(next_check_in_s, 1)?;
+        keys.require(1..=1)?;
         Ok(answer)
+    }
+
+    fn read_entry(&mut self, reader: &mut Reader<'a>, key: i32) -> Result<Known, DecodeError> {
+        match key {
+            1 => self.next_check_in_s = reader.uint_as(key)?,
+            2 => self.ack_timeout_ms = Some(reader.uint_as(key)?),
+            3 => self.job.insert(Job::NONE).read(reader)?,
+            // One place that reads bytes: each is code on a device.
+            4..=6 => {
+                let bytes = Some(reader.bytes()?);
+                match key {
+                    4 => self.envelope = bytes,
+                    5 => self.anchors = bytes,
+                    _ => self.statement = bytes,
+                }
+            }
+            _ => return Ok(Known::No),
+        }
+        Ok(Known::Yes)
     }
 
     /// Writes the body into `buffer`, of which [`ANSWER_BYTES_MAX`] bytes always suffice, and returns it.
@@ -188,80 +186,67 @@ impl<'a> Answer<'a> {
                 return Err(EncodeError::OutOfRange { key });
             }
         }
-        encode(buffer, |writer| self.write(writer))
+        encode(buffer, |entries| self.write(entries))
     }
 
-    fn write(&self, writer: &mut Writer<'_>) {
-        let optional = [
-            self.ack_timeout_ms.is_some(),
-            self.job.is_some(),
-            self.envelope.is_some(),
-            self.anchors.is_some(),
-            self.statement.is_some(),
-        ];
-        writer.map(1 + optional.iter().filter(|present| **present).count() as u64);
-        writer.uint(1).uint(self.next_check_in_s.into());
-        if let Some(timeout) = self.ack_timeout_ms {
-            writer.uint(2).uint(timeout.into());
-        }
+    fn write(&self, entries: &mut Entries<'_, '_>) {
+        entries.number(1, self.next_check_in_s);
+        entries.number_if_any(2, self.ack_timeout_ms);
         if let Some(job) = &self.job {
-            job.write(writer.uint(3));
+            Entries::map(entries.key(3), |entries| job.write(entries));
         }
-        if let Some(envelope) = self.envelope {
-            writer.uint(4).bytes(envelope);
-        }
-        if let Some(anchors) = self.anchors {
-            writer.uint(5).bytes(anchors);
-        }
-        if let Some(statement) = self.statement {
-            writer.uint(6).bytes(statement);
+        for (key, value) in [(4, self.envelope), (5, self.anchors), (6, self.statement)] {
+            if let Some(value) = value {
+                entries.bytes(key, value);
+            }
         }
     }
 }
 
 impl Job {
-    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let (mut path, mut format, mut payload_bytes) = (None, None, None);
-        let (mut artefact_digest, mut sequence_number) = (None, None);
-        let (mut severity, mut defer_s_max) = (Severity::default(), None);
-        reader.map(&mut |reader, key| {
-            let out_of_range = DecodeError::OutOfRange { key };
-            match key {
-                1 => path = Some(JobPath::of_bytes(reader.text_bytes()?).ok_or(out_of_range)?),
-                2 => format = Some(Format::from_code(reader.uint_as(key)?).ok_or(out_of_range)?),
-                3 => payload_bytes = Some(reader.uint_as(key)?),
-                4 => artefact_digest = Some(reader.byte_array(key)?),
-                5 => sequence_number = Some(reader.uint()?),
-                6 => severity = Severity::from_code(reader.uint_as(key)?).ok_or(out_of_range)?,
-                7 => defer_s_max = Some(reader.uint_as(key)?),
-                _ => return Ok(Known::No),
-            }
-            Ok(Known::Yes)
-        })?;
-        Ok(Self {
-            path: required(path, 1)?,
-            format: required(format, 2)?,
-            payload_bytes: required(payload_bytes, 3)?,
-            artefact_digest: required(artefact_digest, 4)?,
-            sequence_number: required(sequence_number, 5)?,
-            severity,
-            defer_s_max,
-        })
+    /// Before anything was read.
+    const NONE: Self = Self {
+        path: JobPath {
+            bytes: [0; JOB_PATH_BYTES_MAX],
+            len: 0,
+        },
+        format: Format::Full,
+        payload_bytes: 0,
+        artefact_digest: [0; 16],
+        sequence_number: 0,
+        severity: Severity::Mandatory,
+        defer_s_max: None,
+    };
+
+    fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        let keys = reader.map(&mut |reader, key| self.read_entry(reader, key))?;
+        keys.require(1..=5)
     }
 
-    fn write(&self, writer: &mut Writer<'_>) {
-        let is_default = self.severity == Severity::default();
-        writer.map(5 + u64::from(!is_default) + u64::from(self.defer_s_max.is_some()));
-        writer.uint(1).text_bytes(self.path.as_bytes());
-        writer.uint(2).uint(self.format.code().into());
-        writer.uint(3).uint(self.payload_bytes.into());
-        writer.uint(4).bytes(&self.artefact_digest);
-        writer.uint(5).uint(self.sequence_number);
-        if !is_default {
-            writer.uint(6).uint(self.severity.code().into());
+    fn read_entry(&mut self, reader: &mut Reader<'_>, key: i32) -> Result<Known, DecodeError> {
+        let out_of_range = DecodeError::OutOfRange { key };
+        match key {
+            1 => self.path = JobPath::of_bytes(reader.text_bytes()?).ok_or(out_of_range)?,
+            2 => self.format = Format::from_code(reader.uint_as(key)?).ok_or(out_of_range)?,
+            3 => self.payload_bytes = reader.uint_as(key)?,
+            4 => self.artefact_digest = reader.byte_array(key)?,
+            5 => self.sequence_number = reader.uint()?,
+            6 => self.severity = Severity::from_code(reader.uint_as(key)?).ok_or(out_of_range)?,
+            7 => self.defer_s_max = Some(reader.uint_as(key)?),
+            _ => return Ok(Known::No),
         }
-        if let Some(seconds) = self.defer_s_max {
-            writer.uint(7).uint(seconds.into());
+        Ok(Known::Yes)
+    }
+
+    fn write(&self, entries: &mut Entries<'_, '_>) {
+        entries.key(1).text_bytes(self.path.as_bytes());
+        entries.number(2, self.format.code().into());
+        entries.number(3, self.payload_bytes);
+        entries.bytes(4, &self.artefact_digest);
+        entries.key(5).uint(self.sequence_number);
+        if self.severity != Severity::default() {
+            entries.number(6, self.severity.code().into());
         }
+        entries.number_if_any(7, self.defer_s_max);
     }
 }

@@ -3,7 +3,7 @@
 use wire_cbor::Writer;
 
 use crate::reader::{Known, Reader};
-use crate::writer::encode;
+use crate::writer::{Entries, encode};
 use crate::{
     DecodeError, Deferral, DeferralReason, DeferralStage, DeviceId, DigestPrefix, EncodeError, Formats,
     Freshness, LastUpdate, Outcome,
@@ -99,68 +99,39 @@ impl CheckIn {
         if self.erase_sector_bytes == 0 {
             return Err(EncodeError::OutOfRange { key: 7 });
         }
-        encode(buffer, |writer| self.write(writer))
+        encode(buffer, |entries| self.write(entries))
     }
 
-    fn write(&self, writer: &mut Writer<'_>) {
-        let optional = [
-            self.staging_bytes.is_some(),
-            self.round_trip_ms != 0,
-            self.last_update.is_some(),
-            self.on_trial,
-            self.deferral.is_some(),
-            self.in_place_reach_bytes.is_some(),
-            self.anchors.is_some(),
-            self.anchors_waiting.is_some(),
-            self.freshness.is_some(),
-        ];
-        writer.map(10 + optional.iter().filter(|present| **present).count() as u64);
-        writer.uint(1).bytes(self.device_id.as_bytes());
-        writer.uint(2).bytes(&self.class_id);
-        writer.uint(3).bytes(self.running_digest.as_bytes());
-        writer.uint(4).uint(self.sequence_number);
-        write_number(writer, 5, self.slot_capacity_bytes);
-        if let Some(bytes) = self.staging_bytes {
-            write_number(writer, 6, bytes);
-        }
-        write_number(writer, 7, self.erase_sector_bytes);
-        write_number(writer, 8, self.block_szx_max.into());
-        if self.round_trip_ms != 0 {
-            write_number(writer, 9, self.round_trip_ms);
-        }
-        write_number(writer, 10, self.decoder_memory_bytes);
-        write_number(writer, 11, self.formats.bits());
+    fn write(&self, entries: &mut Entries<'_, '_>) {
+        entries.bytes(1, self.device_id.as_bytes());
+        entries.bytes(2, &self.class_id);
+        entries.bytes(3, self.running_digest.as_bytes());
+        entries.key(4).uint(self.sequence_number);
+        entries.number(5, self.slot_capacity_bytes);
+        entries.number_if_any(6, self.staging_bytes);
+        entries.number(7, self.erase_sector_bytes);
+        entries.number(8, self.block_szx_max.into());
+        entries.number_if_any(9, Some(self.round_trip_ms).filter(|ms| *ms > 0));
+        entries.number(10, self.decoder_memory_bytes);
+        entries.number(11, self.formats.bits());
         if let Some(last) = self.last_update {
-            write_last_update(writer.uint(12), last);
+            write_last_update(entries.key(12), last);
         }
         if self.on_trial {
-            writer.uint(13).bool(true);
+            entries.key(13).bool(true);
         }
-        writer.uint(14).bytes(&self.vendor_id);
+        entries.bytes(14, &self.vendor_id);
         if let Some(deferral) = self.deferral {
-            writer.uint(15).array(3);
-            writer.uint(deferral.stage.code().into());
-            writer.uint(deferral.reason.code().into());
-            writer.uint(deferral.seconds.into());
+            let items = entries.key(15).array(3);
+            items.uint(deferral.stage.code().into());
+            items.uint(deferral.reason.code().into());
+            items.uint(deferral.seconds.into());
         }
-        if let Some(bytes) = self.in_place_reach_bytes {
-            write_number(writer, 16, bytes);
-        }
-        for (key, number) in [(17, self.anchors), (18, self.anchors_waiting)] {
-            if let Some(number) = number {
-                write_number(writer, key, number.into());
-            }
-        }
-        if let Some(freshness) = self.freshness {
-            write_number(writer, 19, freshness.code());
-        }
+        entries.number_if_any(16, self.in_place_reach_bytes);
+        entries.number_if_any(17, self.anchors.map(u32::from));
+        entries.number_if_any(18, self.anchors_waiting.map(u32::from));
+        entries.number_if_any(19, self.freshness.map(Freshness::code));
     }
-}
-
-// Not inlined: a device writes nine of them.
-#[inline(never)]
-fn write_number(writer: &mut Writer<'_>, key: u64, value: u32) {
-    writer.uint(key).uint(value.into());
 }
 
 fn write_last_update(writer: &mut Writer<'_>, last: LastUpdate) {
@@ -252,7 +223,7 @@ impl Fields {
     }
 }
 
-pub(crate) fn required<T>(field: Option<T>, key: i32) -> Result<T, DecodeError> {
+fn required<T>(field: Option<T>, key: i32) -> Result<T, DecodeError> {
     field.ok_or(DecodeError::MissingKey { key })
 }
 

@@ -26,8 +26,13 @@ impl Severity {
     }
 
     /// The severity of a code, or `None` for one that is not defined.
-    pub fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(code)).copied()
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Critical),
+            1 => Some(Self::Mandatory),
+            2 => Some(Self::Optional),
+            _ => None,
+        }
     }
 
     /// The name in commands and listings.

@@ -26,8 +26,14 @@ impl Format {
     }
 
     /// The format of a code, or `None` for one this version does not know.
-    pub fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(code)).copied()
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Full),
+            1 => Some(Self::Lz4),
+            2 => Some(Self::Bsdiff),
+            3 => Some(Self::Patch),
+            _ => None,
+        }
     }
 
     /// The name in listings and logs.

@@ -1,5 +1,7 @@
 //! Items of a body: bounded maps, no duplicate keys, nothing behind the end, faults in our words.
 
+use core::ops::RangeInclusive;
+
 use wire_cbor::Fault;
 
 use crate::DecodeError;
@@ -33,8 +35,14 @@ impl<'a> Reader<'a> {
     }
 
     /// An unsigned integer within the range of `T`.
-    pub(crate) fn uint_as<T: TryFrom<u64>>(&mut self, key: i32) -> Result<T, DecodeError> {
-        T::try_from(self.uint()?).map_err(|_| DecodeError::OutOfRange { key })
+    pub(crate) fn uint_as<T: TryFrom<u32>>(&mut self, key: i32) -> Result<T, DecodeError> {
+        T::try_from(self.uint32(key)?).map_err(|_| DecodeError::OutOfRange { key })
+    }
+
+    // Not inlined: a device reads six of them.
+    #[inline(never)]
+    fn uint32(&mut self, key: i32) -> Result<u32, DecodeError> {
+        u32::try_from(self.uint()?).map_err(|_| DecodeError::OutOfRange { key })
     }
 
     pub(crate) fn bool(&mut self) -> Result<bool, DecodeError> {
@@ -63,12 +71,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Calls `entry` with each integer key of a map. It reads the key's value, or says that it does not know the key,
-    /// whose value is then skipped.
+    /// whose value is then skipped. Which keys there were.
     #[inline(never)]
     pub(crate) fn map(
         &mut self,
         entry: &mut dyn FnMut(&mut Self, i32) -> Result<Known, DecodeError>,
-    ) -> Result<(), DecodeError> {
+    ) -> Result<Keys, DecodeError> {
+        let mut keys = Keys(0);
         let entries = self.items.map()?;
         if entries as usize > ENTRIES_MAX {
             return Err(DecodeError::TooManyEntries);
@@ -83,11 +92,25 @@ impl<'a> Reader<'a> {
             if let Some(place) = seen.get_mut(at) {
                 *place = key;
             }
+            keys.0 |= u32::try_from(told).map_or(0, |key| 1_u32.checked_shl(key).unwrap_or(0));
             if entry(self, told)? == Known::No {
                 self.items.skip()?;
             }
         }
-        Ok(())
+        Ok(keys)
+    }
+}
+
+/// The keys of a map, those from 0 to 31: a bit each.
+pub(crate) struct Keys(u32);
+
+impl Keys {
+    /// Refuses a map without one of these; they are below 32.
+    pub(crate) fn require(&self, mut wanted: RangeInclusive<i32>) -> Result<(), DecodeError> {
+        match wanted.find(|key| self.0 >> key & 1 == 0) {
+            Some(key) => Err(DecodeError::MissingKey { key }),
+            None => Ok(()),
+        }
     }
 }
 
