@@ -420,9 +420,9 @@ pub(crate) fn narrow(sequence_number: u64) -> u32 {
     u32::try_from(sequence_number).unwrap_or(u32::MAX)
 }
 
-/// Milliseconds as seconds, rounded up.
+/// Milliseconds as seconds, rounded up; not by `div_ceil`, which multiplies the quotient again.
 pub(crate) fn seconds(ms: u64) -> u32 {
-    u32::try_from(ms.div_ceil(1_000)).unwrap_or(u32::MAX)
+    u32::try_from(ms.saturating_add(999) / 1_000).unwrap_or(u32::MAX)
 }
 
 /// What waits for the caller.
