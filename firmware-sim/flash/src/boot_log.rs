@@ -208,6 +208,8 @@ impl BootLogState {
         self
     }
 
+    /// The same in its place.
+    // Not inlined: who adds records would move the state once for each.
     #[inline(never)]
     fn add(&mut self, record: BootRecord) {
         match record {
