@@ -111,7 +111,7 @@ fn selected_suite(reader: &mut Reader<'_>) -> Result<i64, Fault> {
 
 /// As many as lakers takes.
 #[cfg(feature = "responder")]
-const SUITES_MAX: u64 = 9;
+const SUITES_MAX: u32 = 9;
 
 /// Reads message_2: `G_Y ‖ CIPHERTEXT_2` in one byte string (RFC 9528 §5.3.1). G_Y may be no point.
 pub(crate) fn message_2(bytes: &[u8]) -> Result<(&[u8; KEY_BYTES], &[u8]), Fault> {
