@@ -24,7 +24,7 @@ use crate::freshness::{Known, Watch};
 use crate::gate::Gate;
 use crate::journal::{Journal, JournalRecord};
 use crate::services::LinkedServices;
-use crate::state::State;
+use crate::state::{Phase, State};
 
 /// Upper bound of the size of [`Agent`], besides the decoder memory it borrows: an envelope of 512 bytes, a request of
 /// 200, the decoder's own 384, the hash's 110, and what the journal and the provision record say. With OSCORE a request of 60
@@ -322,7 +322,11 @@ impl<'m, F: NorFlash> Agent<'m, F> {
     /// To be called when [`Agent::work`] says that there is no more to do, and the last request was answered or is
     /// not sent yet: an answer that comes later finds nobody. Not on trial, where each start is one of a few.
     pub fn suspend(mut self, now_ms: u64) -> u64 {
-        if let State::Fetching { transfer, .. } = &self.state {
+        if let State::Updating {
+            phase: Phase::Fetching { transfer },
+            ..
+        } = &self.state
+        {
             let firm_bytes = transfer.filling.firm_bytes();
             // Unwritten it costs a block: what is found in flash may be torn at its end.
             let _ = self.core.journal.append(JournalRecord::Firm(firm_bytes));
@@ -437,7 +441,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
                 self.handle_answer(now_ms, state, reporting, message)
             }
             State::FetchingManifest { .. } => self.handle_manifest_block(now_ms, state, message),
-            State::Fetching { .. } => self.handle_payload_block(now_ms, state, message),
+            State::Updating { .. } => self.handle_payload_block(now_ms, state, message),
             _ => Ok(()),
         }
     }
@@ -445,7 +449,10 @@ impl<'m, F: NorFlash> Core<'m, F> {
     /// A request ended without a response. A transfer goes on where it was, later.
     fn handle_no_answer(&mut self, now_ms: u64, state: &mut State<'m>) {
         match state {
-            State::Fetching { transfer, .. } => transfer.paused_until_ms = Some(self.back_off(now_ms)),
+            State::Updating {
+                phase: Phase::Fetching { transfer },
+                ..
+            } => transfer.paused_until_ms = Some(self.back_off(now_ms)),
             State::CheckingIn { .. } | State::FetchingManifest { .. } => {
                 state.idle_until(self.back_off(now_ms));
             }
@@ -457,9 +464,11 @@ impl<'m, F: NorFlash> Core<'m, F> {
     #[cfg(feature = "oscore")]
     fn ask_again(&self, now_ms: u64, state: &mut State<'m>) {
         match state {
-            State::Fetching { transfer, .. } | State::FetchingManifest { transfer, .. } => {
-                transfer.paused_until_ms = Some(now_ms);
-            }
+            State::FetchingManifest { transfer, .. }
+            | State::Updating {
+                phase: Phase::Fetching { transfer },
+                ..
+            } => transfer.paused_until_ms = Some(now_ms),
             State::CheckingIn { .. } => state.idle_until(now_ms),
             _ => {}
         }
@@ -470,13 +479,16 @@ impl<'m, F: NorFlash> Core<'m, F> {
             State::Idle { .. } => self.check_in(now_ms, state),
             // The answer leads back to where the transfer is.
             #[cfg(feature = "edhoc")]
-            State::FetchingManifest { .. } | State::Fetching { .. } if self.doubts_its_keys() => {
+            State::FetchingManifest { .. } | State::Updating { .. } if self.doubts_its_keys() => {
                 self.check_in(now_ms, state);
             }
             State::FetchingManifest { job, transfer, .. } => {
                 self.request_block(now_ms, job, true, transfer);
             }
-            State::Fetching { update, transfer } => {
+            State::Updating {
+                update,
+                phase: Phase::Fetching { transfer },
+            } => {
                 self.request_block(now_ms, &update.job, false, transfer);
             }
             _ => {}

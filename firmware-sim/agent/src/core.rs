@@ -21,6 +21,7 @@ use crate::gate::{Gate, PutOff};
 use crate::in_place::InPlace;
 use crate::journal::{Journal, JournalRecord, Link, Told};
 use crate::services::Hasher;
+use crate::state::State;
 
 /// Events that wait for [`crate::Agent::poll_effect`]: no call yields more than five.
 const EVENTS_MAX: usize = 8;
@@ -173,6 +174,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
     }
 
     /// A hash of `bytes` bytes of a region.
+    #[inline(never)]
     pub(crate) fn hashing(&self, bytes: u32) -> Hashing<Hasher<'m>> {
         Hashing::with(Hasher::new(self.services), 0, bytes)
     }
@@ -286,6 +288,20 @@ impl<'m, F: NorFlash> Core<'m, F> {
             .filter(|update| journal.reported != Some(Told::of(update)))
             .or(journal.outcome)
             .or(self.unwritten)
+    }
+
+    /// Ends the update that is under way without an image.
+    #[inline(never)]
+    pub(crate) fn end_update(
+        &mut self,
+        now_ms: u64,
+        state: &mut State<'m>,
+        refusal: Refusal,
+    ) -> Result<(), FlashFailed> {
+        if let Some(sequence_number) = state.sequence_number() {
+            state.idle_until(self.drop_update(now_ms, sequence_number, refusal)?);
+        }
+        Ok(())
     }
 
     /// Ends an update without an image: the outcome is kept until it is reported, which is tried at once, unless

@@ -11,7 +11,7 @@ use crate::checkin::asked_to_wait;
 use crate::core::{Core, FlashFailed};
 use crate::event::Event;
 use crate::journal::JournalRecord;
-use crate::state::{Envelope, State, Transfer};
+use crate::state::{Envelope, Phase, State, Transfer};
 
 /// Answers in a row that are not the block asked for, before the payload counts as changed: a gateway that does
 /// this is broken, and every one costs a round trip.
@@ -86,10 +86,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
         };
         match outcome {
             None => self.request_block(now_ms, job, true, transfer),
-            Some(outcome) => {
-                let sequence = job.sequence_number;
-                state.idle_until(self.drop_update(now_ms, sequence, outcome.into())?);
-            }
+            Some(outcome) => return self.end_update(now_ms, state, outcome.into()),
         }
         Ok(())
     }
@@ -99,10 +96,12 @@ impl<'m, F: NorFlash> Core<'m, F> {
         &mut self,
         now_ms: u64,
         state: &mut State<'m>,
-        update: Update,
         offset: u32,
         size: BlockSize,
     ) -> Result<(), FlashFailed> {
+        let State::Updating { update, phase } = state else {
+            return Ok(());
+        };
         let plan = FetchPlan {
             etag: Some(ETag::from_array(update.job.etag())),
             total: Some(update.job.payload_bytes),
@@ -110,13 +109,11 @@ impl<'m, F: NorFlash> Core<'m, F> {
             size,
         };
         let Ok(fetch) = Block2Fetch::new(plan) else {
-            let refusal = Outcome::RefusedUnsupported.into();
-            state.idle_until(self.drop_update(now_ms, update.job.sequence_number, refusal)?);
-            return Ok(());
+            return self.end_update(now_ms, state, Outcome::RefusedUnsupported.into());
         };
         let mut transfer = Transfer::new(fetch);
         self.request_block(now_ms, &update.job, false, &mut transfer);
-        *state = State::Fetching { update, transfer };
+        *phase = Phase::Fetching { transfer };
         Ok(())
     }
 
@@ -127,7 +124,11 @@ impl<'m, F: NorFlash> Core<'m, F> {
         state: &mut State<'m>,
         message: &Message<'_>,
     ) -> Result<(), FlashFailed> {
-        let State::Fetching { update, transfer } = state else {
+        let State::Updating {
+            update,
+            phase: Phase::Fetching { transfer },
+        } = state
+        else {
             return Ok(());
         };
         match self.judge_block(now_ms, transfer, message) {
@@ -136,10 +137,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
             }
             Judged::Again => self.request_block(now_ms, &update.job, false, transfer),
             Judged::Pause { until_ms } => transfer.paused_until_ms = Some(until_ms),
-            Judged::Gone => {
-                let sequence = update.job.sequence_number;
-                state.idle_until(self.drop_update(now_ms, sequence, Outcome::PayloadChanged.into())?);
-            }
+            Judged::Gone => return self.end_update(now_ms, state, Outcome::PayloadChanged.into()),
         }
         Ok(())
     }
@@ -153,7 +151,10 @@ impl<'m, F: NorFlash> Core<'m, F> {
         last: bool,
         block: &[u8],
     ) -> Result<(), FlashFailed> {
-        let State::Fetching { update, transfer } = state else {
+        let State::Updating { update, phase } = state else {
+            return Ok(());
+        };
+        let Phase::Fetching { transfer } = phase else {
             return Ok(());
         };
         let region = self.payload_region(update)?;
@@ -183,26 +184,23 @@ impl<'m, F: NorFlash> Core<'m, F> {
         if header_came && update.job.format == Format::Patch {
             let start = self.patch_start(update)?;
             if let Err(refusal) = check_patch(&self.device(), update, &start) {
-                let sequence = update.job.sequence_number;
-                state.idle_until(self.drop_update(now_ms, sequence, refusal)?);
-                return Ok(());
+                return self.end_update(now_ms, state, refusal);
             }
         }
         if last {
-            let update = *update;
-            *state = self.payload_complete(update);
+            *phase = self.payload_complete(update);
         } else {
             self.request_block(now_ms, &update.job, false, transfer);
         }
         Ok(())
     }
 
-    fn payload_complete(&self, update: Update) -> State<'m> {
+    fn payload_complete(&self, update: &Update) -> Phase<'m> {
         let hashing = self.hashing(update.job.payload_bytes);
         match update.job.format {
             // The payload is the image: one hash answers for both.
-            Format::Full => State::Verifying { update, hashing },
-            _ => State::CheckingPayload { update, hashing },
+            Format::Full => Phase::Verifying { hashing },
+            _ => Phase::CheckingPayload { hashing },
         }
     }
 

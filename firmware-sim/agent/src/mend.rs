@@ -20,7 +20,7 @@ use crate::accept::Update;
 use crate::apply::Erasing;
 use crate::core::{Core, FlashFailed};
 use crate::journal::JournalRecord;
-use crate::state::State;
+use crate::state::{Phase, State};
 
 /// Bytes copied in one step of work.
 const COPY_STEP_BYTES: u32 = 1_024;
@@ -70,7 +70,11 @@ impl<'m, F: NorFlash> Core<'m, F> {
 
     /// One step of it.
     pub(crate) fn mend(&mut self, now_ms: u64, state: &mut State<'m>) -> Result<(), FlashFailed> {
-        let State::Mending { update, size, mend } = state else {
+        let State::Updating {
+            update,
+            phase: Phase::Mending { size, mend },
+        } = state
+        else {
             return Ok(());
         };
         let (payload, scratch) = (self.payload_region(update)?, self.scratch_region()?);
@@ -94,8 +98,8 @@ impl<'m, F: NorFlash> Core<'m, F> {
             Step::Restore { copied } if *copied < kept => copy(scratch, sector, copied, kept)?,
             Step::Restore { .. } => {
                 self.journal.append(JournalRecord::Firm(mend.good))?;
-                let (update, good, size) = (*update, mend.good, *size);
-                return self.resume_fetching(now_ms, state, update, good, size);
+                let (good, size) = (mend.good, *size);
+                return self.resume_fetching(now_ms, state, good, size);
             }
         }
         Ok(())

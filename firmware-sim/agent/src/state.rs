@@ -24,40 +24,32 @@ pub(crate) enum State<'m> {
         transfer: Transfer,
         envelope: Envelope,
     },
-    /// The manifest is right; the spare slot is being erased, its header first (`erasing` is `None` until then).
+    /// The manifest is right, and the update under way. It stays where it is from step to step.
+    Updating { update: Update, phase: Phase<'m> },
+    /// The caller was told to restart.
+    Rebooting,
+}
+
+/// Where an update under way is.
+#[derive(Debug)]
+pub(crate) enum Phase<'m> {
+    /// The spare slot is being erased, its header first (`erasing` is `None` until then).
     Preparing {
-        update: Update,
         envelope: Envelope,
         erasing: Option<Erasing>,
     },
     /// What a restart may have left half programmed is being erased, what lies before it in its sector kept.
-    Mending {
-        update: Update,
-        size: BlockSize,
-        mend: Mend,
-    },
+    Mending { size: BlockSize, mend: Mend },
     /// The payload is being fetched.
-    Fetching { update: Update, transfer: Transfer },
+    Fetching { transfer: Transfer },
     /// The payload is complete and being hashed.
-    CheckingPayload {
-        update: Update,
-        hashing: Hashing<Hasher<'m>>,
-    },
+    CheckingPayload { hashing: Hashing<Hasher<'m>> },
     /// Applying, first half: making room for the image.
-    Clearing { update: Update, erasing: Erasing },
+    Clearing { erasing: Erasing },
     /// Applying, second half. `written` bytes of the image are in flash.
-    Decoding {
-        update: Update,
-        decoder: Decoder<'m>,
-        written: u32,
-    },
+    Decoding { decoder: Decoder<'m>, written: u32 },
     /// The image is complete and being hashed.
-    Verifying {
-        update: Update,
-        hashing: Hashing<Hasher<'m>>,
-    },
-    /// The caller was told to restart.
-    Rebooting,
+    Verifying { hashing: Hashing<Hasher<'m>> },
 }
 
 impl State<'_> {
@@ -67,26 +59,48 @@ impl State<'_> {
         *self = Self::Idle { until_ms };
     }
 
+    /// An update goes on, in a phase that the caller puts in the place of one that says nothing: made before, it would be copied on
+    /// its way here.
+    #[inline(never)]
+    pub(crate) fn go_on(&mut self, update: Update) {
+        let erasing = Erasing::rest(0, 0);
+        let phase = Phase::Clearing { erasing };
+        *self = Self::Updating { update, phase };
+    }
+
     /// The manifest is right, and nothing was erased yet.
     pub(crate) const fn preparing(update: Update, envelope: Envelope) -> Self {
-        Self::Preparing {
-            update,
+        let phase = Phase::Preparing {
             envelope,
             erasing: None,
+        };
+        Self::Updating { update, phase }
+    }
+
+    /// Of the image that is under way.
+    pub(crate) const fn sequence_number(&self) -> Option<u64> {
+        match self {
+            Self::FetchingManifest { job, .. } => Some(job.sequence_number),
+            Self::Updating { update, .. } => Some(update.job.sequence_number),
+            _ => None,
+        }
+    }
+
+    /// The transfer under way.
+    pub(crate) const fn transfer(&self) -> Option<&Transfer> {
+        match self {
+            Self::FetchingManifest { transfer, .. }
+            | Self::Updating {
+                phase: Phase::Fetching { transfer },
+                ..
+            } => Some(transfer),
+            _ => None,
         }
     }
 
     /// Whether [`crate::Agent::work`] has something to do.
     pub(crate) const fn has_work(&self) -> bool {
-        matches!(
-            self,
-            Self::Preparing { .. }
-                | Self::Mending { .. }
-                | Self::CheckingPayload { .. }
-                | Self::Clearing { .. }
-                | Self::Decoding { .. }
-                | Self::Verifying { .. }
-        )
+        matches!(self, Self::Updating { phase, .. } if !matches!(phase, Phase::Fetching { .. }))
     }
 
     /// Whether an update that was put off can go on from here.
@@ -98,10 +112,10 @@ impl State<'_> {
     pub(crate) const fn due_ms(&self) -> Option<u64> {
         match self {
             Self::Idle { until_ms } => Some(*until_ms),
-            Self::FetchingManifest { transfer, .. } | Self::Fetching { transfer, .. } => {
-                transfer.paused_until_ms
-            }
-            _ => None,
+            _ => match self.transfer() {
+                Some(transfer) => transfer.paused_until_ms,
+                None => None,
+            },
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::in_place::InPlace;
 use crate::journal::{JournalJob, JournalRecord, Stage, Terms, is_same_payload};
 use crate::mend::Mend;
 use crate::staging;
-use crate::state::State;
+use crate::state::{Phase, State};
 
 /// Units of decoding in one step of work, about an output byte each: some tens of milliseconds on a slow core.
 const DECODE_BUDGET: u32 = 512;
@@ -24,20 +24,22 @@ const DECODE_BUDGET: u32 = 512;
 impl<'m, F: NorFlash> Core<'m, F> {
     /// One step of `work`.
     pub(crate) fn work(&mut self, now_ms: u64, state: &mut State<'m>) -> Result<(), FlashFailed> {
-        match state {
-            State::Preparing { .. } => self.prepare(now_ms, state),
-            State::Mending { .. } => self.mend(now_ms, state),
-            State::CheckingPayload { .. } => self.check_payload(now_ms, state),
-            State::Clearing { update, erasing } => {
+        let State::Updating { phase, .. } = state else {
+            return Ok(());
+        };
+        match phase {
+            Phase::Preparing { .. } => self.prepare(now_ms, state),
+            Phase::Mending { .. } => self.mend(now_ms, state),
+            Phase::Fetching { .. } => Ok(()),
+            Phase::CheckingPayload { .. } => self.check_payload(now_ms, state),
+            Phase::Clearing { erasing } => {
                 if erasing.step(self.spare_slot().image()?)? {
-                    let update = *update;
-                    self.begin_decoding(now_ms, state, update)?;
+                    self.begin_decoding(now_ms, state)?;
                 }
                 Ok(())
             }
-            State::Decoding { .. } => self.decode(now_ms, state),
-            State::Verifying { .. } => self.verify(now_ms, state),
-            _ => Ok(()),
+            Phase::Decoding { .. } => self.decode(now_ms, state),
+            Phase::Verifying { .. } => self.verify(now_ms, state),
         }
     }
 
@@ -45,10 +47,9 @@ impl<'m, F: NorFlash> Core<'m, F> {
     /// journal's record comes last: it promises a slot that is erased and holds its envelope.
     #[inline(never)]
     fn prepare(&mut self, now_ms: u64, state: &mut State<'m>) -> Result<(), FlashFailed> {
-        let State::Preparing {
+        let State::Updating {
             update,
-            envelope,
-            erasing,
+            phase: Phase::Preparing { envelope, erasing },
         } = state
         else {
             return Ok(());
@@ -67,13 +68,15 @@ impl<'m, F: NorFlash> Core<'m, F> {
         self.journal.append(JournalRecord::JobStarted(update.job))?;
         self.journal
             .append(JournalRecord::Terms(Terms::of(&update.job)))?;
-        let update = *update;
-        self.fetch_payload(now_ms, state, update, 0, self.config.block_size_max)
+        self.fetch_payload(now_ms, state, 0, self.config.block_size_max)
     }
 
     #[inline(never)]
     fn check_payload(&mut self, now_ms: u64, state: &mut State<'m>) -> Result<(), FlashFailed> {
-        let State::CheckingPayload { update, hashing } = state else {
+        let State::Updating { update, phase } = state else {
+            return Ok(());
+        };
+        let Phase::CheckingPayload { hashing } = phase else {
             return Ok(());
         };
         if self.config.in_place.is_some()
@@ -87,19 +90,16 @@ impl<'m, F: NorFlash> Core<'m, F> {
             return Ok(());
         };
         if !digest.starts_with(&update.job.artefact_digest) {
-            let sequence = update.job.sequence_number;
-            state.idle_until(self.drop_update(now_ms, sequence, Outcome::PayloadChanged.into())?);
-            return Ok(());
+            return self.end_update(now_ms, state, Outcome::PayloadChanged.into());
         }
         self.journal.append(JournalRecord::Staged)?;
         self.effects.event(Event::Staged);
-        let update = *update;
         match self.config.in_place {
             None => {
-                self.begin_applying(state, update);
+                *phase = self.applying(update);
                 Ok(())
             }
-            Some(in_place) => self.hand_over(now_ms, state, &update, in_place, digest),
+            Some(in_place) => self.hand_over(now_ms, state, in_place, digest),
         }
     }
 
@@ -109,10 +109,12 @@ impl<'m, F: NorFlash> Core<'m, F> {
         &mut self,
         now_ms: u64,
         state: &mut State<'m>,
-        update: &Update,
         in_place: InPlace,
         patch_digest: [u8; 32],
     ) -> Result<(), FlashFailed> {
+        let State::Updating { update, .. } = state else {
+            return Ok(());
+        };
         if let Some(until_ms) = self.put_off(now_ms, DeferralStage::Restart, &update.job)? {
             self.journal.append(JournalRecord::Verified)?;
             state.idle_until(until_ms);
@@ -130,46 +132,38 @@ impl<'m, F: NorFlash> Core<'m, F> {
     }
 
     /// Applying always begins with erasing: a power cut may have left part of an image.
-    fn begin_applying(&mut self, state: &mut State<'m>, update: Update) {
+    fn applying(&mut self, update: &Update) -> Phase<'m> {
         self.effects.event(Event::Applying);
-        let erasing = Erasing::new(update.image.bytes, Region::<F>::SECTOR_BYTES);
-        *state = State::Clearing { update, erasing };
+        Phase::Clearing {
+            erasing: Erasing::new(update.image.bytes, Region::<F>::SECTOR_BYTES),
+        }
     }
 
     #[inline(never)]
-    fn begin_decoding(
-        &mut self,
-        now_ms: u64,
-        state: &mut State<'m>,
-        update: Update,
-    ) -> Result<(), FlashFailed> {
-        let start = self.patch_start(&update)?;
-        let refusal = match check_patch(&self.device(), &update, &start) {
+    fn begin_decoding(&mut self, now_ms: u64, state: &mut State<'m>) -> Result<(), FlashFailed> {
+        let State::Updating { update, phase } = state else {
+            return Ok(());
+        };
+        let start = self.patch_start(update)?;
+        let refusal = match check_patch(&self.device(), update, &start) {
             Ok(header) => match self.memory.take().map(|memory| Decoder::new(header, memory)) {
                 Some(Ok(decoder)) => {
-                    *state = State::Decoding {
-                        update,
-                        decoder,
-                        written: 0,
-                    };
+                    *phase = Phase::Decoding { decoder, written: 0 };
                     return Ok(());
                 }
                 _ => Outcome::DecoderMemory.into(),
             },
             Err(refusal) => refusal,
         };
-        state.idle_until(self.drop_update(now_ms, update.job.sequence_number, refusal)?);
-        Ok(())
+        self.end_update(now_ms, state, refusal)
     }
 
     #[inline(never)]
     fn decode(&mut self, now_ms: u64, state: &mut State<'m>) -> Result<(), FlashFailed> {
-        let State::Decoding {
-            update,
-            decoder,
-            written,
-        } = state
-        else {
+        let State::Updating { update, phase } = state else {
+            return Ok(());
+        };
+        let Phase::Decoding { decoder, written } = phase else {
             return Ok(());
         };
         let stepped = self.decode_step(update, decoder, *written);
@@ -177,12 +171,11 @@ impl<'m, F: NorFlash> Core<'m, F> {
             *written = so_far;
             return Ok(());
         }
-        let (update, detail) = (*update, decoder.produced());
-        let verifying = State::Verifying {
-            update,
+        let detail = decoder.produced();
+        let verifying = Phase::Verifying {
             hashing: self.hashing(update.image.bytes),
         };
-        if let State::Decoding { decoder, .. } = core::mem::replace(state, verifying) {
+        if let Phase::Decoding { decoder, .. } = core::mem::replace(phase, verifying) {
             self.memory = Some(decoder.into_memory());
         }
         match stepped {
@@ -195,8 +188,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
                     outcome: Outcome::PatchFailed,
                     detail: Some(detail),
                 };
-                state.idle_until(self.drop_update(now_ms, update.job.sequence_number, refusal)?);
-                Ok(())
+                self.end_update(now_ms, state, refusal)
             }
         }
     }
@@ -230,7 +222,11 @@ impl<'m, F: NorFlash> Core<'m, F> {
 
     #[inline(never)]
     fn verify(&mut self, now_ms: u64, state: &mut State<'m>) -> Result<(), FlashFailed> {
-        let State::Verifying { update, hashing } = state else {
+        let State::Updating {
+            update,
+            phase: Phase::Verifying { hashing },
+        } = state
+        else {
             return Ok(());
         };
         if self.is_verified()
@@ -261,9 +257,7 @@ impl<'m, F: NorFlash> Core<'m, F> {
             Format::Full => Outcome::PayloadChanged,
             _ => Outcome::DigestMismatch,
         };
-        let sequence = update.job.sequence_number;
-        state.idle_until(self.drop_update(now_ms, sequence, outcome.into())?);
-        Ok(())
+        self.end_update(now_ms, state, outcome.into())
     }
 
     /// Hands the image over to the bootloader. The journal's record comes first: it makes a revert of this trial
@@ -303,11 +297,15 @@ impl<'m, F: NorFlash> Core<'m, F> {
         };
         let sequence = update.image.sequence;
         self.begin(job.sequence_number);
+        state.go_on(update);
+        let State::Updating { update, phase } = state else {
+            return Ok(true);
+        };
         match stage {
             Stage::Started => {
                 let largest = self.config.block_size_max;
                 let size = block_size.map_or(largest, |size| size.min(largest));
-                let payload = self.payload_region(&update)?;
+                let payload = self.payload_region(update)?;
                 let found = match mending {
                     Some(good) => good,
                     None => staging::staged(payload, update.job.payload_bytes, size.bytes())?.max(firm_bytes),
@@ -318,14 +316,14 @@ impl<'m, F: NorFlash> Core<'m, F> {
                     sequence,
                     staged_bytes,
                 });
-                if self.config.program_once || mending.is_some() {
-                    let mend = match mending {
-                        Some(_) => self.mend_again(&update, staged_bytes)?,
-                        None => Mend::begin(staged_bytes),
-                    };
-                    *state = State::Mending { update, size, mend };
-                } else {
-                    self.resume_fetching(now_ms, state, update, staged_bytes, size)?;
+                let mend = match mending {
+                    Some(_) => self.mend_again(update, staged_bytes)?,
+                    None => Mend::begin(staged_bytes),
+                };
+                *phase = Phase::Mending { size, mend };
+                if !self.config.program_once && mending.is_none() {
+                    // Nothing to mend.
+                    self.resume_fetching(now_ms, state, staged_bytes, size)?;
                 }
             }
             Stage::Staged | Stage::Verified | Stage::Armed => {
@@ -347,12 +345,12 @@ impl<'m, F: NorFlash> Core<'m, F> {
                 });
                 if self.config.in_place.is_some() {
                     let hashing = self.hashing(staged_bytes);
-                    *state = State::CheckingPayload { update, hashing };
+                    *phase = Phase::CheckingPayload { hashing };
                 } else if (stage, update.job.format) == (Stage::Staged, Format::Patch) {
-                    self.begin_applying(state, update);
+                    *phase = self.applying(update);
                 } else {
                     let hashing = self.hashing(update.image.bytes);
-                    *state = State::Verifying { update, hashing };
+                    *phase = Phase::Verifying { hashing };
                 }
             }
         }
@@ -363,18 +361,19 @@ impl<'m, F: NorFlash> Core<'m, F> {
         &mut self,
         now_ms: u64,
         state: &mut State<'m>,
-        update: Update,
         staged_bytes: u32,
         size: BlockSize,
     ) -> Result<(), FlashFailed> {
+        let State::Updating { update, .. } = state else {
+            return Ok(());
+        };
         if update.job.format == Format::Patch && staged_bytes as usize >= HEADER_BYTES_MAX {
-            let start = self.patch_start(&update)?;
-            if let Err(refusal) = check_patch(&self.device(), &update, &start) {
-                state.idle_until(self.drop_update(now_ms, update.job.sequence_number, refusal)?);
-                return Ok(());
+            let start = self.patch_start(update)?;
+            if let Err(refusal) = check_patch(&self.device(), update, &start) {
+                return self.end_update(now_ms, state, refusal);
             }
         }
-        self.fetch_payload(now_ms, state, update, staged_bytes, size)
+        self.fetch_payload(now_ms, state, staged_bytes, size)
     }
 
     /// The update of a journal entry, judged again by the envelope in the spare slot: the agent or its configuration
