@@ -143,7 +143,9 @@ mod tests {
             let mut buffer = [0xEE; 48];
             let mut writer = Writer::new(&mut buffer);
             writer.uint(7).counted_map(|writer| {
-                (0..entries).for_each(|key| drop(writer.uint(key.into()).null()));
+                for key in 0..entries {
+                    writer.uint(key.into()).null();
+                }
                 entries
             });
             writer.finish().map(<[u8]>::to_vec)
