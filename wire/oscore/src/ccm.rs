@@ -52,10 +52,9 @@ impl Ccm {
     /// Encrypts `text`, of at most [`TEXT_BYTES_MAX`] bytes, where it is; its tag.
     #[must_use]
     pub fn seal(&self, nonce: &[u8; NONCE_BYTES], aad: &[u8], text: &mut [u8]) -> [u8; TAG_BYTES] {
-        let mut tag = self.mac(nonce, aad, text);
-        xor(&mut tag, &self.count(nonce, text));
-        let [a, b, c, d, e, f, g, h, ..] = tag;
-        [a, b, c, d, e, f, g, h]
+        let tag = self.tag(nonce, aad, text);
+        self.count(nonce, text);
+        tag
     }
 
     /// Decrypts `text` where it is if the tag is right. Otherwise it is as it was.
@@ -67,13 +66,13 @@ impl Ccm {
         text: &mut [u8],
         tag: &[u8; TAG_BYTES],
     ) -> bool {
-        let mut expected = self.count(nonce, text);
-        xor(&mut expected, &self.mac(nonce, aad, text));
+        self.count(nonce, text);
+        let expected = self.tag(nonce, aad, text);
         let difference = expected.iter().zip(tag).fold(0, |all, (a, b)| all | (a ^ b));
         // Opaque, so that no comparison ends at the first byte that differs.
         let is_authentic = core::hint::black_box(difference) == 0;
         if !is_authentic {
-            let _ = self.count(nonce, text);
+            self.count(nonce, text);
         }
         is_authentic
     }
@@ -83,52 +82,60 @@ impl Ccm {
         self.cipher.encrypt_block(block.into());
     }
 
-    /// The CBC-MAC.
+    /// The CBC-MAC of what is not encrypted, encrypted.
     #[inline(never)]
-    fn mac(&self, nonce: &[u8; NONCE_BYTES], aad: &[u8], text: &[u8]) -> Block {
-        let mut mac = block(FLAGS_MAC, nonce, text.len() as u16);
-        self.encrypt(&mut mac);
+    fn tag(&self, nonce: &[u8; NONCE_BYTES], aad: &[u8], text: &[u8]) -> [u8; TAG_BYTES] {
+        let mut mac = self.encrypted(FLAGS_MAC, nonce, text.len() as u16);
         let length = (aad.len() as u16).to_be_bytes();
-        let mut header = length.iter().chain(aad);
-        let mut left = 2 + aad.len();
-        while left > 0 {
-            // The block first: with the header first, `zip` would lose a byte of it after each block.
-            for (place, byte) in mac.iter_mut().zip(&mut header) {
-                *place ^= byte;
-            }
-            self.encrypt(&mut mac);
-            left = left.saturating_sub(BLOCK_BYTES);
-        }
-        for chunk in text.chunks(BLOCK_BYTES) {
-            xor(&mut mac, chunk);
-            self.encrypt(&mut mac);
-        }
-        mac
+        self.add(&mut mac, &[&length, aad]);
+        self.add(&mut mac, &[text, &[]]);
+        xor(&mut mac, &self.encrypted(FLAGS_COUNTER, nonce, 0));
+        let [a, b, c, d, e, f, g, h, ..] = mac;
+        [a, b, c, d, e, f, g, h]
     }
 
-    /// Encrypts or decrypts the text; what the tag is encrypted with.
+    /// Adds bytes to a CBC-MAC, and zeros up to the end of the last block.
     #[inline(never)]
-    fn count(&self, nonce: &[u8; NONCE_BYTES], text: &mut [u8]) -> Block {
-        let mut first = block(FLAGS_COUNTER, nonce, 0);
-        self.encrypt(&mut first);
+    fn add(&self, mac: &mut Block, pieces: &[&[u8]; 2]) {
+        let mut at = 0;
+        for byte in pieces.iter().copied().flatten() {
+            if let Some(place) = mac.get_mut(at) {
+                *place ^= byte;
+            }
+            at = (at + 1) % BLOCK_BYTES;
+            if at == 0 {
+                self.encrypt(mac);
+            }
+        }
+        if at > 0 {
+            self.encrypt(mac);
+        }
+    }
+
+    /// Encrypts or decrypts the text.
+    #[inline(never)]
+    fn count(&self, nonce: &[u8; NONCE_BYTES], text: &mut [u8]) {
         let mut number = 0_u16;
         for chunk in text.chunks_mut(BLOCK_BYTES) {
             number = number.wrapping_add(1);
-            let mut key = block(FLAGS_COUNTER, nonce, number);
-            self.encrypt(&mut key);
-            xor(chunk, &key);
+            xor(chunk, &self.encrypted(FLAGS_COUNTER, nonce, number));
         }
-        first
+    }
+
+    /// A block of the mode's own, encrypted.
+    #[inline(never)]
+    fn encrypted(&self, flags: u8, nonce: &[u8; NONCE_BYTES], number: u16) -> Block {
+        let [high, low] = number.to_be_bytes();
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m] = *nonce;
+        let mut block = [flags, a, b, c, d, e, f, g, h, i, j, k, l, m, high, low];
+        self.encrypt(&mut block);
+        block
     }
 }
 
-fn block(flags: u8, nonce: &[u8; NONCE_BYTES], number: u16) -> Block {
-    let [high, low] = number.to_be_bytes();
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m] = *nonce;
-    [flags, a, b, c, d, e, f, g, h, i, j, k, l, m, high, low]
-}
-
-fn xor(into: &mut [u8], with: &[u8]) {
+/// Of as many bytes as both have.
+#[inline(never)]
+pub(crate) fn xor(into: &mut [u8], with: &[u8]) {
     for (place, byte) in into.iter_mut().zip(with) {
         *place ^= byte;
     }
