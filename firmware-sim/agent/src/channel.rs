@@ -21,10 +21,8 @@
 
 use core::cell::RefCell;
 
-use deltagate_flash::{
-    AppendError, Credentials, Hash, Name, Region, Renewed, SEQUENCE_CHUNK, SequenceLog, Stored,
-};
-use deltagate_services::Services;
+use deltagate_flash::{AppendError, Credentials, Name, Region, Renewed, SEQUENCE_CHUNK, SequenceLog, Stored};
+use deltagate_services::{Services, Sha256};
 use embedded_storage::nor_flash::NorFlash;
 use wire_coap::{Code, Message, OptionNumber, Token, WriteError, Writer};
 use wire_oscore::{ClientExchange, Context, Id, IdContext, SenderSequence};
@@ -36,7 +34,6 @@ use crate::core::FlashFailed;
 use crate::establish::{Establishing, Fresh};
 use crate::event::Event;
 use crate::journal::{Journal, JournalRecord};
-use crate::services::Hasher;
 
 mod renewal;
 
@@ -425,13 +422,17 @@ fn context_of(
 
 /// SHA-256 of the concatenation of parts, computed by somebody's services.
 pub(crate) fn sha256(services: &dyn Services) -> impl FnMut(&[&[u8]]) -> [u8; 32] {
-    move |parts| {
-        let mut hasher = Hasher::new(services);
-        for part in parts {
-            hasher.update(part);
-        }
-        hasher.finish()
+    move |parts| hash(services, parts)
+}
+
+#[inline(never)]
+fn hash(services: &dyn Services, parts: &[&[u8]]) -> [u8; 32] {
+    let mut state = Sha256::new();
+    services.sha256_start(&mut state);
+    for part in parts {
+        services.sha256_update(&mut state, part);
     }
+    services.sha256_finish(&mut state)
 }
 
 impl From<AppendError> for FlashFailed {

@@ -78,6 +78,38 @@ impl<'a> Message<'a> {
         })
     }
 
+    /// Header and token alone.
+    #[must_use]
+    pub const fn head(&self) -> Message<'static> {
+        Message {
+            kind: self.kind,
+            code: self.code,
+            message_id: self.message_id,
+            token: self.token,
+            options: &[],
+            payload: &[],
+        }
+    }
+
+    /// This header and token with another code, a request's for a request and a response's for a response, and with what follows
+    /// them in a datagram: `content`, checked as [`Message::parse`] does. For what travels inside of a message (RFC 8613 §5.3).
+    pub fn with_content(self, code: Code, content: &'a [u8]) -> Result<Message<'a>, ParseError> {
+        let is_of_its_kind = match self.code.is_request() {
+            true => code.is_request(),
+            false => code.is_response(),
+        };
+        if !is_of_its_kind {
+            return Err(ParseError::KindForbidsCode);
+        }
+        let (options, payload) = check_options(content)?;
+        Ok(Message {
+            code,
+            options,
+            payload,
+            ..self
+        })
+    }
+
     /// CON, NON, ACK or RST.
     pub const fn kind(&self) -> Kind {
         self.kind

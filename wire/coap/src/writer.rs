@@ -49,16 +49,26 @@ impl<'b> Writer<'b> {
             Stage::Options
         };
         let mut writer = Writer {
-            buffer,
-            length: 0,
-            number: OptionNumber(0),
             stage,
+            ..Writer::content(buffer)
         };
         let space = writer.reserve(4 + token.as_bytes().len())?;
         let (header, after) = space.split_at_mut(4);
         header.copy_from_slice(&fixed_header(kind, token.as_bytes().len(), code, message_id));
         after.copy_from_slice(token.as_bytes());
         Ok(writer)
+    }
+
+    /// Begins with the options of a message whose header is elsewhere, or nowhere: as in what travels inside of another (RFC 8613
+    /// §5.3).
+    #[must_use]
+    pub const fn content(buffer: &'b mut [u8]) -> Writer<'b> {
+        Writer {
+            buffer,
+            length: 0,
+            number: OptionNumber(0),
+            stage: Stage::Options,
+        }
     }
 
     /// Appends an option. Its number must not be below that of the option before.

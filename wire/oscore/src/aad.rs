@@ -12,49 +12,57 @@
 //!          40               class I options: there are none
 //! ```
 
-use crate::bytes::Bytes;
+use wire_cbor::Writer;
+
 use crate::context::ALGORITHM;
 use crate::id::Id;
+use crate::request::Bound;
 use crate::sequence::PartialIv;
 
-const EXTERNAL_BYTES_MAX: usize = 4 + 1 + Id::BYTES_MAX + 1 + PartialIv::BYTES_MAX + 1;
 const HEAD: [u8; 11] = *b"\x83\x68Encrypt0\x40";
-pub(crate) const BYTES_MAX: usize = HEAD.len() + 1 + EXTERNAL_BYTES_MAX;
+const EXTERNAL_HEAD: [u8; 4] = [0x85, 1, 0x81, ALGORITHM];
+const EXTERNAL_BYTES_MAX: usize = EXTERNAL_HEAD.len() + 1 + Id::BYTES_MAX + 1 + PartialIv::BYTES_MAX + 1;
+pub(crate) const AAD_BYTES_MAX: usize = HEAD.len() + 1 + EXTERNAL_BYTES_MAX;
 const _: () = assert!(EXTERNAL_BYTES_MAX < 24, "the byte string's head has one byte");
 
 /// The Additional Authenticated Data of a request and of all that answers it.
-pub(crate) fn aad(request_kid: &Id, request_piv: PartialIv) -> Bytes<BYTES_MAX> {
-    let kid = request_kid.as_bytes();
-    let piv = request_piv.encode();
-    let external_bytes = 4 + 1 + kid.len() + 1 + piv.as_slice().len() + 1;
-    let mut aad = Bytes::new();
-    aad.append(&HEAD);
-    aad.append(&[0x40 | external_bytes as u8]);
-    aad.append(&[0x85, 0x01, 0x81, ALGORITHM, 0x40 | kid.len() as u8]);
-    aad.append(kid);
-    aad.append(&[0x40 | piv.as_slice().len() as u8]);
-    aad.append(piv.as_slice());
-    aad.append(&[0x40]);
-    aad
+pub(crate) fn aad<'r>(request: &Bound, room: &'r mut [u8; AAD_BYTES_MAX]) -> &'r [u8] {
+    let padded = request.partial_iv.padded();
+    let (kid, piv) = (request.kid.as_bytes(), PartialIv::trimmed(&padded));
+    let external_bytes = EXTERNAL_HEAD.len() + 1 + kid.len() + 1 + piv.len() + 1;
+    let mut writer = Writer::new(room);
+    writer
+        .raw(&HEAD)
+        .bytes_head(external_bytes as u64)
+        .raw(&EXTERNAL_HEAD)
+        .bytes(kid)
+        .bytes(piv)
+        .bytes(&[]);
+    writer.finish().unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn request(kid: &[u8], partial_iv: PartialIv) -> Bound {
+        let kid = Id::new(kid).unwrap();
+        Bound { kid, partial_iv }
+    }
+
     /// RFC 8613 C.5: kid 00, Partial IV 14.
     #[test]
     fn is_that_of_appendix_c() {
-        let aad = aad(&Id::new(&[0]).unwrap(), PartialIv::new(0x14).unwrap());
+        let request = request(&[0], PartialIv::new(0x14).unwrap());
         assert_eq!(
-            aad.as_slice(),
+            aad(&request, &mut [0; AAD_BYTES_MAX]),
             b"\x83\x68Encrypt0\x40\x49\x85\x01\x81\x0a\x41\x00\x41\x14\x40"
         );
     }
 
     #[test]
     fn the_longest_has_room() {
-        let aad = aad(&Id::new(&[1; 7]).unwrap(), PartialIv::MAX);
-        assert_eq!(aad.as_slice().len(), BYTES_MAX);
+        let request = request(&[1; 7], PartialIv::MAX);
+        assert_eq!(aad(&request, &mut [0; AAD_BYTES_MAX]).len(), AAD_BYTES_MAX);
     }
 }

@@ -3,12 +3,13 @@
 use core::fmt;
 
 use sha2::{Digest, Sha256};
+use wire_cbor::Writer;
 use zeroize::Zeroize;
 
-use crate::bytes::Bytes;
-use crate::ccm::{KEY_BYTES, NONCE_BYTES};
+use crate::ccm::{KEY_BYTES, NONCE_BYTES, xor};
 use crate::id::{Id, IdContext};
 use crate::kdf;
+use crate::option::{self, KidContext};
 use crate::sequence::PartialIv;
 
 /// COSE's number for AES-CCM-16-64-128 (RFC 9053 §4.2), the algorithm that every implementation has.
@@ -33,17 +34,6 @@ enum Announces {
     AsItIs,
     /// As a CBOR byte string: what Appendix B.2 does with its random ones.
     Wrapped,
-}
-
-/// A kid context as it is sent: an ID Context, and a byte in front where it is wrapped.
-pub(crate) type KidContext = Bytes<{ 1 + IdContext::BYTES_MAX }>;
-
-/// As a CBOR byte string (Appendix B.2).
-pub(crate) fn wrapped(bytes: &[u8]) -> KidContext {
-    let mut kid_context = KidContext::new();
-    kid_context.append(&[0x40 | bytes.len() as u8]);
-    kid_context.append(bytes);
-    kid_context
 }
 
 /// What RFC 8613 §3.2.1 derives.
@@ -125,22 +115,38 @@ impl Context {
         sender_id: Id,
         recipient_id: Id,
     ) -> Result<Context, SameIds> {
-        let mut secret = kdf::extract(sha256, master_salt, master_secret);
-        let context = id_context.as_ref();
-        let mut keys = Keys {
+        let keys = Keys {
             sender_key: [0; KEY_BYTES],
             recipient_key: [0; KEY_BYTES],
             common_iv: [0; NONCE_BYTES],
         };
-        for (id, kind, output) in [
-            (sender_id.as_bytes(), &b"Key"[..], &mut keys.sender_key[..]),
-            (recipient_id.as_bytes(), b"Key", &mut keys.recipient_key),
-            (&[], b"IV", &mut keys.common_iv),
-        ] {
-            expand(sha256, &secret, id, context, kind, output);
-        }
+        let mut context = Context::from_keys(keys, id_context, sender_id, recipient_id)?;
+        let mut secret = kdf::extract(sha256, master_salt, master_secret);
+        let id_context = id_context.as_ref();
+        let Keys {
+            sender_key,
+            recipient_key,
+            common_iv,
+        } = &mut context.keys;
+        expand(
+            sha256,
+            &secret,
+            sender_id.as_bytes(),
+            id_context,
+            "Key",
+            sender_key,
+        );
+        expand(
+            sha256,
+            &secret,
+            recipient_id.as_bytes(),
+            id_context,
+            "Key",
+            recipient_key,
+        );
+        expand(sha256, &secret, &[], id_context, "IV", common_iv);
         secret.zeroize();
-        Context::from_keys(keys, id_context, sender_id, recipient_id)
+        Ok(context)
     }
 
     /// The context of keys that were derived elsewhere.
@@ -217,23 +223,20 @@ impl Context {
     }
 
     /// The kid context of requests, if they have one.
-    pub(crate) fn announced(&self) -> Option<KidContext> {
-        let id_context = self.id_context.as_ref()?.as_bytes();
-        match self.announces {
-            Announces::Not => None,
-            Announces::AsItIs => {
-                let mut kid_context = KidContext::new();
-                kid_context.append(id_context);
-                Some(kid_context)
-            }
-            Announces::Wrapped => Some(wrapped(id_context)),
-        }
+    pub(crate) fn announced(&self) -> Option<KidContext<'_>> {
+        let is_wrapped = match self.announces {
+            Announces::Not => return None,
+            Announces::AsItIs => false,
+            Announces::Wrapped => true,
+        };
+        let bytes = self.id_context.as_ref()?.as_bytes();
+        Some(KidContext { bytes, is_wrapped })
     }
 
     /// Whether a kid context is this context's, in either form.
     pub(crate) fn is_named(&self, kid_context: &[u8]) -> bool {
         let own = self.id_context.as_ref().map(IdContext::as_bytes);
-        own.is_some_and(|own| own == kid_context || wrapped(own).as_slice() == kid_context)
+        own.is_some_and(|own| own == kid_context || option::unwrapped(kid_context) == Some(own))
     }
 
     /// RFC 8613 §5.2: `generator` is the id of whoever counted `partial_iv`.
@@ -242,20 +245,17 @@ impl Context {
     /// length of the id u8 │ id, zeros in front [7] │ Partial IV, zeros in front [5]    all XOR Common IV
     /// ```
     pub(crate) fn nonce(&self, generator: &Id, partial_iv: PartialIv) -> [u8; NONCE_BYTES] {
-        let mut nonce = self.keys.common_iv;
         let id = generator.as_bytes();
-        let [length, rest @ ..] = &mut nonce;
-        *length ^= id.len() as u8;
-        let (id_place, partial_iv_place) = rest.split_at_mut(Id::BYTES_MAX);
-        for (place, byte) in id_place.iter_mut().rev().zip(id.iter().rev()) {
-            *place ^= byte;
-        }
-        for (place, byte) in partial_iv_place.iter_mut().zip(partial_iv.padded()) {
-            *place ^= byte;
-        }
+        let mut nonce = self.keys.common_iv;
+        xor(&mut nonce, &[id.len() as u8]);
+        xor(nonce.get_mut(ID_END - id.len()..).unwrap_or_default(), id);
+        xor(nonce.get_mut(ID_END..).unwrap_or_default(), &partial_iv.padded());
         nonce
     }
 }
+
+/// Where the id ends in a nonce, and the Partial IV begins.
+const ID_END: usize = 1 + Id::BYTES_MAX;
 
 /// Shows who, and never a key.
 impl fmt::Debug for Context {
@@ -279,30 +279,24 @@ fn expand(
     secret: &[u8; kdf::HASH_BYTES],
     id: &[u8],
     id_context: Option<&IdContext>,
-    kind: &[u8],
+    kind: &str,
     output: &mut [u8],
 ) {
-    const NIL: u8 = 0xf6;
-    let mut info = Bytes::<INFO_BYTES_MAX>::new();
-    // Array of five, then byte strings of less than 24 bytes, whose heads have one byte. So has the length.
-    info.append(&[0x85, 0x40 | id.len() as u8]);
-    info.append(id);
-    match id_context.map(IdContext::as_bytes) {
-        Some(context) => {
-            info.append(&[0x40 | context.len() as u8]);
-            info.append(context);
-        }
-        None => info.append(&[NIL]),
-    }
-    info.append(&[ALGORITHM, 0x60 | kind.len() as u8]);
-    info.append(kind);
-    info.append(&[output.len() as u8]);
-    let mut block = kdf::expand(sha256, secret, info.as_slice());
+    let mut room = [0; INFO_BYTES_MAX];
+    let mut info = Writer::new(&mut room);
+    info.array(5).bytes(id);
+    match id_context {
+        Some(id_context) => info.bytes(id_context.as_bytes()),
+        None => info.null(),
+    };
+    info.uint(ALGORITHM.into()).text(kind).uint(output.len() as u64);
+    let mut block = kdf::expand(sha256, secret, info.finish().unwrap_or_default());
     for (place, byte) in output.iter_mut().zip(block) {
         *place = byte;
     }
     block.zeroize();
 }
 
+/// Heads of one byte: all that is in it is shorter than 24 bytes.
 const INFO_BYTES_MAX: usize = 1 + (1 + Id::BYTES_MAX) + (1 + IdContext::BYTES_MAX) + 1 + 4 + 1;
 const _: () = assert!(Id::BYTES_MAX < 24 && IdContext::BYTES_MAX < 24 && KEY_BYTES < 24 && NONCE_BYTES < 24);

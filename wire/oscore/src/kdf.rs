@@ -1,6 +1,6 @@
 //! HKDF (RFC 5869) over any SHA-256, for outputs of one block: a device's may be in its ROM.
 
-use crate::bytes::Bytes;
+use crate::ccm::xor;
 
 /// Bytes of a SHA-256.
 pub const HASH_BYTES: usize = 32;
@@ -27,19 +27,14 @@ pub(crate) fn expand(sha256: Sha256<'_>, key: &[u8; HASH_BYTES], info: &[u8]) ->
 /// RFC 2104, with a key of at most a block, of the concatenation of the parts.
 #[inline(never)]
 pub fn hmac(sha256: Sha256<'_>, key: &[u8], parts: &[&[u8]; 3]) -> [u8; HASH_BYTES] {
+    const INNER: u8 = 0x36;
+    const OUTER: u8 = 0x5C;
     let [first, second, third] = parts;
-    let inner = sha256(&[pad(key, 0x36).as_slice(), first, second, third]);
-    sha256(&[pad(key, 0x5C).as_slice(), &inner])
-}
-
-fn pad(key: &[u8], with: u8) -> Bytes<BLOCK_BYTES> {
-    let mut padded = Bytes::new();
-    padded.append(key);
-    padded.fill();
-    for byte in padded.as_mut_slice() {
-        *byte ^= with;
-    }
-    padded
+    let mut pad = [INNER; BLOCK_BYTES];
+    xor(&mut pad, key);
+    let inner = sha256(&[&pad, first, second, third]);
+    xor(&mut pad, &[INNER ^ OUTER; BLOCK_BYTES]);
+    sha256(&[&pad, &inner])
 }
 
 #[cfg(test)]

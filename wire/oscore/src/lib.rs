@@ -85,7 +85,6 @@
 extern crate std;
 
 mod aad;
-mod bytes;
 mod ccm;
 mod class;
 mod context;

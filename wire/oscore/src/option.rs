@@ -11,7 +11,8 @@
 
 use core::fmt;
 
-use crate::bytes::Bytes;
+use wire_cbor::Writer;
+
 use crate::id::{Id, IdContext};
 use crate::sequence::PartialIv;
 
@@ -114,28 +115,46 @@ impl core::error::Error for OptionFault {}
 pub(crate) const SENT_BYTES_MAX: usize =
     1 + PartialIv::BYTES_MAX + 1 + (1 + IdContext::BYTES_MAX) + Id::BYTES_MAX;
 
+/// A kid context as it is sent.
+#[derive(Clone, Copy)]
+pub(crate) struct KidContext<'c> {
+    pub(crate) bytes: &'c [u8],
+    /// Within a CBOR byte string: what Appendix B.2 does with its random ones.
+    pub(crate) is_wrapped: bool,
+}
+
+/// What a kid context wraps in a CBOR byte string of less than 24 bytes.
+pub(crate) fn unwrapped(kid_context: &[u8]) -> Option<&[u8]> {
+    let (head, bytes) = kid_context.split_first()?;
+    (bytes.len() < 24 && *head == 0x40 | bytes.len() as u8).then_some(bytes)
+}
+
 /// An option as it is sent.
-pub(crate) fn encode(
+pub(crate) fn encode<'r>(
     partial_iv: Option<PartialIv>,
-    kid_context: Option<&[u8]>,
+    kid_context: Option<KidContext<'_>>,
     kid: Option<&Id>,
-) -> Bytes<SENT_BYTES_MAX> {
-    let mut encoded = Bytes::new();
-    let partial_iv = partial_iv.map_or(Bytes::new(), PartialIv::encode);
-    let flags = partial_iv.as_slice().len() as u8
+    room: &'r mut [u8; SENT_BYTES_MAX],
+) -> &'r [u8] {
+    let padded = partial_iv.map(PartialIv::padded);
+    let partial_iv = padded.as_ref().map_or(&[][..], PartialIv::trimmed);
+    let flags = partial_iv.len() as u8
         | if kid_context.is_some() { HAS_KID_CONTEXT } else { 0 }
         | if kid.is_some() { HAS_KID } else { 0 };
     if flags == 0 {
-        return encoded;
+        return &[];
     }
-    encoded.append(&[flags]);
-    encoded.append(partial_iv.as_slice());
-    if let Some(kid_context) = kid_context {
-        encoded.append(&[kid_context.len() as u8]);
-        encoded.append(kid_context);
+    let mut writer = Writer::new(room);
+    writer.raw(&[flags]).raw(partial_iv);
+    if let Some(KidContext { bytes, is_wrapped }) = kid_context {
+        writer.raw(&[bytes.len() as u8 + u8::from(is_wrapped)]);
+        if is_wrapped {
+            writer.bytes_head(bytes.len() as u64);
+        }
+        writer.raw(bytes);
     }
-    encoded.append(kid.map_or(&[], Id::as_bytes));
-    encoded
+    writer.raw(kid.map_or(&[], Id::as_bytes));
+    writer.finish().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -176,8 +195,10 @@ mod tests {
                 let kid = option.kid.map(Id::new);
                 let is_sent = option.kid_context.is_none_or(|bytes| bytes.len() <= 1 + IdContext::BYTES_MAX);
                 if kid != Some(None) && is_sent {
-                    let encoded = encode(option.partial_iv, option.kid_context, kid.flatten().as_ref());
-                    prop_assert_eq!(encoded.as_slice(), value);
+                    let kid_context = option.kid_context.map(|bytes| KidContext { bytes, is_wrapped: false });
+                    let mut room = [0; SENT_BYTES_MAX];
+                    let encoded = encode(option.partial_iv, kid_context, kid.flatten().as_ref(), &mut room);
+                    prop_assert_eq!(encoded, value);
                 }
             }
         }

@@ -24,14 +24,15 @@
 
 use core::fmt;
 
-use wire_coap::{Code, Kind, Message, MessageId, OptionNumber, Token, Writer};
+use wire_coap::{Code, Kind, Message, MessageId, Token, Writer};
 
-use crate::context::{Context, SameIds, wrapped};
+use crate::context::{Context, SameIds};
 use crate::error::{ProtectError, UnprotectError};
 use crate::id::{Id, IdContext};
-use crate::option::OscoreOption;
+use crate::option::{KidContext, OscoreOption, unwrapped};
 use crate::request::Received;
 use crate::response::ClientExchange;
+use crate::seal::oscore_value;
 use crate::window::ReplayWindow;
 
 /// Eight bytes that were never used before.
@@ -117,8 +118,7 @@ impl ClientRenewal {
         datagram: &mut [u8],
         r3: Random,
     ) -> Result<Context, UnprotectError> {
-        let r2 = unwrapped(datagram)?.map(Random);
-        let r2 = r2.ok_or(UnprotectError::OtherContext)?;
+        let r2 = named(datagram)?;
         let mut keys = |other: Random| {
             let id_context = r2.and(other).ok_or(UnprotectError::OtherContext)?;
             derive(id_context).map_err(|SameIds| UnprotectError::OtherContext)
@@ -151,7 +151,7 @@ impl ServerRenewal {
     /// Whether a kid context is that of a request 1.
     #[must_use]
     pub fn is_asked(kid_context: &[u8]) -> bool {
-        cbor_bytes::<{ Random::BYTES }>(kid_context).is_some()
+        random(kid_context).is_some()
     }
 
     /// Takes request 1, of a client that was found by its kid, and writes response 1 into `out`: piggybacked if the request was
@@ -166,8 +166,7 @@ impl ServerRenewal {
         message_id: MessageId,
         out: &'o mut [u8],
     ) -> Result<&'o [u8], RenewalError> {
-        let r1 = unwrapped(datagram)?.map(Random);
-        let r1 = r1.ok_or(UnprotectError::OtherContext)?;
+        let r1 = named(datagram)?;
         let first = inputs.derive(r1.id_context().ok_or(SameIds)?)?;
         // A window of its own: these keys are new with each request 1, unless it is a replay, which is answered all the same.
         let mut window = ReplayWindow::new();
@@ -189,8 +188,11 @@ impl ServerRenewal {
         let plain = Message::parse(plain).map_err(|_| ProtectError::TooLong)?;
         // The request's nonce under other keys: R2 is in them. What is encrypted is a code, and always this one.
         let second = inputs.derive(self.r2.and(r1).ok_or(SameIds)?)?;
-        let kid_context = wrapped(&self.r2.0);
-        Ok(second.respond(&mut exchange, None, Some(kid_context.as_slice()), &plain, out)?)
+        let kid_context = KidContext {
+            bytes: &self.r2.0,
+            is_wrapped: true,
+        };
+        Ok(second.respond(&mut exchange, None, Some(kid_context), &plain, out)?)
     }
 
     /// The keys that the `kid_context` of a request 2 names; `None` if it does not follow this response 1. The request is to be
@@ -199,9 +201,9 @@ impl ServerRenewal {
     /// # Errors
     /// [`SameIds`].
     pub fn keys(&self, inputs: &Inputs<'_>, kid_context: &[u8]) -> Result<Option<Context>, SameIds> {
-        match cbor_bytes::<{ IdContext::BYTES_MAX }>(kid_context) {
-            Some(both) if both.starts_with(&self.r2.0) => {
-                IdContext::new(&both).map(|both| inputs.derive(both)).transpose()
+        match unwrapped(kid_context) {
+            Some(both) if both.len() == IdContext::BYTES_MAX && both.starts_with(&self.r2.0) => {
+                IdContext::new(both).map(|both| inputs.derive(both)).transpose()
             }
             _ => Ok(None),
         }
@@ -250,19 +252,14 @@ impl fmt::Display for RenewalError {
 
 impl core::error::Error for RenewalError {}
 
-/// The kid context of a message, if it is a CBOR byte string of so many bytes.
-fn unwrapped<const N: usize>(datagram: &[u8]) -> Result<Option<[u8; N]>, UnprotectError> {
+/// The R that is the kid context of a message.
+fn named(datagram: &[u8]) -> Result<Random, UnprotectError> {
     let message = Message::parse(datagram).map_err(UnprotectError::Coap)?;
-    let value = message
-        .option(OptionNumber::OSCORE)
-        .ok_or(UnprotectError::NotProtected)?;
-    Ok(OscoreOption::parse(value)?.kid_context.and_then(cbor_bytes))
+    let option = OscoreOption::parse(oscore_value(&message)?)?;
+    let r = option.kid_context.and_then(random);
+    r.ok_or(UnprotectError::OtherContext)
 }
 
-fn cbor_bytes<const N: usize>(wrapped: &[u8]) -> Option<[u8; N]> {
-    const { assert!(N < 24, "the head has one byte") };
-    match wrapped.split_first() {
-        Some((head, bytes)) if *head == 0x40 | N as u8 => bytes.try_into().ok(),
-        _ => None,
-    }
+fn random(kid_context: &[u8]) -> Option<Random> {
+    unwrapped(kid_context)?.try_into().ok().map(Random)
 }

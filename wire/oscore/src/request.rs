@@ -2,13 +2,12 @@
 
 use wire_coap::{Code, Kind, Message, MessageId, OptionNumber, Token, Writer};
 
-use crate::bytes::Bytes;
 use crate::context::Context;
 use crate::error::{ProtectError, UnprotectError};
 use crate::id::Id;
-use crate::option;
+use crate::option::{self, SENT_BYTES_MAX};
 use crate::response::{ClientExchange, ServerExchange};
-use crate::seal::{Envelope, Kid, Seal, protect};
+use crate::seal::{Envelope, Seal, protect};
 use crate::sequence::{FreshPartialIv, PartialIv};
 use crate::window::{EchoValue, ReplayWindow, Sight};
 
@@ -54,12 +53,15 @@ impl Context {
             kid: *self.sender_id(),
             partial_iv: fresh.spend(),
         };
-        let kid_context = self.announced();
-        let kid_context = kid_context.as_ref().map(Bytes::as_slice);
-        let option = option::encode(Some(bound.partial_iv), kid_context, Some(self.sender_id()));
-        let nonce = self.nonce(&bound.kid, bound.partial_iv);
-        let seal = Seal::new(&self.keys().sender_key, nonce, &bound);
-        let sent = protect(&seal, option.as_slice(), plain, out)?;
+        let mut room = [0; SENT_BYTES_MAX];
+        let piv = Some(bound.partial_iv);
+        let option = option::encode(piv, self.announced(), Some(self.sender_id()), &mut room);
+        let seal = Seal {
+            key: &self.keys().sender_key,
+            nonce: self.nonce(&bound.kid, bound.partial_iv),
+            request: &bound,
+        };
+        let sent = protect(&seal, option, plain, out)?;
         let observes = plain.option(OptionNumber::OBSERVE).is_some();
         Ok((sent, ClientExchange::new(bound, observes)))
     }
@@ -74,16 +76,20 @@ impl Context {
         window: &mut ReplayWindow,
         datagram: &'d mut [u8],
     ) -> Result<Received<'d>, UnprotectError> {
-        let envelope = Envelope::read(datagram, |kid_context| self.is_named(kid_context))?;
-        if !envelope.code.is_request() {
-            return Err(UnprotectError::NotProtected);
-        }
-        let (Some(kid), Some(partial_iv)) = (envelope.kid, envelope.partial_iv) else {
-            return Err(UnprotectError::Malformed);
-        };
-        if kid != Kid::Id(*self.recipient_id()) {
-            return Err(UnprotectError::OtherContext);
-        }
+        let envelope = Envelope::read(datagram, |message, option| {
+            if !message.code().is_request() {
+                return Err(UnprotectError::NotProtected);
+            }
+            let (Some(kid), Some(partial_iv)) = (option.kid, option.partial_iv) else {
+                return Err(UnprotectError::Malformed);
+            };
+            let is_named = option.kid_context.is_none_or(|bytes| self.is_named(bytes));
+            if kid != self.recipient_id().as_bytes() || !is_named {
+                return Err(UnprotectError::OtherContext);
+            }
+            Ok((partial_iv, message.head()))
+        })?;
+        let (partial_iv, request) = envelope.judged;
         let sight = window.judge(partial_iv);
         if sight == Sight::Seen {
             return Err(UnprotectError::Replayed);
@@ -92,19 +98,19 @@ impl Context {
             kid: *self.recipient_id(),
             partial_iv,
         };
-        let nonce = self.nonce(&bound.kid, partial_iv);
-        let seal = Seal::new(&self.keys().recipient_key, nonce, &bound);
-        envelope.open(&seal, datagram)?;
-        let plain = envelope.plain(datagram);
+        let seal = Seal {
+            key: &self.keys().recipient_key,
+            nonce: self.nonce(&bound.kid, partial_iv),
+            request: &bound,
+        };
+        let plain = envelope.open(&seal, datagram)?;
         if let Sight::Unknown(echo) = sight {
             let echoed = plain.ok().and_then(|message| message.option(OptionNumber::ECHO));
             if echoed != Some(&echo.0) {
                 return Ok(Received::Unproven(Challenge {
                     exchange: ServerExchange::unproven(bound),
                     echo,
-                    kind: envelope.kind,
-                    message_id: envelope.message_id,
-                    token: envelope.token,
+                    request,
                 }));
             }
         }
@@ -124,9 +130,8 @@ impl Context {
 pub struct Challenge {
     exchange: ServerExchange,
     echo: EchoValue,
-    kind: Kind,
-    message_id: MessageId,
-    token: Token,
+    /// Its head.
+    request: Message<'static>,
 }
 
 impl Challenge {
@@ -145,12 +150,18 @@ impl Challenge {
         message_id: MessageId,
         out: &'o mut [u8],
     ) -> Result<&'o [u8], ProtectError> {
-        let (kind, message_id) = match self.kind {
-            Kind::Confirmable => (Kind::Acknowledgement, self.message_id),
+        let (kind, message_id) = match self.request.kind() {
+            Kind::Confirmable => (Kind::Acknowledgement, self.request.message_id()),
             _ => (Kind::NonConfirmable, message_id),
         };
         let mut plain = [0; Challenge::PLAIN_BYTES_MAX];
-        let mut writer = Writer::new(&mut plain, kind, Code::UNAUTHORIZED, message_id, self.token)?;
+        let mut writer = Writer::new(
+            &mut plain,
+            kind,
+            Code::UNAUTHORIZED,
+            message_id,
+            self.request.token(),
+        )?;
         writer.option(OptionNumber::ECHO, &self.echo.0)?;
         let plain = Message::parse(writer.finish()).map_err(|_| ProtectError::TooLong)?;
         context.protect_response(&mut self.exchange, Some(fresh), &plain, out)

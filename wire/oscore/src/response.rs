@@ -4,7 +4,7 @@ use wire_coap::{Message, OptionNumber};
 
 use crate::context::Context;
 use crate::error::{ProtectError, UnprotectError};
-use crate::option;
+use crate::option::{self, KidContext, SENT_BYTES_MAX};
 use crate::request::Bound;
 use crate::seal::{Envelope, Seal, protect};
 use crate::sequence::{FreshPartialIv, PartialIv};
@@ -13,38 +13,27 @@ use crate::sequence::{FreshPartialIv, PartialIv};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientExchange {
     request: Bound,
-    state: ClientState,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ClientState {
-    /// One response is awaited.
-    Waiting,
-    /// It came.
-    Answered,
-    /// An observation, with its Notification Number (RFC 8613 §7.4.1).
-    Observing { newest: Option<PartialIv> },
+    observes: bool,
+    /// Of an observation, its Notification Number (RFC 8613 §7.4.1).
+    newest: Option<PartialIv>,
+    /// No response is awaited any more, nor a notification.
+    is_over: bool,
 }
 
 impl ClientExchange {
     pub(crate) const fn new(request: Bound, observes: bool) -> ClientExchange {
         ClientExchange {
             request,
-            state: if observes {
-                ClientState::Observing { newest: None }
-            } else {
-                ClientState::Waiting
-            },
+            observes,
+            newest: None,
+            is_over: false,
         }
     }
 
     /// The Partial IV of the newest notification that came: the order of notifications is the order of these.
     #[must_use]
     pub const fn notification_number(&self) -> Option<PartialIv> {
-        match self.state {
-            ClientState::Observing { newest } => newest,
-            ClientState::Waiting | ClientState::Answered => None,
-        }
+        self.newest
     }
 }
 
@@ -109,7 +98,7 @@ impl Context {
         &self,
         exchange: &mut ServerExchange,
         fresh: Option<FreshPartialIv>,
-        kid_context: Option<&[u8]>,
+        kid_context: Option<KidContext<'_>>,
         plain: &Message<'_>,
         out: &'o mut [u8],
     ) -> Result<&'o [u8], ProtectError> {
@@ -133,10 +122,15 @@ impl Context {
                 self.nonce(&kid, partial_iv)
             }
         };
-        let seal = Seal::new(&self.keys().sender_key, nonce, &exchange.request);
+        let seal = Seal {
+            key: &self.keys().sender_key,
+            nonce,
+            request: &exchange.request,
+        };
+        let mut room = [0; SENT_BYTES_MAX];
         protect(
             &seal,
-            option::encode(own, kid_context, None).as_slice(),
+            option::encode(own, kid_context, None, &mut room),
             plain,
             out,
         )
@@ -162,38 +156,38 @@ impl Context {
         has_kid_context: bool,
         datagram: &'d mut [u8],
     ) -> Result<Message<'d>, UnprotectError> {
-        let envelope = Envelope::read(datagram, |_| true)?;
-        if !envelope.code.is_response() {
-            return Err(UnprotectError::NotProtected);
-        }
-        if envelope.kid.is_some() || envelope.has_kid_context != has_kid_context {
-            return Err(UnprotectError::Malformed);
-        }
-        let own = envelope.partial_iv;
-        match exchange.state {
-            ClientState::Answered => return Err(UnprotectError::Replayed),
-            // §7.4.1, §8.4.2: of notifications only what is newer.
-            ClientState::Observing { newest: Some(newest) } if own.is_none_or(|own| own <= newest) => {
-                return Err(UnprotectError::Replayed);
+        let envelope = Envelope::read(datagram, |message, option| {
+            if !message.code().is_response() {
+                return Err(UnprotectError::NotProtected);
             }
-            ClientState::Waiting | ClientState::Observing { .. } => {}
+            if option.kid.is_some() || option.kid_context.is_some() != has_kid_context {
+                return Err(UnprotectError::Malformed);
+            }
+            Ok(option.partial_iv)
+        })?;
+        let own = envelope.judged;
+        // §7.4.1, §8.4.2: of notifications only what is newer.
+        let is_behind = exchange.newest.is_some() && own <= exchange.newest;
+        if exchange.is_over || is_behind {
+            return Err(UnprotectError::Replayed);
         }
-        let Bound { kid, partial_iv } = exchange.request;
-        let nonce = match own {
-            Some(own) => self.nonce(self.recipient_id(), own),
-            None => self.nonce(&kid, partial_iv),
+        let request = &exchange.request;
+        let seal = Seal {
+            key: &self.keys().recipient_key,
+            nonce: match own {
+                Some(own) => self.nonce(self.recipient_id(), own),
+                None => self.nonce(&request.kid, request.partial_iv),
+            },
+            request,
         };
-        let seal = Seal::new(&self.keys().recipient_key, nonce, &exchange.request);
-        envelope.open(&seal, datagram)?;
-        let message = envelope.plain(datagram)?;
-        let notifies = message.option(OptionNumber::OBSERVE).is_some();
-        exchange.state = match (exchange.state, own, notifies) {
-            (ClientState::Observing { .. }, Some(own), true) => ClientState::Observing { newest: Some(own) },
-            // §8.4.2: an observation of nobody's, or without a number to order it by.
-            (_, _, true) => return Err(UnprotectError::Inner),
+        let message = envelope.open(&seal, datagram)??;
+        match message.option(OptionNumber::OBSERVE) {
             // Any other response ends an observation as well.
-            (_, _, false) => ClientState::Answered,
-        };
+            None => (exchange.newest, exchange.is_over) = (None, true),
+            Some(_) if exchange.observes && own.is_some() => exchange.newest = own,
+            // §8.4.2: an observation of nobody's, or without a number to order it by.
+            Some(_) => return Err(UnprotectError::Inner),
+        }
         Ok(message)
     }
 }

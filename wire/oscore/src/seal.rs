@@ -6,98 +6,84 @@
 //!             outer code                              └────────── encrypted ──────────┘
 //! ```
 
-use wire_coap::{Code, Kind, Message, MessageId, OptionNumber, Token, WriteError, Writer};
+use wire_coap::{Code, Message, MessageOption, OptionNumber, WriteError, Writer};
 
-use crate::aad::{self, aad};
-use crate::bytes::Bytes;
+use crate::aad::{AAD_BYTES_MAX, aad};
 use crate::ccm::{Ccm, KEY_BYTES, NONCE_BYTES, TAG_BYTES, TEXT_BYTES_MAX};
 use crate::class::{Class, class, may_stand_outside};
 use crate::error::{ProtectError, UnprotectError};
-use crate::id::Id;
 use crate::option::OscoreOption;
 use crate::request::Bound;
-use crate::sequence::PartialIv;
-
-/// Bytes of the fixed header.
-const HEADER_BYTES: usize = 4;
-const PAYLOAD_MARKER: u8 = 0xFF;
 
 /// With what a message is encrypted.
 pub(crate) struct Seal<'k> {
-    key: &'k [u8; KEY_BYTES],
-    nonce: [u8; NONCE_BYTES],
-    aad: Bytes<{ aad::BYTES_MAX }>,
-}
-
-impl<'k> Seal<'k> {
-    /// `request` is what the message is, or answers.
-    pub(crate) fn new(key: &'k [u8; KEY_BYTES], nonce: [u8; NONCE_BYTES], request: &Bound) -> Seal<'k> {
-        Seal {
-            key,
-            nonce,
-            aad: aad(&request.kid, request.partial_iv),
-        }
-    }
+    pub(crate) key: &'k [u8; KEY_BYTES],
+    pub(crate) nonce: [u8; NONCE_BYTES],
+    /// What the message is, or answers.
+    pub(crate) request: &'k Bound,
 }
 
 /// Writes `plain`, protected, into `out`.
+#[inline(never)]
 pub(crate) fn protect<'o>(
     seal: &Seal<'_>,
     option: &[u8],
     plain: &Message<'_>,
     out: &'o mut [u8],
 ) -> Result<&'o [u8], ProtectError> {
-    let outer_bytes = write_outer(option, plain, out)?;
-    // The text's code follows the payload marker. Its options are written by a writer of their own, whose four bytes of header
-    // lie over that code, the marker and the two bytes before it, all of which are put back.
-    let header_at = outer_bytes - 2;
-    let text_at = outer_bytes + 1;
-    let too_small = ProtectError::Write(WriteError::BufferTooSmall);
-    let (_, room) = out.split_at_mut_checked(header_at).ok_or(too_small)?;
-    let &[a, b, ..] = &*room else {
-        return Err(too_small);
-    };
-    let room_bytes = room.len().checked_sub(TAG_BYTES).ok_or(too_small)?;
-    let (inner, _) = room.split_at_mut_checked(room_bytes).ok_or(too_small)?;
-    let inner_bytes = write_inner(plain, inner)?;
-    if let [first, second, marker, code, ..] = room {
-        (*first, *second, *marker, *code) = (a, b, PAYLOAD_MARKER, plain.code().0);
-    }
-    let text_bytes = 1 + inner_bytes - HEADER_BYTES;
+    const TOO_SMALL: ProtectError = ProtectError::Write(WriteError::BufferTooSmall);
+    let observes = plain.option(OptionNumber::OBSERVE).is_some();
+    let code = outer_code(plain.code(), observes);
+    let out_bytes = out.len();
+    let mut outer = Writer::new(out, plain.kind(), code, plain.message_id(), plain.token())?;
+    write_options(plain, Some(option), &mut outer)?;
+    // A payload of all that is left: how long it gets is known when it is written.
+    let room = outer.payload_space(outer.remaining().saturating_sub(1))?;
+    let text_at = out_bytes - room.len();
+    let (code, content) = room.split_first_mut().ok_or(TOO_SMALL)?;
+    *code = plain.code().0;
+    let mut inner = Writer::content(content);
+    write_options(plain, None, &mut inner)?;
+    inner.payload(plain.payload())?;
+    let text_bytes = 1 + inner.finish().len();
     if text_bytes > TEXT_BYTES_MAX {
         return Err(ProtectError::TooLong);
     }
-    let text_end = text_at + text_bytes;
-    let text = out.get_mut(text_at..text_end).ok_or(too_small)?;
-    let tag = Ccm::new(seal.key).seal(&seal.nonce, seal.aad.as_slice(), text);
-    let end = text_end + TAG_BYTES;
-    out.get_mut(text_end..end).ok_or(too_small)?.copy_from_slice(&tag);
-    out.get(..end).ok_or(too_small)
+    let (text, rest) = room.split_at_mut_checked(text_bytes).ok_or(TOO_SMALL)?;
+    let tag = rest.first_chunk_mut().ok_or(TOO_SMALL)?;
+    *tag = Ccm::new(seal.key).seal(&seal.nonce, aad(seal.request, &mut [0; AAD_BYTES_MAX]), text);
+    outer
+        .finish()
+        .get(..text_at + text_bytes + TAG_BYTES)
+        .ok_or(TOO_SMALL)
 }
 
-/// Header, token, options outside; how many bytes that is, at least six.
+/// Writes the options of one side: those outside, with the `oscore` option among them, or without it those inside.
 #[inline(never)]
-fn write_outer(option: &[u8], plain: &Message<'_>, out: &mut [u8]) -> Result<usize, ProtectError> {
-    let observes = plain.option(OptionNumber::OBSERVE).is_some();
-    let code = outer_code(plain.code(), observes);
-    let mut writer = Writer::new(out, plain.kind(), code, plain.message_id(), plain.token())?;
-    let mut is_marked = false;
-    for outer in plain.options() {
-        match class(outer.number) {
-            Class::Inner => continue,
-            Class::Refused => return Err(ProtectError::Option(outer.number)),
-            Class::Outer | Class::Both => {}
+fn write_options(
+    plain: &Message<'_>,
+    oscore: Option<&[u8]>,
+    writer: &mut Writer<'_>,
+) -> Result<(), ProtectError> {
+    let is_outside = oscore.is_some();
+    let mut due = oscore;
+    for MessageOption { number, value } in plain.options() {
+        if number > OptionNumber::OSCORE
+            && let Some(oscore) = due.take()
+        {
+            writer.option(OptionNumber::OSCORE, oscore)?;
         }
-        if !is_marked && outer.number > OptionNumber::OSCORE {
-            writer.option(OptionNumber::OSCORE, option)?;
-            is_marked = true;
+        match class(number) {
+            Class::Refused => return Err(ProtectError::Option(number)),
+            Class::Inner if is_outside => {}
+            Class::Outer if !is_outside => {}
+            // §4.1.3.5.2: empty in notifications; the number to order them by is the Partial IV.
+            Class::Both if !is_outside && plain.code().is_response() => writer.option(number, &[])?,
+            Class::Inner | Class::Outer | Class::Both => writer.option(number, value)?,
         }
-        writer.option(outer.number, outer.value)?;
     }
-    if !is_marked {
-        writer.option(OptionNumber::OSCORE, option)?;
-    }
-    Ok(writer.finish().len())
+    due.map_or(Ok(()), |oscore| writer.option(OptionNumber::OSCORE, oscore))?;
+    Ok(())
 }
 
 /// RFC 8613 §4.2: what a proxy sees is a POST and its success, or, where it is to see an observation, a FETCH and its content.
@@ -110,120 +96,72 @@ const fn outer_code(code: Code, observes: bool) -> Code {
     }
 }
 
-/// Options and payload inside, behind four bytes that count for nothing; how many bytes with those.
-#[inline(never)]
-fn write_inner(plain: &Message<'_>, room: &mut [u8]) -> Result<usize, ProtectError> {
-    let mut writer = Writer::new(room, plain.kind(), plain.code(), MessageId(0), Token::EMPTY)?;
-    for inner in plain.options() {
-        match class(inner.number) {
-            Class::Inner => writer.option(inner.number, inner.value)?,
-            // §4.1.3.5.2: empty in notifications; the number to order them by is the Partial IV.
-            Class::Both if plain.code().is_response() => writer.option(inner.number, &[])?,
-            Class::Both => writer.option(inner.number, inner.value)?,
-            Class::Outer | Class::Refused => {}
-        }
-    }
-    writer.payload(plain.payload())?;
-    Ok(writer.finish().len())
-}
-
-/// What is outside of a protected message.
-#[derive(Clone, Copy)]
-pub(crate) struct Envelope {
-    pub(crate) kind: Kind,
-    pub(crate) code: Code,
-    pub(crate) message_id: MessageId,
-    pub(crate) token: Token,
-    pub(crate) partial_iv: Option<PartialIv>,
-    pub(crate) kid: Option<Kid>,
-    pub(crate) has_kid_context: bool,
+/// What is outside of a protected message: what its option is judged to say, and where its text begins.
+pub(crate) struct Envelope<T> {
+    pub(crate) judged: T,
     text_at: usize,
 }
 
-/// The kid of a message.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kid {
-    Id(Id),
-    /// Longer than any id.
-    NoId,
-}
-
-impl Envelope {
-    /// Reads what is outside; `is_known` judges the kid context.
+impl<T> Envelope<T> {
+    /// Reads what is outside, and has it judged.
     pub(crate) fn read(
         datagram: &[u8],
-        is_known: impl FnOnce(&[u8]) -> bool,
-    ) -> Result<Envelope, UnprotectError> {
+        judge: impl FnOnce(&Message<'_>, &OscoreOption<'_>) -> Result<T, UnprotectError>,
+    ) -> Result<Envelope<T>, UnprotectError> {
         let message = Message::parse(datagram).map_err(UnprotectError::Coap)?;
-        let mut values = message.values(OptionNumber::OSCORE);
-        let value = values.next().ok_or(UnprotectError::NotProtected)?;
-        if values.next().is_some() {
-            return Err(UnprotectError::Malformed);
-        }
+        let value = oscore_value(&message)?;
         let mut outside = message.options().map(|option| option.number);
         if let Some(number) = outside.find(|number| !may_stand_outside(*number)) {
             return Err(UnprotectError::Unsupported(number));
         }
         let option = OscoreOption::parse(value)?;
-        if option.kid_context.is_some_and(|bytes| !is_known(bytes)) {
-            return Err(UnprotectError::OtherContext);
-        }
         // At least the code inside, and the tag.
         let text_bytes = message.payload().len().saturating_sub(TAG_BYTES);
         if text_bytes == 0 || text_bytes > TEXT_BYTES_MAX {
             return Err(UnprotectError::Malformed);
         }
         Ok(Envelope {
-            kind: message.kind(),
-            code: message.code(),
-            message_id: message.message_id(),
-            token: message.token(),
-            partial_iv: option.partial_iv,
-            kid: option.kid.map(|bytes| Id::new(bytes).map_or(Kid::NoId, Kid::Id)),
-            has_kid_context: option.kid_context.is_some(),
+            judged: judge(&message, &option)?,
             text_at: datagram.len() - message.payload().len(),
         })
     }
 
-    /// Decrypts the text where it is. Nothing is changed unless the tag is right.
-    #[inline(never)]
-    pub(crate) fn open(&self, seal: &Seal<'_>, datagram: &mut [u8]) -> Result<(), UnprotectError> {
-        let (_, payload) = datagram
-            .split_at_mut_checked(self.text_at)
-            .ok_or(UnprotectError::Malformed)?;
+    /// Decrypts the text where it is; nothing is changed unless the tag is right. What is inside of an authentic message is the plain
+    /// one, or none.
+    pub(crate) fn open<'d>(
+        &self,
+        seal: &Seal<'_>,
+        datagram: &'d mut [u8],
+    ) -> Result<Result<Message<'d>, UnprotectError>, UnprotectError> {
+        let payload = datagram.get_mut(self.text_at..).unwrap_or_default();
         let (text, tag) = payload
             .split_last_chunk_mut::<TAG_BYTES>()
             .ok_or(UnprotectError::Malformed)?;
-        if Ccm::new(seal.key).open(&seal.nonce, seal.aad.as_slice(), text, tag) {
-            Ok(())
-        } else {
-            Err(UnprotectError::Forged)
+        let aad_room = &mut [0; AAD_BYTES_MAX];
+        if !Ccm::new(seal.key).open(&seal.nonce, aad(seal.request, aad_room), text, tag) {
+            return Err(UnprotectError::Forged);
         }
+        Ok(plain(datagram).ok_or(UnprotectError::Inner))
     }
+}
 
-    /// The plain message, of a datagram that was opened: header and token are written anew right before the options that were
-    /// inside. There is room: the code inside, the payload marker and the OSCORE option, a byte each at least, are before them.
-    #[inline(never)]
-    pub(crate) fn plain<'d>(&self, datagram: &'d mut [u8]) -> Result<Message<'d>, UnprotectError> {
-        let code = Code(*datagram.get(self.text_at).ok_or(UnprotectError::Inner)?);
-        let is_of_its_kind = code.is_request() == self.code.is_request() && !code.is_empty();
-        if !is_of_its_kind || code.is_reserved() {
-            return Err(UnprotectError::Inner);
-        }
-        let head_bytes = HEADER_BYTES + self.token.as_bytes().len();
-        let start = (self.text_at + 1)
-            .checked_sub(head_bytes)
-            .ok_or(UnprotectError::Malformed)?;
-        let end = datagram.len().saturating_sub(TAG_BYTES);
-        let plain = datagram.get_mut(start..end).ok_or(UnprotectError::Malformed)?;
-        Writer::new(plain, self.kind, code, self.message_id, self.token)
-            .map_err(|_| UnprotectError::Inner)?;
-        let plain: &'d [u8] = plain;
-        let message = Message::parse(plain).map_err(|_| UnprotectError::Inner)?;
-        // §4.1.3.7: nested OSCORE is not supported.
-        if message.option(OptionNumber::OSCORE).is_some() {
-            return Err(UnprotectError::Inner);
-        }
-        Ok(message)
+/// The message inside of a datagram whose text is decrypted.
+fn plain(datagram: &[u8]) -> Option<Message<'_>> {
+    let outer = Message::parse(datagram).ok()?;
+    let (text, _tag) = outer.payload().split_last_chunk::<TAG_BYTES>()?;
+    let (code, content) = text.split_first()?;
+    let message = outer.with_content(Code(*code), content).ok()?;
+    // §4.1.3.7: nested OSCORE is not supported.
+    let is_nested = message.option(OptionNumber::OSCORE).is_some();
+    (!is_nested).then_some(message)
+}
+
+/// The value of the OSCORE option.
+pub(crate) fn oscore_value<'d>(message: &Message<'d>) -> Result<&'d [u8], UnprotectError> {
+    let mut values = message.values(OptionNumber::OSCORE);
+    match (values.next(), values.next()) {
+        (None, _) => Err(UnprotectError::NotProtected),
+        (Some(value), None) => Ok(value),
+        (Some(_), Some(_)) => Err(UnprotectError::Malformed),
     }
 }

@@ -8,8 +8,6 @@
 //! used      0 1 2 …  64 65 66 ✂        128 129 …      ✂: the power went; 67 to 127 are never used
 //! ```
 
-use crate::bytes::Bytes;
-
 /// A Partial IV (RFC 8613 §5): the sequence number that a message's nonce is made of, below 2^40.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartialIv(u64);
@@ -40,16 +38,15 @@ impl PartialIv {
         [a, b, c, d, e]
     }
 
-    /// As on the wire, without zeros in front; 0 is one zero byte (RFC 8613 §5).
-    pub(crate) fn encode(self) -> Bytes<{ PartialIv::BYTES_MAX }> {
-        let padded = self.padded();
-        let zeros = padded
-            .iter()
-            .take(PartialIv::BYTES_MAX - 1)
-            .take_while(|byte| **byte == 0);
-        let mut encoded = Bytes::new();
-        encoded.append(padded.get(zeros.count()..).unwrap_or(&[]));
-        encoded
+    /// As on the wire, without the zeros in front; 0 is one zero byte (RFC 8613 §5).
+    pub(crate) fn trimmed(padded: &[u8; PartialIv::BYTES_MAX]) -> &[u8] {
+        let mut trimmed = padded.as_slice();
+        while let [0, rest @ ..] = trimmed
+            && !rest.is_empty()
+        {
+            trimmed = rest;
+        }
+        trimmed
     }
 
     /// Reads what is on the wire; `None` for no bytes, more than five, or a zero in front that is not all there is: a sender
@@ -162,9 +159,10 @@ mod tests {
     fn a_partial_iv_is_as_short_as_it_can_be_and_zero_has_one_byte() {
         for (value, bytes) in [(0, 1), (255, 1), (256, 2), (65_536, 3), (PartialIv::MAX.0, 5)] {
             let partial_iv = PartialIv::new(value).unwrap();
-            let encoded = partial_iv.encode();
-            assert_eq!(encoded.as_slice().len(), bytes, "{value}");
-            assert_eq!(PartialIv::decode(encoded.as_slice()), Some(partial_iv));
+            let padded = partial_iv.padded();
+            let encoded = PartialIv::trimmed(&padded);
+            assert_eq!(encoded.len(), bytes, "{value}");
+            assert_eq!(PartialIv::decode(encoded), Some(partial_iv));
         }
         assert_eq!(PartialIv::new(1 << 40), None);
     }
