@@ -180,28 +180,32 @@ impl Channel {
         protected: Option<Trace>,
         unused: Option<u64>,
     ) -> Self {
-        let stored = match Credentials::read(region) {
-            Stored::Nothing if end == Some(0) && protected.is_none() => return Self::Clear,
-            Stored::Sound(stored) => stored,
-            _ => return Self::Silent(Silence::Credentials),
-        };
-        let Some(own) = context(services, &stored) else {
-            return Self::Silent(Silence::Credentials);
+        let Some(own) = stored_context(services, region, None) else {
+            let is_blank = matches!(Credentials::read(region), Stored::Nothing);
+            return match is_blank && end == Some(0) && protected.is_none() {
+                true => Self::Clear,
+                false => Self::Silent(Silence::Credentials),
+            };
         };
         let trace = Trace::of(&own);
         let is_lost = end.is_none() || end == Some(0) && protected == Some(trace);
         if is_lost && unused.is_none() {
             return Self::Silent(Silence::Count);
         }
-        let mut secured = Secured::new(own, end.unwrap_or(0));
-        secured.renewal = Renewal::new(unused, is_lost);
-        if let Some(renewed) = renewed.filter(|renewed| renewed.of == trace.word())
-            && let Some(keys) = renewal::keys(services, &stored, &renewed)
-        {
-            secured.context = keys;
-            secured.renewed = Some(renewed);
-        }
-        Self::Secured(secured)
+        let renewed = renewed.filter(|renewed| renewed.of == trace.word());
+        let context = match &renewed {
+            None => Some(own),
+            Some(renewed) => stored_context(services, region, Some(&renewed.id_context)),
+        };
+        let Some(context) = context else {
+            return Self::Silent(Silence::Credentials);
+        };
+        Self::Secured(Secured {
+            trace,
+            renewed,
+            renewal: Renewal::new(unused, is_lost),
+            ..Secured::new(context, end.unwrap_or(0))
+        })
     }
 
     /// Whether what comes through is the gateway's.
@@ -397,21 +401,30 @@ impl Secured {
     }
 }
 
-/// The context of what was stored, as it was stored; `None` where its parts are none, which no record has that is sound.
-pub(crate) fn context(services: &dyn Services, stored: &Credentials) -> Option<Context> {
-    let id_context = match stored.id_context.as_bytes() {
+/// The context of what is stored, with an ID Context of Appendix B.2 in the place of its own if there is one.
+#[inline(never)]
+fn stored_context<F: NorFlash>(
+    services: &dyn Services,
+    region: Region<'_, F>,
+    renewed: Option<&[u8]>,
+) -> Option<Context> {
+    let Stored::Sound(stored) = Credentials::read(region) else {
+        return None;
+    };
+    let context = context(services, &stored, renewed.unwrap_or(stored.id_context.as_bytes()))?;
+    match renewed {
+        None => Some(context),
+        Some(_) => Some(context.announcing_wrapped()),
+    }
+}
+
+/// The context of credentials with this ID Context, of no bytes for none; `None` where its parts are none, which no record has that
+/// is sound.
+pub(crate) fn context(services: &dyn Services, stored: &Credentials, id_context: &[u8]) -> Option<Context> {
+    let id_context = match id_context {
         [] => None,
         bytes => Some(IdContext::new(bytes)?),
     };
-    context_of(services, stored, id_context)
-}
-
-/// The same with another ID Context.
-fn context_of(
-    services: &dyn Services,
-    stored: &Credentials,
-    id_context: Option<IdContext>,
-) -> Option<Context> {
     let (kid, gateway) = (
         Id::new(stored.kid.as_bytes())?,
         Id::new(stored.gateway.as_bytes())?,

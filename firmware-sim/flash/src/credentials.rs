@@ -111,13 +111,6 @@ impl<const N: usize> Name<N> {
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.length)).unwrap_or_default()
     }
-
-    /// Takes a length and so many bytes.
-    fn take(bytes: &[u8]) -> Option<(Self, &[u8])> {
-        let (length, rest) = bytes.split_first()?;
-        let (name, rest) = rest.split_at_checked(usize::from(*length))?;
-        Some((Self::new(name)?, rest))
-    }
 }
 
 /// Shows who, and no secret.
@@ -132,6 +125,7 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
+    #[inline(never)]
     /// Reads a record at the beginning of `bytes`; what is behind it is not its own. `None` for anything else.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
@@ -142,18 +136,23 @@ impl Credentials {
         }
         let rest = checked.strip_prefix(&MAGIC)?;
         let (&[_length, version], rest) = rest.split_first_chunk()?;
-        let (&master_secret, rest) = rest.split_first_chunk()?;
-        let (master_salt, rest) = Name::take(rest)?;
-        let (id_context, rest) = Name::take(rest)?;
-        let (kid, rest) = Name::take(rest)?;
-        let (gateway, rest) = Name::take(rest)?;
-        let is_sound = version == VERSION && rest.is_empty() && kid.length > 0 && kid != gateway;
-        is_sound.then_some(Self {
-            master_secret,
-            master_salt,
-            id_context,
-            kid,
-            gateway,
+        let (master_secret, mut rest) = rest.split_first_chunk()?;
+        let mut parts = [&[][..]; 4];
+        for part in &mut parts {
+            let (length, behind) = rest.split_first()?;
+            (*part, rest) = behind.split_at_checked(usize::from(*length))?;
+        }
+        let [master_salt, id_context, kid, gateway] = parts;
+        let is_sound = version == VERSION && rest.is_empty() && !kid.is_empty() && kid != gateway;
+        if !is_sound {
+            return None;
+        }
+        Some(Self {
+            master_secret: *master_secret,
+            master_salt: Name::new(master_salt)?,
+            id_context: Name::new(id_context)?,
+            kid: Name::new(kid)?,
+            gateway: Name::new(gateway)?,
         })
     }
 

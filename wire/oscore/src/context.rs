@@ -50,6 +50,7 @@ pub struct Keys {
 }
 
 impl Drop for Keys {
+    #[inline(never)]
     fn drop(&mut self) {
         self.sender_key.zeroize();
         self.recipient_key.zeroize();

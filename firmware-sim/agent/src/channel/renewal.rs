@@ -11,14 +11,14 @@
 //! No R comes twice: it is a permutation of the seed, the count of starts, which the journal stores before it is used, and a count
 //! within the start. Where the journal is lost as well, the seed has to be random.
 
-use deltagate_flash::{Credentials, Region, Renewed, SEQUENCE_CHUNK, SequenceLog, Stored};
+use deltagate_flash::{Region, Renewed, SEQUENCE_CHUNK, SequenceLog};
 use deltagate_services::Services;
 use embedded_storage::nor_flash::NorFlash;
 use wire_coap::{Message, Token, scatter};
 use wire_oscore::renewal::{ClientRenewal, Random};
 use wire_oscore::{Context, IdContext, SameIds, SenderSequence};
 
-use super::{Channel, Secured, Silence, context_of};
+use super::{Channel, Secured, Silence, stored_context};
 use crate::core::FlashFailed;
 use crate::event::Event;
 use crate::journal::{Journal, JournalRecord};
@@ -60,10 +60,12 @@ impl Renewal {
     }
 }
 
-/// The keys that a record names.
-pub(super) fn keys(services: &dyn Services, stored: &Credentials, renewed: &Renewed) -> Option<Context> {
-    let id_context = IdContext::new(&renewed.id_context)?;
-    Some(context_of(services, stored, Some(id_context))?.announcing_wrapped())
+/// The keys of an ID Context, where the credentials can be read.
+fn derive<F: NorFlash>(
+    services: &dyn Services,
+    region: Region<'_, F>,
+) -> impl FnMut(IdContext) -> Result<Context, SameIds> {
+    move |id_context| stored_context(services, region, Some(id_context.as_bytes())).ok_or(SameIds)
 }
 
 impl Channel {
@@ -99,12 +101,9 @@ impl Secured {
         services: &dyn Services,
         region: Region<'_, F>,
     ) -> Result<(), Event> {
-        let Stored::Sound(stored) = Credentials::read(region) else {
-            return Err(Event::Silent(Silence::Credentials));
-        };
         let r1 = self.renewal.draw().ok_or(Event::Silent(Silence::Count))?;
         let renewal = ClientRenewal::new(r1);
-        let first = renewal.context(&mut |id| context_of(services, &stored, Some(id)).ok_or(SameIds));
+        let first = renewal.context(&mut derive(services, region));
         self.context = first.map_err(|SameIds| Event::Silent(Silence::Credentials))?;
         // Keys of a single message. Where the count goes on, it does so in the log.
         self.sequence = SenderSequence::resume(0);
@@ -128,11 +127,8 @@ impl Secured {
         if Message::parse(datagram).ok().map(|message| message.token()) != awaited {
             return None;
         }
-        let Stored::Sound(stored) = Credentials::read(region) else {
-            return None;
-        };
         let r3 = self.renewal.draw()?;
-        let derive = &mut |id| context_of(services, &stored, Some(id)).ok_or(SameIds);
+        let derive = &mut derive(services, region);
         let heard = renewal.handle_response(derive, self.exchange.as_mut()?, datagram, r3);
         let keys = heard.ok()?;
         let renewed = Renewed {
