@@ -397,29 +397,26 @@ impl<'f, F: NorFlash> RecordLog<'f, F> {
     /// # Errors
     /// The part's own error.
     pub fn remains(&self, found: &mut dyn FnMut(&Record)) -> Result<(), FlashError> {
-        self.scan(true, found)
-    }
-
-    /// The same of every record that can be read, also of one that was given up. Of use for facts that only grow, of which too high a
-    /// one does no harm.
-    ///
-    /// # Errors
-    /// The part's own error.
-    pub fn traces(&self, found: &mut dyn FnMut(&Record)) -> Result<(), FlashError> {
-        self.scan(false, found)
-    }
-
-    fn scan(&self, marked: bool, found: &mut dyn FnMut(&Record)) -> Result<(), FlashError> {
         for bank in 0..2 {
             for cell in 1..Self::CELLS {
                 if let Some((_, record)) = Self::record(&self.region, bank, cell)?
-                    && (!marked || Self::has_mark(&self.region, bank, cell)?)
+                    && Self::has_mark(&self.region, bank, cell)?
                 {
                     found(&record);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Every record of either bank that can be read, also one that was given up. Of use for facts that only grow, of which too high a
+    /// one does no harm.
+    pub fn traces(&self) -> impl Iterator<Item = Result<Record, FlashError>> + use<'f, F> {
+        let region = self.region;
+        (0..2 * Self::CELLS).filter_map(move |at| {
+            let found = Self::record(&region, at / Self::CELLS, at % Self::CELLS);
+            found.map(|found| found.map(|(_, record)| record)).transpose()
+        })
     }
 
     /// How often the log was compacted; 0 of one in which nothing was ever written.

@@ -56,8 +56,9 @@ pub struct SequenceLog<'f, F> {
 }
 
 impl<'f, F: NorFlash> SequenceLog<'f, F> {
-    /// Opens the log of the partition that begins with the credentials. Settles what a power cut left in doubt: call it before a
-    /// number is used.
+    /// Opens the log of the partition that begins with the credentials, and leaves out what damage may have taken. What a power cut
+    /// left in doubt need not be settled: an end that reads now and not the next time was of no use, for the first number above
+    /// it is used behind a record of its own.
     ///
     /// # Errors
     /// The flash failed, or the partition is too short; no number may be used.
@@ -67,17 +68,15 @@ impl<'f, F: NorFlash> SequenceLog<'f, F> {
             end: 0,
             renewed: None,
         };
-        records.traces(&mut |record| {
-            if let Some(found) = decode(record).filter(|found| found.end > counted.end) {
+        for record in records.traces() {
+            if let Some(found) = decode(&record?).filter(|found| found.end > counted.end) {
                 counted = found;
             }
-        })?;
+        }
         let missing = u64::from(records.missing_max()?);
         if missing > 0 && counted.end > 0 {
             counted.end += missing * u64::from(SEQUENCE_CHUNK);
             records.rewrite(&[counted.record()])?;
-        } else {
-            records.settle(&[counted.record()])?;
         }
         Ok(Self { records, counted })
     }
@@ -112,9 +111,10 @@ impl<'f, F: NorFlash> SequenceLog<'f, F> {
             return Ok(());
         }
         let counted = Counted { end, renewed };
-        self.records.append(&counted.record(), &[self.counted.record()])?;
+        let live = [counted.record()];
+        self.records.append(&live[0], &[self.counted.record()])?;
         while self.records.generation() < GENERATION_MIN {
-            self.records.rewrite(&[counted.record()])?;
+            self.records.rewrite(&live)?;
         }
         self.counted = counted;
         Ok(())
