@@ -93,10 +93,6 @@ impl Trace {
 
 /// What is between client and link.
 #[derive(Debug)]
-#[cfg_attr(
-    not(feature = "edhoc"),
-    expect(clippy::large_enum_variant, reason = "there is one of it, and no heap")
-)]
 pub(crate) enum Channel {
     /// Nothing.
     Clear,

@@ -27,8 +27,7 @@ const _: () = assert!(EXTERNAL_BYTES_MAX < 24, "the byte string's head has one b
 
 /// The Additional Authenticated Data of a request and of all that answers it.
 pub(crate) fn aad<'r>(request: &Bound, room: &'r mut [u8; AAD_BYTES_MAX]) -> &'r [u8] {
-    let padded = request.partial_iv.padded();
-    let (kid, piv) = (request.kid.as_bytes(), PartialIv::trimmed(&padded));
+    let (kid, piv) = (request.kid.as_bytes(), request.partial_iv.trimmed());
     let external_bytes = EXTERNAL_HEAD.len() + 1 + kid.len() + 1 + piv.len() + 1;
     let mut writer = Writer::new(room);
     writer

@@ -250,7 +250,7 @@ impl Context {
         let mut nonce = self.keys.common_iv;
         xor(&mut nonce, &[id.len() as u8]);
         xor(nonce.get_mut(ID_END - id.len()..).unwrap_or_default(), id);
-        xor(nonce.get_mut(ID_END..).unwrap_or_default(), &partial_iv.padded());
+        xor(nonce.get_mut(ID_END..).unwrap_or_default(), partial_iv.padded());
         nonce
     }
 }

@@ -136,8 +136,7 @@ pub(crate) fn encode<'r>(
     kid: Option<&Id>,
     room: &'r mut [u8; SENT_BYTES_MAX],
 ) -> &'r [u8] {
-    let padded = partial_iv.map(PartialIv::padded);
-    let partial_iv = padded.as_ref().map_or(&[][..], PartialIv::trimmed);
+    let partial_iv = partial_iv.as_ref().map_or(&[][..], PartialIv::trimmed);
     let flags = partial_iv.len() as u8
         | if kid_context.is_some() { HAS_KID_CONTEXT } else { 0 }
         | if kid.is_some() { HAS_KID } else { 0 };

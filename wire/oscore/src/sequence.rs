@@ -8,39 +8,48 @@
 //! used      0 1 2 …  64 65 66 ✂        128 129 …      ✂: the power went; 67 to 127 are never used
 //! ```
 
+use core::fmt;
+
 /// A Partial IV (RFC 8613 §5): the sequence number that a message's nonce is made of, below 2^40.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PartialIv(u64);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartialIv {
+    /// Big-endian, padded with zeros in front, as the nonce has it (RFC 8613 §5.2): they are ordered as the numbers are.
+    padded: [u8; PartialIv::BYTES_MAX],
+}
 
 impl PartialIv {
     /// On the wire, bytes.
     pub(crate) const BYTES_MAX: usize = 5;
     /// RFC 8613 §7.2.1: sequence numbers are less than 2^40, which is what the nonce has room for.
-    pub const MAX: PartialIv = PartialIv((1 << 40) - 1);
+    pub const MAX: PartialIv = PartialIv {
+        padded: [0xFF; PartialIv::BYTES_MAX],
+    };
 
     /// `None` above [`PartialIv::MAX`].
     pub const fn new(value: u64) -> Option<PartialIv> {
-        if value <= PartialIv::MAX.0 {
-            Some(PartialIv(value))
-        } else {
-            None
+        match value.to_be_bytes() {
+            [0, 0, 0, a, b, c, d, e] => Some(PartialIv {
+                padded: [a, b, c, d, e],
+            }),
+            _ => None,
         }
     }
 
     /// 0 to 2^40 − 1.
     pub const fn value(self) -> u64 {
-        self.0
+        let [a, b, c, d, e] = self.padded;
+        u64::from_be_bytes([0, 0, 0, a, b, c, d, e])
     }
 
-    /// Big-endian, padded with zeros in front (RFC 8613 §5.2).
-    pub(crate) const fn padded(self) -> [u8; PartialIv::BYTES_MAX] {
-        let [_, _, _, a, b, c, d, e] = self.0.to_be_bytes();
-        [a, b, c, d, e]
+    /// As in a nonce.
+    pub(crate) const fn padded(&self) -> &[u8; PartialIv::BYTES_MAX] {
+        &self.padded
     }
 
     /// As on the wire, without the zeros in front; 0 is one zero byte (RFC 8613 §5).
-    pub(crate) fn trimmed(padded: &[u8; PartialIv::BYTES_MAX]) -> &[u8] {
-        let mut trimmed = padded.as_slice();
+    #[inline(never)]
+    pub(crate) fn trimmed(&self) -> &[u8] {
+        let mut trimmed = self.padded.as_slice();
         while let [0, rest @ ..] = trimmed
             && !rest.is_empty()
         {
@@ -54,11 +63,19 @@ impl PartialIv {
     pub(crate) fn decode(bytes: &[u8]) -> Option<PartialIv> {
         match bytes {
             [] | [0, _, ..] => None,
-            _ if bytes.len() > PartialIv::BYTES_MAX => None,
-            _ => Some(PartialIv(
-                bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)),
-            )),
+            _ => {
+                let mut padded = [0; PartialIv::BYTES_MAX];
+                let zeros = PartialIv::BYTES_MAX.checked_sub(bytes.len())?;
+                padded.get_mut(zeros..)?.copy_from_slice(bytes);
+                Some(PartialIv { padded })
+            }
         }
+    }
+}
+
+impl fmt::Debug for PartialIv {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PartialIv").field(&self.value()).finish()
     }
 }
 
@@ -92,7 +109,7 @@ pub struct SenderSequence {
 
 impl SenderSequence {
     /// First number that can be no Partial IV.
-    const LIMIT: u64 = PartialIv::MAX.0 + 1;
+    const LIMIT: u64 = PartialIv::MAX.value() + 1;
 
     /// Goes on after what is stored: 0 for keys that were never used. No number can be had before one is reserved.
     #[must_use]
@@ -124,12 +141,16 @@ impl SenderSequence {
     /// The next number; `None` when the reservation is used up: store another first. Whether the keys are used up as well,
     /// [`SenderSequence::is_exhausted`] says.
     pub const fn take(&mut self) -> Option<FreshPartialIv> {
-        if self.next >= self.end || self.next >= Self::LIMIT {
+        if self.next >= self.end {
             return None;
         }
-        let taken = FreshPartialIv(PartialIv(self.next));
-        self.next += 1;
-        Some(taken)
+        match PartialIv::new(self.next) {
+            Some(next) => {
+                self.next += 1;
+                Some(FreshPartialIv(next))
+            }
+            None => None,
+        }
     }
 
     /// Whether 2^40 numbers are gone: these keys protect nothing any more (RFC 8613 §7.2.1).
@@ -157,10 +178,15 @@ mod tests {
 
     #[test]
     fn a_partial_iv_is_as_short_as_it_can_be_and_zero_has_one_byte() {
-        for (value, bytes) in [(0, 1), (255, 1), (256, 2), (65_536, 3), (PartialIv::MAX.0, 5)] {
+        for (value, bytes) in [
+            (0, 1),
+            (255, 1),
+            (256, 2),
+            (65_536, 3),
+            (PartialIv::MAX.value(), 5),
+        ] {
             let partial_iv = PartialIv::new(value).unwrap();
-            let padded = partial_iv.padded();
-            let encoded = PartialIv::trimmed(&padded);
+            let encoded = partial_iv.trimmed();
             assert_eq!(encoded.len(), bytes, "{value}");
             assert_eq!(PartialIv::decode(encoded), Some(partial_iv));
         }
@@ -208,7 +234,7 @@ mod tests {
 
     #[test]
     fn the_last_number_is_the_last() {
-        let mut sequence = SenderSequence::resume(PartialIv::MAX.0 - 1);
+        let mut sequence = SenderSequence::resume(PartialIv::MAX.value() - 1);
         assert_eq!(sequence.reservation(1, 64), Some(1 << 40));
         sequence.reserved(u64::MAX);
         assert_eq!(sequence.left(), 2);
