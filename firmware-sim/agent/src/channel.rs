@@ -25,6 +25,7 @@ use deltagate_flash::{AppendError, Credentials, Name, Region, Renewed, SEQUENCE_
 use deltagate_services::{Services, Sha256};
 use embedded_storage::nor_flash::NorFlash;
 use wire_coap::{Code, Message, OptionNumber, Token, WriteError, Writer};
+use wire_oscore::renewal::Inputs;
 use wire_oscore::{ClientExchange, Context, Id, IdContext, SenderSequence};
 
 use crate::client::PLAIN_BYTES_MAX;
@@ -191,7 +192,8 @@ impl Channel {
         let renewed = renewed.filter(|renewed| renewed.of == trace.word());
         let context = match &renewed {
             None => Some(own),
-            Some(renewed) => stored_context(services, region, Some(&renewed.id_context)),
+            Some(renewed) => IdContext::new(&renewed.id_context)
+                .and_then(|id_context| stored_context(services, region, Some(id_context))),
         };
         let Some(context) = context else {
             return Self::Silent(Silence::Credentials);
@@ -402,31 +404,33 @@ impl Secured {
 fn stored_context<F: NorFlash>(
     services: &dyn Services,
     region: Region<'_, F>,
-    renewed: Option<&[u8]>,
+    renewed: Option<IdContext>,
 ) -> Option<Context> {
-    let Stored::Sound(stored) = Credentials::read(region) else {
-        return None;
-    };
-    let context = context(services, &stored, renewed.unwrap_or(stored.id_context.as_bytes()))?;
-    match renewed {
-        None => Some(context),
-        Some(_) => Some(context.announcing_wrapped()),
+    match Credentials::read(region) {
+        Stored::Sound(stored) => context(services, &stored, renewed),
+        Stored::Nothing | Stored::Damaged => None,
     }
 }
 
-/// The context of credentials with this ID Context, of no bytes for none; `None` where its parts are none, which no record has that
-/// is sound.
-pub(crate) fn context(services: &dyn Services, stored: &Credentials, id_context: &[u8]) -> Option<Context> {
-    let id_context = match id_context {
-        [] => None,
-        bytes => Some(IdContext::new(bytes)?),
+/// The same of credentials that are at hand; `None` where their parts are none, which no record has that is sound.
+pub(crate) fn context(
+    services: &dyn Services,
+    stored: &Credentials,
+    renewed: Option<IdContext>,
+) -> Option<Context> {
+    let inputs = Inputs {
+        master_secret: &stored.master_secret,
+        master_salt: stored.master_salt.as_bytes(),
+        sender_id: Id::new(stored.kid.as_bytes())?,
+        recipient_id: Id::new(stored.gateway.as_bytes())?,
     };
-    let (kid, gateway) = (
-        Id::new(stored.kid.as_bytes())?,
-        Id::new(stored.gateway.as_bytes())?,
-    );
-    let (secret, salt) = (&stored.master_secret, stored.master_salt.as_bytes());
-    Context::derive_with(&mut sha256(services), secret, salt, id_context, kid, gateway).ok()
+    let sha256 = &mut sha256(services);
+    let context = match (renewed, stored.id_context.as_bytes()) {
+        (Some(renewed), _) => inputs.derive_with(sha256, renewed),
+        (None, []) => Context::derive_with(sha256, &inputs, None),
+        (None, bytes) => Context::derive_with(sha256, &inputs, Some(IdContext::new(bytes)?)),
+    };
+    context.ok()
 }
 
 /// SHA-256 of the concatenation of parts, computed by somebody's services.

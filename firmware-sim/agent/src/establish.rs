@@ -117,7 +117,7 @@ impl Establishing {
         let answered = initiator.answer_with(&mut sha256(services), message_2, &key, &ours, &theirs);
         let (proved, message_3) = answered.ok()?;
         let credentials = credentials(&proved.established)?;
-        let context = context(services, &credentials, &[])?;
+        let context = context(services, &credentials, None)?;
         let fresh = Fresh {
             credentials,
             message_3: Some(Name::new(message_3.as_bytes())?),

@@ -2,7 +2,6 @@
 
 use core::fmt;
 
-use sha2::{Digest, Sha256};
 use wire_cbor::Writer;
 use zeroize::Zeroize;
 
@@ -10,6 +9,7 @@ use crate::ccm::{KEY_BYTES, NONCE_BYTES, xor};
 use crate::id::{Id, IdContext};
 use crate::kdf;
 use crate::option::{self, KidContext};
+use crate::renewal::Inputs;
 use crate::sequence::PartialIv;
 
 /// COSE's number for AES-CCM-16-64-128 (RFC 9053 §4.2), the algorithm that every implementation has.
@@ -29,7 +29,7 @@ pub struct Context {
 
 /// How requests name the ID Context.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Announces {
+pub(crate) enum Announces {
     Not,
     AsItIs,
     /// As a CBOR byte string: what Appendix B.2 does with its random ones.
@@ -85,21 +85,13 @@ impl Context {
         sender_id: Id,
         recipient_id: Id,
     ) -> Result<Context, SameIds> {
-        let sha256 = &mut |parts: &[&[u8]]| {
-            let mut hash = Sha256::new();
-            for part in parts {
-                hash.update(part);
-            }
-            hash.finalize().into()
-        };
-        Context::derive_with(
-            sha256,
+        let inputs = Inputs {
             master_secret,
             master_salt,
-            id_context,
             sender_id,
             recipient_id,
-        )
+        };
+        Context::derive_with(&mut kdf::sha2, &inputs, id_context)
     }
 
     /// The same with another's SHA-256, which hashes the concatenation of what it is given: a device has one in its ROM, and need
@@ -107,45 +99,40 @@ impl Context {
     ///
     /// # Errors
     /// [`SameIds`].
-    #[inline(never)]
     pub fn derive_with(
-        sha256: &mut dyn FnMut(&[&[u8]]) -> [u8; 32],
-        master_secret: &[u8],
-        master_salt: &[u8],
+        sha256: kdf::Sha256<'_>,
+        inputs: &Inputs<'_>,
         id_context: Option<IdContext>,
-        sender_id: Id,
-        recipient_id: Id,
     ) -> Result<Context, SameIds> {
+        Context::derive_announcing(sha256, inputs, id_context, Announces::Not)
+    }
+
+    /// The same of a context whose requests name it so.
+    #[inline(never)]
+    pub(crate) fn derive_announcing(
+        sha256: kdf::Sha256<'_>,
+        inputs: &Inputs<'_>,
+        id_context: Option<IdContext>,
+        announces: Announces,
+    ) -> Result<Context, SameIds> {
+        let (sender_id, recipient_id) = (inputs.sender_id, inputs.recipient_id);
         let keys = Keys {
             sender_key: [0; KEY_BYTES],
             recipient_key: [0; KEY_BYTES],
             common_iv: [0; NONCE_BYTES],
         };
         let mut context = Context::from_keys(keys, id_context, sender_id, recipient_id)?;
-        let mut secret = kdf::extract(sha256, master_salt, master_secret);
+        context.announces = announces;
+        let mut secret = kdf::extract(sha256, inputs.master_salt, inputs.master_secret);
         let id_context = id_context.as_ref();
-        let Keys {
-            sender_key,
-            recipient_key,
-            common_iv,
-        } = &mut context.keys;
-        expand(
-            sha256,
-            &secret,
-            sender_id.as_bytes(),
-            id_context,
-            "Key",
-            sender_key,
-        );
-        expand(
-            sha256,
-            &secret,
-            recipient_id.as_bytes(),
-            id_context,
-            "Key",
-            recipient_key,
-        );
-        expand(sha256, &secret, &[], id_context, "IV", common_iv);
+        let keys = &mut context.keys;
+        for (id, kind, output) in [
+            (sender_id.as_bytes(), "Key", &mut keys.sender_key[..]),
+            (recipient_id.as_bytes(), "Key", &mut keys.recipient_key),
+            (&[], "IV", &mut keys.common_iv),
+        ] {
+            expand(sha256, &secret, id, id_context, kind, output);
+        }
         secret.zeroize();
         Ok(context)
     }
@@ -177,13 +164,6 @@ impl Context {
     #[must_use]
     pub const fn announcing(mut self) -> Context {
         self.announces = Announces::AsItIs;
-        self
-    }
-
-    /// The same as Appendix B.2 has it: [`crate::renewal`].
-    #[must_use]
-    pub const fn announcing_wrapped(mut self) -> Context {
-        self.announces = Announces::Wrapped;
         self
     }
 

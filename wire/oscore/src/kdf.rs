@@ -1,5 +1,7 @@
 //! HKDF (RFC 5869) over any SHA-256, for outputs of one block: a device's may be in its ROM.
 
+use sha2::Digest;
+
 use crate::ccm::xor;
 
 /// Bytes of a SHA-256.
@@ -12,11 +14,24 @@ pub type Sha256<'h> = &'h mut dyn FnMut(&[&[u8]]) -> [u8; HASH_BYTES];
 
 /// HKDF-Extract.
 pub fn extract(sha256: Sha256<'_>, salt: &[u8], secret: &[u8]) -> [u8; HASH_BYTES] {
-    if salt.len() > BLOCK_BYTES {
-        let salt = sha256(&[salt]);
-        return hmac(sha256, &salt, &[secret, &[], &[]]);
-    }
+    let hashed;
+    let salt = match salt.len() <= BLOCK_BYTES {
+        true => salt,
+        false => {
+            hashed = sha256(&[salt]);
+            &hashed
+        }
+    };
     hmac(sha256, salt, &[secret, &[], &[]])
+}
+
+/// SHA-256 of whoever has none in ROM.
+pub(crate) fn sha2(parts: &[&[u8]]) -> [u8; HASH_BYTES] {
+    let mut hash = sha2::Sha256::new();
+    for part in parts {
+        hash.update(part);
+    }
+    hash.finalize().into()
 }
 
 /// HKDF-Expand, the first block: outputs of up to 32 bytes are its beginning.
@@ -41,11 +56,6 @@ pub fn hmac(sha256: Sha256<'_>, key: &[u8], parts: &[&[u8]; 3]) -> [u8; HASH_BYT
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use sha2::Digest;
-
-    fn sha2(parts: &[&[u8]]) -> [u8; 32] {
-        sha2::Sha256::digest(parts.concat()).into()
-    }
 
     proptest! {
         #[test]

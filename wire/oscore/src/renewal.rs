@@ -26,12 +26,13 @@ use core::fmt;
 
 use wire_coap::{Code, Kind, Message, MessageId, Token, Writer};
 
-use crate::context::{Context, SameIds};
+use crate::context::{Announces, Context, SameIds};
 use crate::error::{ProtectError, UnprotectError};
 use crate::id::{Id, IdContext};
+use crate::kdf;
 use crate::option::{KidContext, OscoreOption, unwrapped};
 use crate::request::Received;
-use crate::response::ClientExchange;
+use crate::response::{Awaited, ClientExchange};
 use crate::seal::oscore_value;
 use crate::window::ReplayWindow;
 
@@ -71,17 +72,24 @@ pub struct Inputs<'k> {
 }
 
 impl Inputs<'_> {
-    /// The keys of an ID Context.
+    /// The keys of an ID Context, which requests name in a CBOR byte string until they are [`Context::silent`].
     ///
     /// # Errors
     /// [`SameIds`].
     pub fn derive(&self, id_context: IdContext) -> Result<Context, SameIds> {
-        let (own, other) = (self.sender_id, self.recipient_id);
-        Context::derive(self.master_secret, self.master_salt, Some(id_context), own, other)
+        self.derive_with(&mut kdf::sha2, id_context)
+    }
+
+    /// The same with another's SHA-256, as [`Context::derive_with`].
+    ///
+    /// # Errors
+    /// [`SameIds`].
+    pub fn derive_with(&self, sha256: kdf::Sha256<'_>, id_context: IdContext) -> Result<Context, SameIds> {
+        Context::derive_announcing(sha256, self, Some(id_context), Announces::Wrapped)
     }
 }
 
-/// Derives the keys of an ID Context: [`Inputs::derive`], or [`Context::derive_with`] of the same inputs.
+/// Derives the keys of an ID Context: [`Inputs::derive`], or [`Inputs::derive_with`].
 pub type Derive<'d> = &'d mut dyn FnMut(IdContext) -> Result<Context, SameIds>;
 
 /// The client's side, from request 1 to its response.
@@ -102,8 +110,7 @@ impl ClientRenewal {
     /// # Errors
     /// [`SameIds`].
     pub fn context(&self, derive: Derive<'_>) -> Result<Context, SameIds> {
-        let id_context = self.r1.id_context().ok_or(SameIds)?;
-        Ok(derive(id_context)?.announcing_wrapped())
+        derive(self.r1.id_context().ok_or(SameIds)?)
     }
 
     /// Takes response 1; the keys from now on, with `r3` in them. Request 2 is the first under them, and names them; once it is
@@ -123,14 +130,8 @@ impl ClientRenewal {
             let id_context = r2.and(other).ok_or(UnprotectError::OtherContext)?;
             derive(id_context).map_err(|SameIds| UnprotectError::OtherContext)
         };
-        let second = keys(self.r1)?;
-        let mut heard = exchange.clone();
-        let message = second.hear(&mut heard, true, datagram)?;
-        if message.code() != Code::UNAUTHORIZED {
-            return Err(UnprotectError::Inner);
-        }
-        *exchange = heard;
-        Ok(keys(r3)?.announcing_wrapped())
+        keys(self.r1)?.hear(exchange, Awaited::Response1, datagram)?;
+        keys(r3)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Responses: protected by a server (RFC 8613 §8.3), verified by a client (§8.4); and what each side keeps of a request until then.
 
-use wire_coap::{Message, OptionNumber};
+use wire_coap::{Code, Message, OptionNumber};
 
 use crate::context::Context;
 use crate::error::{ProtectError, UnprotectError};
@@ -75,6 +75,15 @@ impl ServerExchange {
     }
 }
 
+/// What a client hears.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    /// Any response but
+    Response,
+    /// 4.01 with a kid context: Appendix B.2.
+    Response1,
+}
+
 impl Context {
     /// Writes a plain response, protected, into `out`. Without a Partial IV of its own it takes the request's nonce, once.
     ///
@@ -146,21 +155,21 @@ impl Context {
         exchange: &mut ClientExchange,
         datagram: &'d mut [u8],
     ) -> Result<Message<'d>, UnprotectError> {
-        self.hear(exchange, false, datagram)
+        self.hear(exchange, Awaited::Response, datagram)
     }
 
-    /// The same of a response with a kid context, which only Appendix B.2 has.
+    /// The same of either kind.
     pub(crate) fn hear<'d>(
         &self,
         exchange: &mut ClientExchange,
-        has_kid_context: bool,
+        awaited: Awaited,
         datagram: &'d mut [u8],
     ) -> Result<Message<'d>, UnprotectError> {
         let envelope = Envelope::read(datagram, |message, option| {
             if !message.code().is_response() {
                 return Err(UnprotectError::NotProtected);
             }
-            if option.kid.is_some() || option.kid_context.is_some() != has_kid_context {
+            if option.kid.is_some() || option.kid_context.is_some() != (awaited == Awaited::Response1) {
                 return Err(UnprotectError::Malformed);
             }
             Ok(option.partial_iv)
@@ -181,6 +190,9 @@ impl Context {
             request,
         };
         let message = envelope.open(&seal, datagram)??;
+        if awaited == Awaited::Response1 && message.code() != Code::UNAUTHORIZED {
+            return Err(UnprotectError::Inner);
+        }
         match message.option(OptionNumber::OBSERVE) {
             // Any other response ends an observation as well.
             None => (exchange.newest, exchange.is_over) = (None, true),

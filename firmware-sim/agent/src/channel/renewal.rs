@@ -65,7 +65,7 @@ fn derive<F: NorFlash>(
     services: &dyn Services,
     region: Region<'_, F>,
 ) -> impl FnMut(IdContext) -> Result<Context, SameIds> {
-    move |id_context| stored_context(services, region, Some(id_context.as_bytes())).ok_or(SameIds)
+    move |id_context| stored_context(services, region, Some(id_context)).ok_or(SameIds)
 }
 
 impl Channel {
