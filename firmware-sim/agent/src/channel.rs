@@ -389,13 +389,27 @@ impl Secured {
         region: Region<'_, F>,
         journal: &mut Journal<'_, F>,
     ) -> Result<(), FlashFailed> {
-        if let Some(end) = self.sequence.reservation(SPARE, SEQUENCE_CHUNK) {
-            SequenceLog::open(region)?.reserve(end, self.renewed)?;
-            // Behind the reservation: were it there first, a power cut would make keys look lost that were never used.
-            journal.append(JournalRecord::Protected(self.trace))?;
+        if self.sequence.reservation(SPARE, SEQUENCE_CHUNK).is_some() {
+            let end = self.store(region, journal, self.renewed)?;
             self.sequence.reserved(end);
         }
         Ok(())
+    }
+
+    /// Stores that the numbers behind those of the log are used, with these keys; their end.
+    #[inline(never)]
+    fn store<F: NorFlash>(
+        &self,
+        region: Region<'_, F>,
+        journal: &mut Journal<'_, F>,
+        renewed: Option<Renewed>,
+    ) -> Result<u64, FlashFailed> {
+        let mut log = SequenceLog::open(region)?;
+        let end = log.end().saturating_add(SEQUENCE_CHUNK.into());
+        log.reserve(end, renewed)?;
+        // Behind the reservation: were it there first, a power cut would make keys look lost that were never used.
+        journal.append(JournalRecord::Protected(self.trace))?;
+        Ok(end)
     }
 }
 

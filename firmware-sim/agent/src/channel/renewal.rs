@@ -11,7 +11,7 @@
 //! No R comes twice: it is a permutation of the seed, the count of starts, which the journal stores before it is used, and a count
 //! within the start. Where the journal is lost as well, the seed has to be random.
 
-use deltagate_flash::{Region, Renewed, SEQUENCE_CHUNK, SequenceLog};
+use deltagate_flash::{Region, Renewed, SequenceLog};
 use deltagate_services::Services;
 use embedded_storage::nor_flash::NorFlash;
 use wire_coap::{Message, Token, scatter};
@@ -21,7 +21,7 @@ use wire_oscore::{Context, IdContext, SameIds, SenderSequence};
 use super::{Channel, Secured, Silence, stored_context};
 use crate::core::FlashFailed;
 use crate::event::Event;
-use crate::journal::{Journal, JournalRecord};
+use crate::journal::Journal;
 
 /// So many requests in a row without an answer, of several copies each, and the gateway is taken to have forgotten.
 const UNANSWERED_MAX: u8 = 2;
@@ -156,10 +156,6 @@ impl Secured {
         if self.renewal.is_lost {
             SequenceLog::erase(region)?;
         }
-        let mut log = SequenceLog::open(region)?;
-        let end = log.end().saturating_add(SEQUENCE_CHUNK.into());
-        log.reserve(end, Some(renewed))?;
-        journal.append(JournalRecord::Protected(self.trace))?;
-        Ok(end)
+        self.store(region, journal, Some(renewed))
     }
 }
