@@ -243,7 +243,7 @@ impl Channel {
             (Self::Secured(secured), Some(partition)) => {
                 let region = Region::new(flash, partition);
                 if secured.must_renew(unanswered) {
-                    return secured.begin_renewal(services, region);
+                    return secured.begin_renewal(services, region).map_err(Event::Silent);
                 }
                 secured
                     .reserve(region, journal)

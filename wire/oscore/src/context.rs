@@ -272,8 +272,8 @@ fn expand(
     };
     info.uint(ALGORITHM.into()).text(kind).uint(output.len() as u64);
     let mut block = kdf::expand(sha256, secret, info.finish().unwrap_or_default());
-    for (place, byte) in output.iter_mut().zip(block) {
-        *place = byte;
+    for (place, byte) in output.iter_mut().zip(&block) {
+        *place = *byte;
     }
     block.zeroize();
 }

@@ -62,6 +62,19 @@ impl IdContext {
         Some(context)
     }
 
+    /// Of two pieces, which fit by their types.
+    pub(crate) const fn of<const N: usize, const M: usize>(first: [u8; N], second: [u8; M]) -> IdContext {
+        const { assert!(N + M <= IdContext::BYTES_MAX) };
+        let mut bytes = [0; IdContext::BYTES_MAX];
+        let (front, rest) = bytes.split_at_mut(N);
+        front.copy_from_slice(&first);
+        rest.split_at_mut(M).0.copy_from_slice(&second);
+        IdContext {
+            bytes,
+            length: (N + M) as u8,
+        }
+    }
+
     /// The bytes as on the wire.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.length)).unwrap_or(&[])

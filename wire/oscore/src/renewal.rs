@@ -24,7 +24,7 @@
 
 use core::fmt;
 
-use wire_coap::{Code, Kind, Message, MessageId, Token, Writer};
+use wire_coap::{Code, Kind, Message, MessageId, OptionNumber, Token, Writer};
 
 use crate::context::{Announces, Context, SameIds};
 use crate::error::{ProtectError, UnprotectError};
@@ -33,7 +33,6 @@ use crate::kdf;
 use crate::option::{KidContext, OscoreOption, unwrapped};
 use crate::request::Received;
 use crate::response::{Awaited, ClientExchange};
-use crate::seal::oscore_value;
 use crate::window::ReplayWindow;
 
 /// Eight bytes that were never used before.
@@ -44,17 +43,13 @@ impl Random {
     /// Two make an ID Context.
     pub const BYTES: usize = IdContext::BYTES_MAX / 2;
 
-    fn id_context(self) -> Option<IdContext> {
-        IdContext::new(&self.0)
+    const fn id_context(self) -> IdContext {
+        IdContext::of(self.0, [])
     }
 
     /// `self` first.
-    fn and(self, other: Random) -> Option<IdContext> {
-        let mut both = [0; IdContext::BYTES_MAX];
-        let (first, second) = both.split_at_mut(Random::BYTES);
-        first.copy_from_slice(&self.0);
-        second.copy_from_slice(&other.0);
-        IdContext::new(&both)
+    const fn and(self, other: Random) -> IdContext {
+        IdContext::of(self.0, other.0)
     }
 }
 
@@ -110,7 +105,7 @@ impl ClientRenewal {
     /// # Errors
     /// [`SameIds`].
     pub fn context(&self, derive: Derive<'_>) -> Result<Context, SameIds> {
-        derive(self.r1.id_context().ok_or(SameIds)?)
+        derive(self.r1.id_context())
     }
 
     /// Takes response 1; the keys from now on, with `r3` in them. Request 2 is the first under them, and names them; once it is
@@ -126,12 +121,10 @@ impl ClientRenewal {
         r3: Random,
     ) -> Result<Context, UnprotectError> {
         let r2 = named(datagram)?;
-        let mut keys = |other: Random| {
-            let id_context = r2.and(other).ok_or(UnprotectError::OtherContext)?;
-            derive(id_context).map_err(|SameIds| UnprotectError::OtherContext)
-        };
-        keys(self.r1)?.hear(exchange, Awaited::Response1, datagram)?;
-        keys(r3)
+        let second = derive(r2.and(self.r1));
+        let second = second.as_ref().map_err(|SameIds| UnprotectError::OtherContext)?;
+        second.hear(exchange, Awaited::Response1, datagram)?;
+        derive(r2.and(r3)).map_err(|SameIds| UnprotectError::OtherContext)
     }
 }
 
@@ -168,7 +161,7 @@ impl ServerRenewal {
         out: &'o mut [u8],
     ) -> Result<&'o [u8], RenewalError> {
         let r1 = named(datagram)?;
-        let first = inputs.derive(r1.id_context().ok_or(SameIds)?)?;
+        let first = inputs.derive(r1.id_context())?;
         // A window of its own: these keys are new with each request 1, unless it is a replay, which is answered all the same.
         let mut window = ReplayWindow::new();
         let Received::Request {
@@ -188,7 +181,7 @@ impl ServerRenewal {
             .finish();
         let plain = Message::parse(plain).map_err(|_| ProtectError::TooLong)?;
         // The request's nonce under other keys: R2 is in them. What is encrypted is a code, and always this one.
-        let second = inputs.derive(self.r2.and(r1).ok_or(SameIds)?)?;
+        let second = inputs.derive(self.r2.and(r1))?;
         let kid_context = KidContext {
             bytes: &self.r2.0,
             is_wrapped: true,
@@ -256,8 +249,10 @@ impl core::error::Error for RenewalError {}
 /// The R that is the kid context of a message.
 fn named(datagram: &[u8]) -> Result<Random, UnprotectError> {
     let message = Message::parse(datagram).map_err(UnprotectError::Coap)?;
-    let option = OscoreOption::parse(oscore_value(&message)?)?;
-    let r = option.kid_context.and_then(random);
+    let value = message
+        .option(OptionNumber::OSCORE)
+        .ok_or(UnprotectError::NotProtected)?;
+    let r = OscoreOption::parse(value)?.kid_context.and_then(random);
     r.ok_or(UnprotectError::OtherContext)
 }
 

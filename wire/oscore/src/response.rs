@@ -78,7 +78,7 @@ impl ServerExchange {
 /// What a client hears.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Awaited {
-    /// Any response but
+    /// A response without a kid context.
     Response,
     /// 4.01 with a kid context: Appendix B.2.
     Response1,
@@ -158,7 +158,7 @@ impl Context {
         self.hear(exchange, Awaited::Response, datagram)
     }
 
-    /// The same of either kind.
+    /// The same, also of response 1.
     pub(crate) fn hear<'d>(
         &self,
         exchange: &mut ClientExchange,

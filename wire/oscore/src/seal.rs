@@ -109,9 +109,17 @@ impl<T> Envelope<T> {
         judge: impl FnOnce(&Message<'_>, &OscoreOption<'_>) -> Result<T, UnprotectError>,
     ) -> Result<Envelope<T>, UnprotectError> {
         let message = Message::parse(datagram).map_err(UnprotectError::Coap)?;
-        let value = oscore_value(&message)?;
-        let mut outside = message.options().map(|option| option.number);
-        if let Some(number) = outside.find(|number| !may_stand_outside(*number)) {
+        let (mut value, mut refused) = (None, None);
+        for option in message.options() {
+            if option.number == OptionNumber::OSCORE && value.replace(option.value).is_some() {
+                return Err(UnprotectError::Malformed);
+            }
+            if !may_stand_outside(option.number) {
+                refused = refused.or(Some(option.number));
+            }
+        }
+        let value = value.ok_or(UnprotectError::NotProtected)?;
+        if let Some(number) = refused {
             return Err(UnprotectError::Unsupported(number));
         }
         let option = OscoreOption::parse(value)?;
@@ -154,14 +162,4 @@ fn plain(datagram: &[u8]) -> Option<Message<'_>> {
     // §4.1.3.7: nested OSCORE is not supported.
     let is_nested = message.option(OptionNumber::OSCORE).is_some();
     (!is_nested).then_some(message)
-}
-
-/// The value of the OSCORE option.
-pub(crate) fn oscore_value<'d>(message: &Message<'d>) -> Result<&'d [u8], UnprotectError> {
-    let mut values = message.values(OptionNumber::OSCORE);
-    match (values.next(), values.next()) {
-        (None, _) => Err(UnprotectError::NotProtected),
-        (Some(value), None) => Ok(value),
-        (Some(_), Some(_)) => Err(UnprotectError::Malformed),
-    }
 }

@@ -20,7 +20,6 @@ use wire_oscore::{Context, IdContext, SameIds, SenderSequence};
 
 use super::{Channel, Secured, Silence, stored_context};
 use crate::core::FlashFailed;
-use crate::event::Event;
 use crate::journal::Journal;
 
 /// So many requests in a row without an answer, of several copies each, and the gateway is taken to have forgotten.
@@ -100,11 +99,11 @@ impl Secured {
         &mut self,
         services: &dyn Services,
         region: Region<'_, F>,
-    ) -> Result<(), Event> {
-        let r1 = self.renewal.draw().ok_or(Event::Silent(Silence::Count))?;
+    ) -> Result<(), Silence> {
+        let r1 = self.renewal.draw().ok_or(Silence::Count)?;
         let renewal = ClientRenewal::new(r1);
         let first = renewal.context(&mut derive(services, region));
-        self.context = first.map_err(|SameIds| Event::Silent(Silence::Credentials))?;
+        self.context = first.map_err(|SameIds| Silence::Credentials)?;
         // Keys of a single message. Where the count goes on, it does so in the log.
         self.sequence = SenderSequence::resume(0);
         self.sequence.reserved(1);
