@@ -1,4 +1,4 @@
-//! What anybody hears who listens all the time: the numbers of protected messages.
+//! What anybody hears who listens all the time: the numbers of protected messages, and the ephemeral keys of handshakes.
 
 use std::collections::BTreeMap;
 use wire_coap::{Message, MessageId, OptionNumber};
@@ -15,6 +15,8 @@ pub(crate) struct Air {
     named: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Each answer under a request's number, by that request: a second one would take the same nonce.
     replies: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Each message_1 of a handshake, which is an ephemeral key, by its payload. Its copies are the same bytes.
+    hellos: BTreeMap<Vec<u8>, Vec<u8>>,
     /// The latest request of each message id and token: its keys, and the whole of it.
     asked: BTreeMap<(MessageId, Vec<u8>), Asked>,
 }
@@ -39,7 +41,14 @@ impl Air {
         };
         let Some(option) = option else {
             // How a device with a key of its own gets others: no secret is in it.
-            return match self.requests.is_empty() || message.path_is(&[".well-known", "edhoc"]) {
+            if message.path_is(&[".well-known", "edhoc"]) {
+                let known = self.hellos.entry(message.payload().to_vec());
+                return match known.or_insert_with(|| datagram.to_vec()) == datagram {
+                    true => Ok(()),
+                    false => Err("the device began two handshakes with one ephemeral key".into()),
+                };
+            }
+            return match self.requests.is_empty() {
                 true => Ok(()),
                 false => Err(format!(
                     "{} in the clear, from a device that has keys",

@@ -23,8 +23,8 @@ pub struct Observed {
     /// The furthest that a request for payload ever went back behind an earlier one for the same path, in bytes. Asking again
     /// for the block asked for last is no way back: it may never have arrived.
     pub payload_back_bytes_max: u32,
-    /// What was promised of protected messages and not kept, one clause each: a number used for two of them, or something in the clear
-    /// from who has keys. Looked for where the keys are known.
+    /// What was promised of protected messages and not kept, one clause each: a number used for two of them, an ephemeral key for two
+    /// handshakes, or something in the clear from who has keys. Looked for by [`Tap::witness`] and [`Tap::keyed`].
     pub broken: Vec<String>,
 }
 
@@ -33,8 +33,10 @@ pub struct Observed {
 /// Bytes are those of whole packets, IP and UDP headers included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Check-ins, retransmissions not counted.
+    /// Check-ins, retransmissions not counted. To who cannot read what is protected, every such request looks like one.
     pub check_ins: u32,
+    /// Handshakes of EDHOC that the device began, retransmissions not counted.
+    pub handshakes: u32,
     /// Blocks of payload asked for, retransmissions not counted.
     pub payload_requests: u32,
     /// Those of them for a block that was asked for before, in another exchange.
@@ -70,7 +72,7 @@ pub struct Counts {
 impl Counts {
     /// Requests that each need one round trip on a link without loss.
     pub fn round_trips(&self) -> u32 {
-        self.check_ins + self.payload_requests + self.manifest_requests
+        self.check_ins + self.handshakes + self.payload_requests + self.manifest_requests
     }
 
     /// Bytes that protection added, to the first copy of each message.
@@ -85,6 +87,7 @@ impl Counts {
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
             check_ins: self.check_ins - earlier.check_ins,
+            handshakes: self.handshakes - earlier.handshakes,
             payload_requests: self.payload_requests - earlier.payload_requests,
             payload_requests_again: self.payload_requests_again - earlier.payload_requests_again,
             manifest_requests: self.manifest_requests - earlier.manifest_requests,
@@ -139,6 +142,7 @@ pub struct Offer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     CheckIn,
+    Handshake,
     Payload,
     Manifest,
 }
@@ -152,14 +156,8 @@ const REQUESTS_MAX: usize = 64;
 pub struct Tap {
     requests: VecDeque<Request>,
     furthest: Furthest,
-    keyed: Option<Keyed>,
-}
-
-/// A listener who was given keys.
-#[derive(Debug)]
-struct Keyed {
-    overheard: Overheard,
-    air: Air,
+    air: Option<Air>,
+    overheard: Option<Overheard>,
 }
 
 /// The furthest block asked for of what is being fetched.
@@ -201,15 +199,19 @@ struct Request {
 }
 
 impl Tap {
-    /// A listener who reads what is protected under these credentials, and holds both sides to what is promised of their numbers.
-    /// `None` of credentials that no device could use.
+    /// A listener who holds both sides to what is promised of their numbers, and reads nothing that is protected.
+    pub fn witness() -> Self {
+        Self {
+            air: Some(Air::default()),
+            ..Self::default()
+        }
+    }
+
+    /// The same, who reads what is protected under these credentials. `None` of credentials that no device could use.
     pub fn keyed(credentials: &Credentials) -> Option<Self> {
         Some(Self {
-            keyed: Some(Keyed {
-                overheard: Overheard::new(credentials)?,
-                air: Air::default(),
-            }),
-            ..Self::default()
+            overheard: Some(Overheard::new(credentials)?),
+            ..Self::witness()
         })
     }
 
@@ -219,8 +221,8 @@ impl Tap {
         let counts = &mut observed.counts;
         let bytes = (IP_UDP_HEADER_BYTES + datagram.len()) as u64;
         counts.bytes += bytes;
-        if let Some(keyed) = &mut self.keyed {
-            observed.broken.extend(keyed.air.uplink(datagram).err());
+        if let Some(air) = &mut self.air {
+            observed.broken.extend(air.uplink(datagram).err());
         }
         let Ok(message) = Message::parse(datagram) else {
             return;
@@ -233,8 +235,8 @@ impl Tap {
             counts.retransmissions += 1;
             return;
         }
-        let read = self.keyed.as_ref();
-        let read = read.and_then(|keyed| keyed.overheard.request(datagram));
+        let read = self.overheard.as_ref();
+        let read = read.and_then(|overheard| overheard.request(datagram));
         let (opened, exchange) = read.unzip();
         let protection_bytes = opened.as_ref().map_or(0, |opened| opened.overhead_bytes);
         let message = opened
@@ -248,6 +250,7 @@ impl Tap {
                 counts.check_in_request_bytes += bytes;
                 counts.check_in_request_protection_bytes += protection_bytes;
             }
+            Purpose::Handshake => counts.handshakes += 1,
             Purpose::Payload => {
                 counts.payload_requests += 1;
                 counts.payload_request_bytes += bytes;
@@ -278,8 +281,8 @@ impl Tap {
         let counts = &mut observed.counts;
         let bytes = (IP_UDP_HEADER_BYTES + datagram.len()) as u64;
         counts.bytes += bytes;
-        if let Some(keyed) = &mut self.keyed {
-            observed.broken.extend(keyed.air.downlink(datagram).err());
+        if let Some(air) = &mut self.air {
+            observed.broken.extend(air.downlink(datagram).err());
         }
         let Ok(message) = Message::parse(datagram) else {
             return;
@@ -292,8 +295,8 @@ impl Tap {
             return;
         }
         request.answered = true;
-        let opened = match (&self.keyed, &mut request.exchange) {
-            (Some(keyed), Some(exchange)) => keyed.overheard.answer(exchange, datagram),
+        let opened = match (&self.overheard, &mut request.exchange) {
+            (Some(overheard), Some(exchange)) => overheard.answer(exchange, datagram),
             _ => None,
         };
         let protection_bytes = opened.as_ref().map_or(0, |opened| opened.overhead_bytes);
@@ -324,8 +327,11 @@ impl Request {
     }
 }
 
-/// `POST /c` is a check-in, `GET /path/m` a manifest, any other request payload.
+/// `POST /.well-known/edhoc` begins a handshake, any other POST is a check-in, `GET /path/m` a manifest, any other request payload.
 fn purpose(message: &Message<'_>) -> Purpose {
+    if message.path_is(&[".well-known", "edhoc"]) {
+        return Purpose::Handshake;
+    }
     if message.code() == Code::POST {
         return Purpose::CheckIn;
     }
@@ -400,6 +406,17 @@ mod tests {
         assert_eq!(observed.counts.manifest_requests, 1);
         assert_eq!(observed.counts.retransmissions, 1);
         assert_eq!(observed.counts.round_trips(), 3);
+    }
+
+    #[test]
+    fn a_handshake_is_no_check_in() {
+        let (mut tap, mut observed) = (Tap::default(), Observed::default());
+        let path = [".well-known", "edhoc"];
+        let message_1 = message(Kind::Confirmable, Code::POST, 1, &path, b"message_1");
+        tap.uplink(0, &message_1, &mut observed);
+        tap.uplink(0, &message_1, &mut observed);
+        assert_eq!((observed.counts.handshakes, observed.counts.check_ins), (1, 0));
+        assert_eq!(observed.counts.retransmissions, 1);
     }
 
     #[test]
@@ -581,5 +598,18 @@ mod tests {
         assert_eq!(observed.broken.len(), 1, "{:?}", observed.broken);
         tap.uplink(0, &other, &mut observed);
         assert_eq!(observed.broken.len(), 2, "{:?}", observed.broken);
+    }
+
+    #[test]
+    fn an_ephemeral_key_for_two_handshakes_is_noticed() {
+        let (mut tap, mut observed) = (Tap::witness(), Observed::default());
+        let path = [".well-known", "edhoc"];
+        let hello = |id, ephemeral| message(Kind::Confirmable, Code::POST, id, &path, ephemeral);
+        for (id, ephemeral) in [(1, b"X"), (1, b"X"), (2, b"Y")] {
+            tap.uplink(0, &hello(id, ephemeral), &mut observed);
+        }
+        assert_eq!(observed.broken, Vec::<String>::new());
+        tap.uplink(0, &hello(3, b"X"), &mut observed);
+        assert_eq!(observed.broken.len(), 1, "{:?}", observed.broken);
     }
 }

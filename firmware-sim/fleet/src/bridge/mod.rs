@@ -40,7 +40,7 @@ pub struct BridgeConfig {
     pub seed: u64,
     /// Where the gateway listens.
     pub gateway: SocketAddr,
-    /// By which it reads what is protected; `None`: it hears that something was said.
+    /// By which it reads what is protected; `None`: it hears that something was said, and under which number.
     pub credentials: Option<Credentials>,
 }
 
@@ -123,7 +123,7 @@ impl Bridge {
         let cut = Watched::new(None);
         let rebinding = Watched::new(Rebinding::default());
         let tap = match &config.credentials {
-            None => Tap::default(),
+            None => Tap::witness(),
             Some(credentials) => Tap::keyed(credentials)
                 .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "credentials of nobody"))?,
         };

@@ -12,7 +12,7 @@
 //! | every booted image is one we signed, bit for bit, and not below the highest confirmed | `device` |
 //! | a withheld image is never offered again | `gateway` |
 //! | the gateway never sends more than its link's rate allows | `world` |
-//! | no number is used for two protected messages, and who spoke protected once never speaks in the clear | `crate::air` |
+//! | no number is used for two protected messages, no ephemeral key for two handshakes, and who spoke protected once never speaks in the clear | `crate::air` |
 
 mod device;
 mod gateway;
