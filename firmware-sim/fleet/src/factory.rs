@@ -6,7 +6,7 @@
 use crate::board::Board;
 use deltagate_flash::sim::{Rewrites, SimFlash};
 use deltagate_flash::{
-    AppendError, BootLog, BootRecord, FlashError, ImageOffset, Layout, Provision, Region, Slot,
+    AppendError, BootLog, BootRecord, FlashError, ImageOffset, Layout, OwnKey, Provision, Region, Slot,
     SlotHeaderFault, SlotRegion, TRUST_ANCHORS_MAX, credentials_behind,
 };
 use embedded_storage::nor_flash::NorFlash;
@@ -83,7 +83,20 @@ pub fn write_flash_file(path: &Path, board: Board, shipped: &Shipped<'_>) -> Res
 /// writes the record there, and leaves alone what is behind it, which counts the device's messages.
 pub fn write_credentials(path: &Path, board: Board, record: &[u8]) -> Result<(), FactoryError> {
     let layout = board.layout();
-    let at = credentials_behind(&layout).offset as usize;
+    write_sector(path, &layout, credentials_behind(&layout).offset, record)
+}
+
+/// Brings a key of the device's own there, in the sector behind its credentials.
+pub fn write_own_key(path: &Path, board: Board, key: &OwnKey) -> Result<(), FactoryError> {
+    let layout = board.layout();
+    let credentials = credentials_behind(&layout);
+    let at = credentials.offset + credentials.bytes;
+    write_sector(path, &layout, at, &key.encode())
+}
+
+/// Erases the sector at `at`, and writes the record at its beginning.
+fn write_sector(path: &Path, layout: &Layout, at: u32, record: &[u8]) -> Result<(), FactoryError> {
+    let at = at as usize;
     let mut bytes = std::fs::read(path)?;
     let sector = bytes
         .get_mut(at..at + layout.sector_bytes as usize)
@@ -143,6 +156,8 @@ fn fill<F: NorFlash>(blank: F, layout: &Layout, shipped: &Shipped<'_>) -> Result
 
 #[cfg(test)]
 mod tests {
+    use deltagate_flash::{StoredKey, keyed_credentials_behind};
+
     use super::*;
 
     const LAYOUT: Layout = Layout::packed(4096, 4 * 4096);
@@ -215,6 +230,34 @@ mod tests {
             let mut expected = before.clone();
             expected[at..at + 6].copy_from_slice(b"record");
             assert!(std::fs::read(&path).unwrap() == expected, "{board}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_its_own_is_found_where_the_device_looks_for_it() {
+        fn found<const SECTOR: usize>(layout: &Layout, bytes: &[u8]) -> StoredKey {
+            let partition = keyed_credentials_behind(layout);
+            let mut flash =
+                SimFlash::<4, SECTOR>::part(partition.offset + partition.bytes, Rewrites::Bitwise);
+            let length = flash.bytes().len();
+            flash.bytes_mut().copy_from_slice(&bytes[..length]);
+            OwnKey::read(Region::new(&RefCell::new(flash), partition))
+        }
+        let key = OwnKey {
+            private: [1; 32],
+            gateway: [2; 32],
+        };
+        let directory = tempfile::tempdir().unwrap();
+        for board in Board::ALL {
+            let path = directory.path().join("flash");
+            write_flash_file(&path, board, &shipped()).unwrap();
+            write_own_key(&path, board, &key).unwrap();
+            let (layout, bytes) = (board.layout(), std::fs::read(&path).unwrap());
+            let found = match layout.sector_bytes as usize {
+                SMALL_SECTOR_BYTES => found::<SMALL_SECTOR_BYTES>(&layout, &bytes),
+                _ => found::<LARGE_SECTOR_BYTES>(&layout, &bytes),
+            };
+            assert_eq!(found, StoredKey::Sound(key.clone()), "{board}");
         }
     }
 }

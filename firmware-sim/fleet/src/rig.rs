@@ -8,7 +8,7 @@ use crate::gateway::{Access, Deltagate, Gateway, GatewayConfig, Identity, Publis
 use crate::link::LinkProfile;
 use crate::qemu::{Machine, MachineConfig};
 use crate::sim::newer_profile;
-use deltagate_flash::Credentials;
+use deltagate_flash::{Credentials, OwnKey};
 use ed25519_dalek::pkcs8::{DecodePrivateKey, DecodePublicKey};
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use sha2::{Digest, Sha256};
@@ -16,6 +16,7 @@ use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+use wire_edhoc::PrivateKey;
 use wire_manifest::{
     ENVELOPE_BYTES_MAX, Envelope, KeyId, Release, Roles, SetKey, cosign, sever_text, write_set,
 };
@@ -66,9 +67,48 @@ pub struct RigConfig {
     pub ack_timeout_ms: u32,
     /// Seconds between check-ins.
     pub check_in_interval_s: u32,
-    /// Whether the device is enrolled, and its gateway serves who shows a key and nobody else. Otherwise the device has no key, and the
-    /// gateway serves everybody.
-    pub protected: bool,
+    /// By what the device is known. If by anything, its gateway serves who shows a key and nobody else; otherwise it serves everybody.
+    pub keys: Keys,
+}
+
+/// What keys a device leaves the factory with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// None.
+    Nothing,
+    /// Credentials that its gateway has, too.
+    Shared,
+    /// One of its own, whose public half its gateway was told: they establish credentials.
+    Own,
+}
+
+/// Those keys, as they are flashed.
+#[derive(Clone, Debug)]
+enum Flashed {
+    Nothing,
+    Credentials(Vec<u8>),
+    OwnKey(OwnKey),
+}
+
+impl Flashed {
+    fn write(&self, flash: &Path, board: Board) -> Result<(), Failure> {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Credentials(record) => Ok(factory::write_credentials(flash, board, record)?),
+            Self::OwnKey(key) => Ok(factory::write_own_key(flash, board, key)?),
+        }
+    }
+
+    /// By which others may read along; a key of its own alone does not suffice.
+    fn credentials(&self) -> Result<Option<Credentials>, Failure> {
+        let Self::Credentials(record) = self else {
+            return Ok(None);
+        };
+        let credentials = Credentials::decode(record);
+        Ok(Some(
+            credentials.ok_or("what `device enrol` wrote is no credentials record")?,
+        ))
+    }
 }
 
 /// A device with version 1, switched off, and a running gateway that trusts its publisher.
@@ -85,8 +125,8 @@ pub struct Rig {
     /// Whose images the device believes.
     pub publisher: Publisher,
     config: RigConfig,
-    /// The device's credentials record, if it is enrolled.
-    record: Option<Vec<u8>>,
+    /// What the device was given, if it is enrolled.
+    flashed: Flashed,
     // Last, so that the files are removed when nobody uses them any more.
     directory: TempDir,
 }
@@ -102,22 +142,20 @@ impl Rig {
             &directory.path().join("gateway"),
             &gateway_config(&config, vec![publisher.public_key().to_owned()]),
         )?;
-        let record = match config.protected {
-            true => Some(record(&config, &gateway, directory.path(), "enrol")?),
-            false => None,
+        let flashed = match config.keys {
+            Keys::Nothing => Flashed::Nothing,
+            Keys::Shared => Flashed::Credentials(record(&config, &gateway, directory.path(), "enrol")?),
+            Keys::Own => Flashed::OwnKey(own_key(&config, &gateway)?),
         };
-        let credentials = record.as_deref().map(credentials).transpose()?;
         ship(&config, &publisher, &[], "v1.bin", directory.path(), &flash)?;
-        if let Some(record) = &record {
-            factory::write_credentials(&flash, config.board, record)?;
-        }
+        flashed.write(&flash, config.board)?;
         let bridge = Bridge::start(&BridgeConfig {
             directory: directory.path().to_owned(),
             device: config.device,
             profile: config.profile,
             seed: config.seed,
             gateway: gateway.address().ok_or("the gateway is not running")?,
-            credentials,
+            credentials: flashed.credentials()?,
         })
         .map_err(|error| {
             let source = config.device.source();
@@ -138,7 +176,7 @@ impl Rig {
             bridge,
             publisher,
             config,
-            record,
+            flashed,
             directory,
         })
     }
@@ -298,7 +336,7 @@ impl Rig {
 
     /// Whether the device is enrolled.
     pub fn is_protected(&self) -> bool {
-        self.record.is_some()
+        !matches!(self.flashed, Flashed::Nothing)
     }
 
     /// Makes the device, which was never switched on, one that left the factory with this firmware file.
@@ -310,10 +348,7 @@ impl Rig {
     /// besides. A device that has a key keeps it; what it counts begins anew, which is why it must not have used it.
     pub fn ship_trusting(&self, others: &[&Publisher], image: &str) -> Result<(), Failure> {
         self.ship_without_key(others, image)?;
-        if let Some(record) = &self.record {
-            factory::write_credentials(self.machine.flash(), self.config.board, record)?;
-        }
-        Ok(())
+        self.flashed.write(self.machine.flash(), self.config.board)
     }
 
     /// Gives the device, which is switched off, another key: the gateway draws it, and it is flashed over the old one. The bridge does not
@@ -329,9 +364,8 @@ impl Rig {
 
     fn bring(&mut self, command: &str) -> Result<(), Failure> {
         let record = record(&self.config, &self.gateway, self.directory.path(), command)?;
-        factory::write_credentials(self.machine.flash(), self.config.board, &record)?;
-        self.record = Some(record);
-        Ok(())
+        self.flashed = Flashed::Credentials(record);
+        self.flashed.write(self.machine.flash(), self.config.board)
     }
 
     /// Puts other hardware in the device's place, which is switched off: the same address, and no key.
@@ -396,8 +430,7 @@ fn private_key(publisher: &Publisher) -> Result<SigningKey, Failure> {
 
 /// The digest by which commands name an image, in hex.
 pub fn digest(image: &[u8]) -> String {
-    let digest = Sha256::digest(image);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(image))
 }
 
 /// A new folder in `$TMPDIR` or /tmp.
@@ -424,9 +457,9 @@ fn gateway_config(config: &RigConfig, trust: Vec<PathBuf>) -> GatewayConfig {
         rate_bits_per_second: config.profile.rate_down.0,
         ack_timeout_ms: config.ack_timeout_ms,
         mtu: config.profile.mtu_bytes,
-        access: match config.protected {
-            true => Access::Authenticated,
-            false => Access::Open,
+        access: match config.keys {
+            Keys::Nothing => Access::Open,
+            Keys::Shared | Keys::Own => Access::Authenticated,
         },
         clock: None,
         disk: None,
@@ -500,9 +533,32 @@ fn record(
     Ok(record)
 }
 
-fn credentials(record: &[u8]) -> Result<Credentials, Failure> {
-    let credentials = Credentials::decode(record);
-    Ok(credentials.ok_or("what `device enrol` wrote is no credentials record")?)
+/// Draws a key of the device's own, from the system's random numbers, tells the gateway its public half, and asks it for its own.
+fn own_key(config: &RigConfig, gateway: &Gateway) -> Result<OwnKey, Failure> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed)?;
+    let private = PrivateKey::of_seed(&seed).map_err(|fault| format!("drawing a key: {fault}"))?;
+    let device = config.device.id_text();
+    let public = hex(private.public().as_bytes());
+    gateway.run(&["device", "enrol", &device, "--public-key", &public])?;
+    let gateway = gateway.run(&["device", "gateway-key"])?;
+    Ok(OwnKey {
+        private: *private.expose(),
+        gateway: unhex(gateway.trim()).ok_or("what `device gateway-key` printed is no key")?,
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(digits: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    (digits.len() == 2 * bytes.len()).then_some(())?;
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(digits.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    Some(bytes)
 }
 
 /// The key by which a device knows a publisher.

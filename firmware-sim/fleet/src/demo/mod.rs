@@ -16,7 +16,7 @@ use crate::bridge::{DeviceNumber, Seen};
 use crate::firmware::Firmware;
 use crate::gateway::{self, Deltagate};
 use crate::link::LinkProfile;
-use crate::rig::{Failure, Rig, RigConfig};
+use crate::rig::{Failure, Keys, Rig, RigConfig};
 use crate::tap::Observed;
 use screen::Screen;
 use sizes::Sizes;
@@ -63,7 +63,7 @@ pub fn run(config: &DemoConfig) -> Result<(), Failure> {
         device: DeviceNumber(1),
         ack_timeout_ms: 5_000,
         check_in_interval_s: 10,
-        protected: true,
+        keys: Keys::Shared,
     })?;
     let shown = both_updates(&screen, &mut rig);
     let cost = shown.map_err(|failure| format!("{failure}\n{}", rig.keep_files()))?;

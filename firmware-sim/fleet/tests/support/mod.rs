@@ -12,7 +12,7 @@ use fleet::bridge::DeviceNumber;
 use fleet::firmware::Firmware;
 use fleet::gateway::{Deltagate, Gateway, Publisher};
 use fleet::link::LinkProfile;
-use fleet::rig::{Rig, RigConfig};
+use fleet::rig::{Keys, Rig, RigConfig};
 use fleet::tap::Observed;
 use std::path::Path;
 use std::time::Duration;
@@ -98,26 +98,26 @@ pub fn rig_of(board: Board, firmware: Firmware, profile: LinkProfile) -> Rig {
 
 fn made(board: Board, firmware: Firmware, profile: LinkProfile, ack_timeout_ms: u32) -> Rig {
     // One with a single slot takes updates from nobody who may be anybody.
-    rig_with_key(
-        board,
-        firmware,
-        profile,
-        ack_timeout_ms,
-        board == Board::SingleSlot,
-    )
+    let keys = match board {
+        Board::SingleSlot => Keys::Shared,
+        _ => Keys::Nothing,
+    };
+    rig_with(board, firmware, profile, ack_timeout_ms, keys)
 }
 
 /// An enrolled device with version 1, and a gateway that serves who shows a key, and nobody else.
 pub fn protected_rig(board: Board, profile: LinkProfile, ack_timeout_ms: u32) -> Rig {
-    rig_with_key(board, Firmware::of_checkout(board), profile, ack_timeout_ms, true)
+    let firmware = Firmware::of_checkout(board);
+    rig_with(board, firmware, profile, ack_timeout_ms, Keys::Shared)
 }
 
-fn rig_with_key(
+/// A device with these keys, and version 1 of this firmware.
+pub fn rig_with(
     board: Board,
     firmware: Firmware,
     profile: LinkProfile,
     ack_timeout_ms: u32,
-    protected: bool,
+    keys: Keys,
 ) -> Rig {
     let config = RigConfig {
         board,
@@ -128,7 +128,7 @@ fn rig_with_key(
         device: DeviceNumber(1),
         ack_timeout_ms,
         check_in_interval_s: 1,
-        protected,
+        keys,
     };
     Rig::new(config).unwrap_or_else(|error| panic!("{error}"))
 }
