@@ -233,7 +233,9 @@ fn carry_out(effect: Effect, agent_bytes: usize, uart: &mut Uart) {
 }
 
 /// The board has no source of randomness. Devices differ in their address, which keeps a fleet that is switched on at
-/// once from asking at once; the agent makes one start differ from the next.
+/// once from asking at once; the agent makes one start differ from the next. For the same reason nobody calls
+/// `Agent::handle_random`: keys of a handshake follow from the device's own key, which its factory drew at random, and from counts
+/// that never come twice. Who reads that key out of the flash later can read what was recorded.
 pub(crate) fn seed(address: [u8; 6]) -> u64 {
     let [a, b, c, d, e, f] = address;
     u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
