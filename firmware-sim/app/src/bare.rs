@@ -1,5 +1,6 @@
-//! The agent on the board, with frames for datagrams instead of a network stack: what `scripts/budgets` searches for panics and
-//! formatting, and asks how much stack an agent takes to start, its signature check first of all, and to ask for the first time.
+//! The agent on the board, with datagrams right behind an Ethernet header instead of a network stack: what `scripts/budgets` searches
+//! for panics and formatting, and asks how much stack an agent takes to start, its signature check first of all, and to ask for the
+//! first time; and, with a key of its own, until it has established the channel's.
 
 use core::cell::RefCell;
 
@@ -7,9 +8,14 @@ use board::{Board, ETHERNET_FRAME_BYTES_MAX, Once, Uart};
 use deltagate_agent::{Agent, Config, Effect};
 use deltagate_flash::{BootInfo, Provision};
 
-use crate::firmware::{DATAGRAM, DECODER_MEMORY, IN_PLACE, LAYOUT, SLEEP_MS_MAX, seed, services};
+use crate::firmware::{DECODER_MEMORY, IN_PLACE, LAYOUT, SLEEP_MS_MAX, seed, services};
 
-static RECEIVED: Once<[u8; ETHERNET_FRAME_BYTES_MAX]> = Once::new([0; ETHERNET_FRAME_BYTES_MAX]);
+/// One at a time, in either direction.
+static FRAME: Once<[u8; ETHERNET_FRAME_BYTES_MAX]> = Once::new([0; ETHERNET_FRAME_BYTES_MAX]);
+/// Destination and source address, and type.
+const HEADER_BYTES: usize = 14;
+/// To everybody on the cable, of IEEE 802's type for experiments.
+const HEADER: [u8; HEADER_BYTES] = [255, 255, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0x88, 0xB5];
 
 /// Runs the agent; returns when it cannot.
 pub(crate) fn run() -> Option<()> {
@@ -32,8 +38,7 @@ pub(crate) fn run() -> Option<()> {
     {
         config.credentials = Some(crate::firmware::CREDENTIALS);
     }
-    let (memory, datagram) = (DECODER_MEMORY.take()?, DATAGRAM.take()?);
-    let received = RECEIVED.take()?;
+    let (memory, frame) = (DECODER_MEMORY.take()?, FRAME.take()?);
     let services = services().ok()?;
     let mut agent = Agent::with_services(
         &services,
@@ -47,30 +52,38 @@ pub(crate) fn run() -> Option<()> {
     )
     .ok()?;
     agent.handle_timeout(now_ms);
-    let (deepest, _) = board::stack_used_bytes();
-    let agents = deepest - board::stack_in_use_bytes();
-    tell(
-        &mut board.uart,
-        [boot_ticks as usize, reached, agents, size_of_val(&agent)],
-    );
+    let callers = board::stack_in_use_bytes();
+    let state = size_of_val(&agent);
+    let tell = |uart: &mut Uart| {
+        let (deepest, _) = board::stack_used_bytes();
+        say(uart, [boot_ticks as usize, reached, deepest - callers, state]);
+    };
+    tell(&mut board.uart);
     loop {
         board.watchdog.feed();
         let now_ms = board.clock.now_ms();
-        if let Some(frame) = board
+        if let Some(datagram) = board
             .ethernet
-            .receive(received)
-            .and_then(|bytes| received.get_mut(..bytes))
+            .receive(frame)
+            .and_then(|bytes| frame.get_mut(HEADER_BYTES..bytes))
         {
-            agent.handle_datagram(now_ms, frame);
+            agent.handle_datagram(now_ms, datagram);
         }
         agent.handle_timeout(now_ms);
         let busy = agent.work(now_ms);
-        while let Some(length) = agent.poll_transmit(datagram) {
-            let _ = datagram.get(..length).map(|frame| board.ethernet.transmit(frame));
+        while let Some((header, datagram)) = frame.split_first_chunk_mut()
+            && let Some(length) = agent.poll_transmit(datagram)
+        {
+            *header = HEADER;
+            let sent = frame.get(..HEADER_BYTES + length);
+            let _ = sent.map(|frame| board.ethernet.transmit(frame));
         }
         while let Some(effect) = agent.poll_effect() {
-            if effect == Effect::Reboot {
-                board::reset();
+            match effect {
+                Effect::Reboot => board::reset(),
+                #[cfg(feature = "edhoc")]
+                Effect::Event(deltagate_agent::Event::Established) => tell(&mut board.uart),
+                Effect::Event(_) => {}
             }
         }
         if !busy {
@@ -83,7 +96,7 @@ pub(crate) fn run() -> Option<()> {
 }
 
 /// One line: instructions are 40 to a tick under `-icount shift=0`, all numbers hexadecimal.
-fn tell(uart: &mut Uart, numbers: [usize; 4]) {
+fn say(uart: &mut Uart, numbers: [usize; 4]) {
     uart.send(b"bare:");
     for number in numbers {
         uart.send(b" ");

@@ -1,10 +1,12 @@
 //! What a boot takes on a Cortex-M3, and the agent's start: instructions and stack, counted by QEMU.
 //!
 //! The firmware `bare.bin` tells what the bootloader left behind, and its own stack after the agent has checked the running
-//! image. Two boots: of a confirmed image, and of a trial whose image is damaged, so that both slots are verified. And a device
-//! in recovery takes an image ([`recovery`]). The same of a device with a single slot, and an update of it ([`single`]).
+//! image; so do those of agents that have keys ([`oscore`], [`edhoc`]). Two boots: of a confirmed image, and of a trial whose
+//! image is damaged, so that both slots are verified. And a device in recovery takes an image ([`recovery`]). The same of a
+//! device with a single slot, and an update of it ([`single`]).
 //! `scripts/budgets` builds the firmware and prints the tables; the output here is one `name value` a line.
 
+mod edhoc;
 mod oscore;
 mod paint;
 mod recovery;
@@ -57,6 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("agent_stack_bytes {stack}");
     println!("agent_state_bytes {state}");
     oscore::print()?;
+    edhoc::print()?;
 
     let mut stranded = shipped.bytes().to_vec();
     damage(&BOARD.layout(), &mut stranded, Slot::A, confirmed.image.len())?;
@@ -103,19 +106,28 @@ fn told(bootloader: &Path, flash: &[u8]) -> Result<[u64; 4], Box<dyn Error>> {
         .spawn()?;
     let output = qemu.stdout.take().ok_or("QEMU has no output")?;
     let mut said = Vec::new();
-    let mut numbers = None;
+    let mut told = None;
     for line in BufReader::new(output).lines() {
         let line = line?;
-        if let Some(rest) = line.strip_prefix("bare: ") {
-            numbers = Some(rest.to_owned());
+        if line.starts_with(TELLING) {
+            told = Some(line);
             break;
         }
         said.push(line);
     }
     qemu.kill()?;
     qemu.wait()?;
-    let numbers = numbers.ok_or_else(|| format!("the device did not start the agent; it said {said:?}"))?;
-    let numbers = numbers
+    let told = told.ok_or_else(|| format!("the device did not start the agent; it said {said:?}"))?;
+    numbers(&told)
+}
+
+/// What the bare agent's line begins with.
+const TELLING: &str = "bare: ";
+
+/// What is in it.
+fn numbers(line: &str) -> Result<[u64; 4], Box<dyn Error>> {
+    let numbers = line
+        .trim_start_matches(TELLING)
         .split(' ')
         .map(|number| u64::from_str_radix(number.trim_start_matches("0x"), 16))
         .collect::<Result<Vec<_>, _>>()?;
