@@ -43,6 +43,8 @@
 //! Modules: `cbor` (items, keys, digests), `cose` (COSE_Sign1), `envelope`, `manifest` with `sequence` (the profile), `text`,
 //! `trust` (keys and verifiers), `ed25519`, `verified`, `builder`, `release_reader` (a publisher's file in pieces), `names` (the
 //! draft's words for its numbers), `latest` (statements of what is newest), `error`.
+//!
+//! Without the feature `particulars`, as in a bootloader, errors say of what kind they are, and not where.
 #![no_std]
 
 #[cfg(test)]
