@@ -389,23 +389,25 @@ impl Secured {
         region: Region<'_, F>,
         journal: &mut Journal<'_, F>,
     ) -> Result<(), FlashFailed> {
-        if self.sequence.reservation(SPARE, SEQUENCE_CHUNK).is_some() {
-            let end = self.store(region, journal, self.renewed)?;
+        if let Some(end) = self.sequence.reservation(SPARE, SEQUENCE_CHUNK) {
+            let end = self.store(region, journal, self.renewed, end)?;
             self.sequence.reserved(end);
         }
         Ok(())
     }
 
-    /// Stores that the numbers behind those of the log are used, with these keys; their end.
+    /// Stores that the numbers behind those of the log are used with these keys, up to `least` at least: the log may have lost since what
+    /// was read of it. Their end.
     #[inline(never)]
     fn store<F: NorFlash>(
         &self,
         region: Region<'_, F>,
         journal: &mut Journal<'_, F>,
         renewed: Option<Renewed>,
+        least: u64,
     ) -> Result<u64, FlashFailed> {
         let mut log = SequenceLog::open(region)?;
-        let end = log.end().saturating_add(SEQUENCE_CHUNK.into());
+        let end = log.end().saturating_add(SEQUENCE_CHUNK.into()).max(least);
         log.reserve(end, renewed)?;
         // Behind the reservation: were it there first, a power cut would make keys look lost that were never used.
         journal.append(JournalRecord::Protected(self.trace))?;
@@ -467,3 +469,6 @@ impl From<AppendError> for FlashFailed {
         Self
     }
 }
+
+#[cfg(test)]
+mod tests;

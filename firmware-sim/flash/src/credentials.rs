@@ -125,8 +125,8 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    #[inline(never)]
     /// Reads a record at the beginning of `bytes`; what is behind it is not its own. `None` for anything else.
+    #[inline(never)]
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (record, _) = bytes.split_at_checked(usize::from(*bytes.get(MAGIC.len())?))?;

@@ -155,6 +155,6 @@ impl Secured {
         if self.renewal.is_lost {
             SequenceLog::erase(region)?;
         }
-        self.store(region, journal, Some(renewed))
+        self.store(region, journal, Some(renewed), 0)
     }
 }
