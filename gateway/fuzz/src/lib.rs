@@ -5,7 +5,7 @@
 //!
 //! | module | who sends the bytes |
 //! |---|---|
-//! | `messages` | anybody on the network: CoAP, check-ins, manifests, statements, EDHOC, and the serial line of recovery |
+//! | `messages` | anybody on the network: CoAP, check-ins, manifests, sets of anchors, statements, EDHOC, and the serial line of recovery |
 //! | `channel` | anybody, to ends of OSCORE that share a key; and whoever has the key |
 //! | `sessions` | anybody, to the port of `coaps://` while a device has a session there and another is getting one |
 //! | `site` | anybody and an enrolled device, several messages, to a whole gateway |
@@ -52,6 +52,7 @@ pub const TARGETS: &[Target] = &[
         messages::signed_manifest_seeds,
         400,
     ),
+    target("anchors", messages::anchor_set, messages::anchor_set_seeds, 512),
     target("latest", messages::latest, messages::latest_seeds, 100),
     target("edhoc", messages::edhoc, messages::edhoc_seeds, 400).dear(1),
     target("smp", messages::smp, messages::smp_seeds, 600),

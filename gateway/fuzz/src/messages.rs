@@ -1,13 +1,14 @@
 //! What anybody on the network can send, and on a serial line.
 
 use ed25519_dalek::{Signer, SigningKey};
+use gateway_core::AnchorsRecord;
 use sha2::{Digest, Sha256};
 use wire_checkin::{ANSWER_BYTES_MAX, Answer, CHECK_IN_BYTES_MAX, CheckIn, Freshness};
 use wire_coap::{Kind, Message, MessageId, OptionNumber, Token, Writer, reject};
 use wire_manifest::{
-    Anchor, Envelope, IMAGE_PAYLOAD, LATEST_ENVELOPE_BYTES_MAX, Latest, Manifest, Release, Signature,
-    SignatureError, SignedLatest, Text, TrustAnchors, Verifier, latest_class, sever_text, verify,
-    verify_with,
+    ANCHORS_MAX, Anchor, AnchorSet, Envelope, IMAGE_PAYLOAD, LATEST_ENVELOPE_BYTES_MAX, Latest, Manifest,
+    Release, Roles, SetKey, Signature, SignatureError, SignedLatest, Text, TrustAnchors, Verifier, cosign,
+    latest_class, sever_text, verify, verify_set, verify_with, write_set,
 };
 use wire_smp::{Header, MessageReader, Request};
 
@@ -266,6 +267,42 @@ pub(crate) fn latest_seeds() -> Vec<Vec<u8>> {
         SignedLatest { latest, signature }.encode().to_vec(),
         latest.image(&[2; 16]).to_vec(),
     ]
+}
+
+/// A set of trust anchors: its array alone, and an envelope as a gateway imports it and a device verifies it.
+pub(crate) fn anchor_set(bytes: &[u8]) {
+    if let Some(set) = AnchorSet::read(bytes) {
+        let with = |role| set.keys().filter(|(roles, _)| roles.has(role)).count();
+        assert!(set.keys().count() <= ANCHORS_MAX);
+        // Somebody can sign a release, and the next set.
+        assert!((1..=with(Roles::RELEASE)).contains(&set.release_min.into()));
+        assert!((1..=with(Roles::RECOVERY)).contains(&set.recovery_min.into()));
+    }
+    if let Some(record) = AnchorsRecord::read(bytes, 0) {
+        let _ = record.content();
+    }
+    if let Some(set) = verify_set(bytes, &[2; 16], &[anchors()[0].key], 1) {
+        assert_eq!((set.number, set.sequence_max), SIGNED, "the key signed one set");
+    }
+}
+
+/// Number and highest sequence number.
+const SIGNED: (u16, u32) = (9, 70_000);
+
+pub(crate) fn anchor_set_seeds() -> Vec<Vec<u8>> {
+    let both = Roles::RELEASE.and(Roles::RECOVERY);
+    let mut keys = [
+        SetKey::new(both, &anchors()[0].key),
+        SetKey::new(Roles::RETIRED, &[4; 32]),
+        SetKey::new(Roles::OPERATOR, &[5; 32]),
+    ];
+    let (mut out, mut signed) = ([0; wire_manifest::ENVELOPE_BYTES_MAX], [0; 1_024]);
+    let (number, sequence_max) = SIGNED;
+    let set = write_set(&mut out, number, Some([2; 16]), sequence_max, (1, 1), &mut keys).unwrap();
+    let sign = |bytes: &[u8]| key().sign(bytes).to_bytes();
+    let envelope = cosign(set, &mut signed, anchors()[0].key_id(), sign).unwrap();
+    let array = Envelope::parse(envelope).unwrap().manifest_bytes().to_vec();
+    vec![envelope.to_vec(), array]
 }
 
 pub(crate) fn edhoc(bytes: &[u8]) {
