@@ -9,15 +9,14 @@ use std::time::{Duration, Instant};
 
 use deltagate_flash::{OwnKey, credentials_behind};
 use fleet::bridge::DeviceNumber;
-use fleet::factory::{Shipped, flash};
 use fleet::firmware::Firmware;
 use fleet::lines::Lines;
-use fleet::sim::{Behaviour, CLASS_ID, GatewaySide, Publisher, VENDOR_ID};
+use fleet::sim::{GatewaySide, Publisher};
 use gateway_core::{Command, CoreConfig, Enrolment, IdentityCommand};
 use wire_checkin::DeviceId;
 use wire_edhoc::PrivateKey;
 
-use crate::{BOARD, IMAGE_BYTES, TELLING, device, numbers};
+use crate::{BOARD, TELLING, device, image, numbers, shipped};
 
 /// Destination and source address, and type; datagrams lie right behind.
 const HEADER_BYTES: usize = 14;
@@ -28,32 +27,14 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Prints its stack and its state.
 pub(crate) fn print() -> Result<(), Box<dyn Error>> {
     let firmware = Firmware::of_checkout(BOARD);
-    let mut image = firmware.read("bare-edhoc.bin")?;
-    if image.len() > IMAGE_BYTES {
-        return Err("bare-edhoc.bin is larger than the image it stands for".into());
-    }
-    image.resize(IMAGE_BYTES, 0);
-    let publisher = Publisher::new(1);
-    let confirmed = publisher.sign(1, image, Behaviour::Good);
-    let layout = BOARD.layout();
-    let shipped = flash(
-        &layout,
-        &Shipped {
-            vendor_id: VENDOR_ID,
-            class_id: CLASS_ID,
-            trust_anchors: &[publisher.anchor()],
-            envelope: &confirmed.envelope,
-            image: &confirmed.image,
-            sequence: 1,
-        },
-    )?;
+    let shipped = shipped(&Publisher::new(1), image(&firmware, "bare-edhoc.bin")?)?;
     let [devices, gateways] = [1, 2].map(|seed| PrivateKey::of_seed(&[seed; 32]));
     let (devices, gateways) = (devices?, gateways?);
     let key = OwnKey {
         private: *devices.expose(),
         gateway: *gateways.public().as_bytes(),
     };
-    let credentials = credentials_behind(&layout);
+    let credentials = credentials_behind(&BOARD.layout());
     let mut bytes = shipped.bytes().to_vec();
     bytes.resize((credentials.offset + credentials.bytes) as usize, 0xFF);
     bytes.extend_from_slice(&key.encode());

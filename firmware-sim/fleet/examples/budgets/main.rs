@@ -34,25 +34,10 @@ const BOARD: Board = Board::Mps2An385;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let firmware = Firmware::of_checkout(BOARD);
-    let mut image = firmware.read("bare.bin")?;
-    if image.len() > IMAGE_BYTES {
-        return Err("bare.bin is larger than the image it stands for".into());
-    }
-    image.resize(IMAGE_BYTES, 0);
     let publisher = Publisher::new(1);
-    let confirmed = publisher.sign(1, image.clone(), Behaviour::Good);
-    let trial = publisher.sign(2, image, Behaviour::Good);
-    let shipped = flash(
-        &BOARD.layout(),
-        &Shipped {
-            vendor_id: VENDOR_ID,
-            class_id: CLASS_ID,
-            trust_anchors: &[publisher.anchor()],
-            envelope: &confirmed.envelope,
-            image: &confirmed.image,
-            sequence: 1,
-        },
-    )?;
+    let image = image(&firmware, "bare.bin")?;
+    let trial = publisher.sign(2, image.clone(), Behaviour::Good);
+    let shipped = shipped(&publisher, image)?;
     let [ticks, reached, stack, state] = told(&firmware.bootloader(BOARD)?, shipped.bytes())?;
     println!("image_bytes {IMAGE_BYTES}");
     println!("boot_instructions {}", ticks * INSTRUCTIONS_PER_TICK);
@@ -62,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     edhoc::print()?;
 
     let mut stranded = shipped.bytes().to_vec();
-    damage(&BOARD.layout(), &mut stranded, Slot::A, confirmed.image.len())?;
+    damage(&BOARD.layout(), &mut stranded, Slot::A, IMAGE_BYTES)?;
     let damaged = with_damaged_trial(shipped, &trial)?;
     let [ticks, reached_after, ..] = told(&firmware.bootloader(BOARD)?, damaged.bytes())?;
     println!("boot_after_damage_instructions {}", ticks * INSTRUCTIONS_PER_TICK);
@@ -70,6 +55,30 @@ fn main() -> Result<(), Box<dyn Error>> {
     let reached = recovery::stack_reached(&firmware.bootloader(BOARD)?, &stranded, &trial)?;
     println!("recovery_stack_reached {reached}");
     single::print()
+}
+
+/// An image of the checkout's, as long as the one that it stands for.
+fn image(firmware: &Firmware, name: &str) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut image = firmware.read(name)?;
+    if image.len() > IMAGE_BYTES {
+        return Err(format!("{name} is larger than the image it stands for").into());
+    }
+    image.resize(IMAGE_BYTES, 0);
+    Ok(image)
+}
+
+/// The flash of a device that leaves the factory with this image.
+fn shipped(publisher: &Publisher, image: Vec<u8>) -> Result<SimFlash, Box<dyn Error>> {
+    let confirmed = publisher.sign(1, image, Behaviour::Good);
+    let shipped = Shipped {
+        vendor_id: VENDOR_ID,
+        class_id: CLASS_ID,
+        trust_anchors: &[publisher.anchor()],
+        envelope: &confirmed.envelope,
+        image: &confirmed.image,
+        sequence: 1,
+    };
+    Ok(flash(&BOARD.layout(), &shipped)?)
 }
 
 /// Makes the image in `slot` of a flash another than was signed.
