@@ -56,9 +56,8 @@ pub struct SequenceLog<'f, F> {
 }
 
 impl<'f, F: NorFlash> SequenceLog<'f, F> {
-    /// Opens the log of the partition that begins with the credentials, and leaves out what damage may have taken. What a power cut
-    /// left in doubt need not be settled: an end that reads now and not the next time was of no use, for the first number above
-    /// it is used behind a record of its own.
+    /// Opens the log of the partition that begins with the credentials. Leaves out what damage may have taken, and settles what a power
+    /// cut left in doubt: call it before a number is used.
     ///
     /// # Errors
     /// The flash failed, or the partition is too short; no number may be used.
@@ -77,6 +76,8 @@ impl<'f, F: NorFlash> SequenceLog<'f, F> {
         if missing > 0 && counted.end > 0 {
             counted.end += missing * u64::from(SEQUENCE_CHUNK);
             records.rewrite(&[counted.record()])?;
+        } else {
+            records.settle(&[counted.record()])?;
         }
         Ok(Self { records, counted })
     }
